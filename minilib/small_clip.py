@@ -1,0 +1,137 @@
+"""The small world's CLIP: its words, its recipe, its weights. Notebook 01 explains and retrains it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from minilib.clip import SMALL, ImageText, build, load_strictly
+from minilib.errors import BadInput
+from minilib.world import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES, image_captions, image_scenes, render
+
+WEIGHTS = Path(__file__).parent / "weights" / "small_clip.safetensors"
+CONTEXT, VOCABULARY = 40, 128
+PAD, START, END = 0, 1, VOCABULARY - 1  # the text tower pools at the largest id, so END is the largest
+_PHRASES = ("a photo of an and on the in", *SIZES, *COLOURS, *SHAPES, *PLACES, *GROUNDS, *MOTIONS)
+WORDS = tuple(dict.fromkeys(" ".join(_PHRASES).split()))  # append only: an id is a row of the trained embedding
+
+
+def tokenize(texts: Sequence[str]) -> Tensor:
+    """One id a word: int64 (k, CONTEXT). An unknown word or a longer sentence is `BadInput`."""
+    rows = torch.full((len(texts), CONTEXT), PAD)
+    for row, text in zip(rows, texts, strict=True):
+        words = text.lower().split()
+        unknown = [word for word in words if word not in WORDS]
+        if unknown:
+            raise BadInput(f"text {text!r}: the small world has no word {unknown[0]!r}")
+        if len(words) + 2 > CONTEXT:
+            raise BadInput(f"text {text[:40]!r}...: {len(words)} words, at most {CONTEXT - 2} fit")
+        ids = [START, *(WORDS.index(word) + 2 for word in words), END]
+        row[: len(ids)] = torch.tensor(ids)
+    return rows
+
+
+def small_clip(path: Path | str = WEIGHTS) -> ImageText:
+    """The shipped model, in evaluation mode, frozen."""
+    clip = build(SMALL, tokenize)
+    load_strictly(clip.model, {k: v.float() for k, v in load_file(path).items()}, path)
+    return clip.eval().requires_grad_(False)
+
+
+def save_small_clip(clip: ImageText, path: Path | str) -> None:
+    """Half-precision safetensors; written beside and moved, so the file is whole or absent."""
+    path = Path(path)
+    state = {k: v.detach().half().cpu().contiguous() for k, v in clip.model.state_dict().items()}
+    part = path.with_suffix(".part")
+    save_file(state, part)
+    part.replace(path)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How the shipped weights were made."""
+
+    steps: int = 1800
+    batch: int = 256
+    lr: float = 2e-3
+    warmup: int = 100
+    weight_decay: float = 0.05
+    seed: int = 0
+
+
+def train_small_clip(recipe: Recipe, device: str = "cpu") -> Iterator[tuple[int, float, ImageText]]:
+    """Trains from scratch on scenes that never repeat, yielding (step, loss, model) after each step.
+
+    Symmetric cross-entropy over in-batch pairs, as CLIP; the temperature is learned and capped at 100.
+    """
+    torch.manual_seed(recipe.seed)
+    clip = build(SMALL, tokenize).to(device).train()
+    decay = [p for p in clip.parameters() if p.ndim > 1]
+    rest = [p for p in clip.parameters() if p.ndim <= 1]
+    groups = [{"params": decay, "weight_decay": recipe.weight_decay}, {"params": rest, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimizer,
+        lambda k: min((k + 1) / recipe.warmup, 0.5 * (1 + np.cos(np.pi * min(k / recipe.steps, 1.0)))),
+    )
+    target = torch.arange(recipe.batch, device=device)
+    for step in range(recipe.steps):
+        scenes = image_scenes(recipe.seed, "train", np.arange(recipe.batch) + step * recipe.batch)
+        images = clip.image_features(render(scenes, [0.5], device=device))[:, 0]
+        logits = clip.logit_scale.clamp(max=100) * images @ clip.text_features(image_captions(scenes)).T
+        loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(clip.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        yield step, loss.item(), clip
+
+
+@torch.no_grad()
+def evaluate_small_clip(clip: ImageText, split: str = "test", count: int = 1024) -> dict[str, float]:
+    """Zero-shot accuracies on one-object images and caption retrieval among 64 on two-object ones, in percent.
+
+    `unseen` are the pairs of shape and colour that training never showed.
+    """
+    clip.eval()
+    device = clip.mean.device
+    scores = {}
+    for combinations, suffix in (("seen", ""), ("held_out", ", unseen pairs")):
+        scenes = image_scenes(0, split, np.arange(count), objects=1, combinations=combinations)
+        images = clip.image_features(render(scenes, [0.5], device=device))[:, 0]
+        for name, words, truth in (("shape", SHAPES, scenes.shape), ("colour", COLOURS, scenes.colour)):
+            sizes = [f"a {size} {word}" for word in words for size in SIZES]
+            text = clip.text_features(sizes).view(len(words), len(SIZES), -1).mean(1)
+            guess = (images @ F.normalize(text, dim=-1).T).argmax(1).cpu().numpy()
+            scores[name + suffix] = 100 * float((guess == truth[:, 0]).mean())
+    scenes = image_scenes(0, split, np.arange(count) + count, objects=2)
+    images = clip.image_features(render(scenes, [0.5], device=device))[:, 0].view(-1, 64, clip.model.visual.output_dim)
+    texts = clip.text_features(image_captions(scenes)).view_as(images)
+    rank = (images @ texts.transpose(1, 2)).argmax(-1)
+    scores["caption of 64"] = 100 * float((rank == torch.arange(64, device=device)).float().mean())
+    return scores
+
+
+if __name__ == "__main__":
+    import argparse
+
+    parser = argparse.ArgumentParser(description="train the small world's CLIP and write its weights")
+    parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--out", type=Path, default=WEIGHTS)
+    parser.add_argument("--device", default="cpu")
+    args = parser.parse_args()
+    began = time.time()
+    for step, loss, clip in train_small_clip(Recipe(steps=args.steps), args.device):
+        if step % 100 == 99:
+            print(f"step {step + 1} loss {loss:.3f} {time.time() - began:.0f} s", flush=True)
+    save_small_clip(clip, args.out)
+    print(evaluate_small_clip(clip))

@@ -1,0 +1,23 @@
+"""The small world: scenes made by a program, rendered in batches, with every label known."""
+
+from minilib.world.labels import Labels, image_captions, labels
+from minilib.world.render import render
+from minilib.world.scenes import Scenes, clip_scenes, image_scenes
+from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES, mirror
+
+__all__ = [
+    "COLOURS",
+    "GROUNDS",
+    "MOTIONS",
+    "PLACES",
+    "SHAPES",
+    "SIZES",
+    "Labels",
+    "Scenes",
+    "clip_scenes",
+    "image_captions",
+    "image_scenes",
+    "labels",
+    "mirror",
+    "render",
+]
