@@ -177,7 +177,9 @@ def openai_clip(architecture: Architecture, path: Path | str) -> ImageText:
     notes = ("input_resolution", "context_length", "vocab_size")  # three scalars that only OpenAI's archive carries
     state = {k: v.float() for k, v in state.items() if k not in notes}
     state.setdefault("attn_mask", clip.model.attn_mask)
-    load_strictly(clip.model, {k: v for k, v in state.items() if k in clip.model.state_dict() or k != "attn_mask"}, path)
+    load_strictly(
+        clip.model, {k: v for k, v in state.items() if k in clip.model.state_dict() or k != "attn_mask"}, path
+    )
     return clip
 
 

@@ -1,5 +1,6 @@
 """The small world: scenes made by a program, rendered in batches, with every label known."""
 
+from minilib.world.batches import TASKS, clip_batch, held_batches, sample_times, shuffled, train_batches
 from minilib.world.labels import Labels, image_captions, labels
 from minilib.world.render import render
 from minilib.world.scenes import Scenes, clip_scenes, image_scenes
@@ -8,16 +9,22 @@ from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, 
 __all__ = [
     "COLOURS",
     "GROUNDS",
+    "Labels",
     "MOTIONS",
     "PLACES",
     "SHAPES",
     "SIZES",
-    "Labels",
     "Scenes",
+    "TASKS",
+    "clip_batch",
     "clip_scenes",
+    "held_batches",
     "image_captions",
     "image_scenes",
     "labels",
     "mirror",
     "render",
+    "sample_times",
+    "shuffled",
+    "train_batches",
 ]

@@ -1,0 +1,41 @@
+"""`python -m minilib.claims [--json] [paper]`: every claim, what was measured, and the verdict."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from minilib.claims.model import FOLDER, load, papers
+from minilib.claims.rows import all_rows
+from minilib.claims.table import table
+from minilib.claims.verdicts import judge
+from minilib.errors import BadInput
+from minilib.files import RESULTS
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m minilib.claims", description=__doc__.split(": ", 1)[1])
+    parser.add_argument("paper", nargs="?", help="one paper (default: all of them)")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line and claim")
+    parser.add_argument("--rows", type=Path, metavar="OUT_DIR", help="also use the rows of this run, which win")
+    parser.add_argument("--claims", type=Path, default=FOLDER, help=argparse.SUPPRESS)
+    parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
+    args = parser.parse_args(arguments)
+    folders = [args.results] + ([args.rows] if args.rows else [])
+    try:
+        chosen = [load(name, args.claims) for name in ([args.paper] if args.paper else papers(args.claims))]
+        judged = [(claims, judge(claims, all_rows(claims.paper, *folders))) for claims in chosen]
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    for claims, verdicts in judged:
+        if args.json:
+            print("\n".join(verdict.json() for verdict in verdicts))
+        else:
+            print(f"{claims.title or claims.paper}\n\n{table(claims, verdicts)}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""What every annotation reader gives and checks: clips with a label, class names, and errors that name file and line."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from minilib.errors import BadInput
+
+UNLABELLED = -1
+VIDEO_SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".mov")
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video file and its class; `text` is a sentence about it where the annotations have one."""
+
+    path: Path
+    label: int
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """The clips of one split and the names of the classes, at the label's index."""
+
+    clips: tuple[Clip, ...]
+    classes: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+
+def present(annotated: Annotated) -> Annotated:
+    """Only the clips whose file is on the disk."""
+    return Annotated(tuple(clip for clip in annotated.clips if os.path.isfile(clip.path)), annotated.classes)
+
+
+def read_text(path: Path | str) -> str:
+    """The whole of a UTF-8 file, with or without a byte-order mark."""
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"annotations {path}: no such file")
+    try:
+        return path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"annotations {path}: byte {error.start} is not UTF-8 text") from error
+
+
+def read_lines(path: Path | str) -> list[tuple[str, str]]:
+    """The lines that are not blank, stripped, each with where it stands ("annotations <file>, line 3")."""
+    numbered = enumerate(read_text(path).split("\n"), 1)
+    lines = [(f"annotations {path}, line {number}", line.strip()) for number, line in numbered if line.strip()]
+    if not lines:
+        raise BadInput(f"annotations {path}: the file is empty")
+    return lines
+
+
+def read_json(path: Path | str, kind: type[Record]) -> Record:
+    """A JSON file as `kind`, checked by pydantic: lists of typed records, dictionaries, plain values."""
+    try:
+        return TypeAdapter(kind).validate_json(read_text(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"])
+        raise BadInput(f"annotations {path}{', at ' + where if where else ''}: {first['msg']}") from error
+
+
+def inside(root: Path | str, name: str, where: str) -> Path:
+    """`root / name`, where `name` comes from a file and must stay in `root`."""
+    parts = name.split("/")
+    if not name.strip() or name.startswith("/") or ".." in parts or set(parts) <= {"", "."} or set(name) & set("\\\0"):
+        raise BadInput(f"{where}: the path {name!r} leaves the data folder; only paths below it are read")
+    return Path(root, *parts)
+
+
+def class_index(classes: Iterable[str]) -> dict[str, int]:
+    """Index by class name."""
+    return {name: index for index, name in enumerate(classes)}
+
+
+def lookup(index: dict[str, int], label: str, where: str) -> int:
+    """The index of `label`; an unknown one is `BadInput`."""
+    if label not in index:
+        raise BadInput(f"{where}: {label!r} is none of the {len(index)} classes")
+    return index[label]
+
+
+def number(text: str, where: str, what: str) -> int:
+    """A whole number of zero or more, in plain digits."""
+    if not (text.isascii() and text.isdigit()):
+        raise BadInput(f"{where}: {what} must be a whole number, not {text!r}")
+    return int(text)

@@ -1,0 +1,48 @@
+"""Where the suite keeps things, and writing files whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from minilib.errors import BadInput
+
+ROOT = Path(__file__).resolve().parents[1]  # the checkout: notebooks, results and runs lie beside the package
+NOTEBOOKS = ROOT / "notebooks"
+RESULTS = ROOT / "results"
+
+
+def write_whole(path: Path | str, content: str | bytes) -> Path:
+    """Writes beside `path` and moves into place, so that readers see the old file or the new one, never a part."""
+    path = Path(path)
+    data = content.encode() if isinstance(content, str) else content
+    part = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        part = Path(name)
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        part.chmod(0o644)
+        part.replace(path)
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        if part is not None:
+            part.unlink(missing_ok=True)
+    return path
+
+
+def writable_folder(path: Path | str, what: str = "out_dir") -> Path:
+    """The folder, made if needed; `BadInput` naming it where nothing can be written there."""
+    path = Path(path).expanduser()
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise BadInput(f"{what}={str(path)!r}: cannot write there ({error.strerror or error}); name another") from error
+    return path
