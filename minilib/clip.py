@@ -36,12 +36,12 @@ class Architecture:
 SMALL = Architecture(
     embed_dim=96,
     vision=dict(image_size=64, patch_size=8, layers=4, width=96, head_width=8),
-    text=dict(context_length=40, vocab_size=128, layers=3, width=96, heads=6),
+    text=dict(context_length=24, vocab_size=128, layers=2, width=96, heads=6),
 )
 TINY = Architecture(  # for tests: every part there, nothing to wait for
     embed_dim=16,
     vision=dict(image_size=16, patch_size=8, layers=2, width=24, head_width=2),
-    text=dict(context_length=40, vocab_size=128, layers=1, width=24, heads=2),
+    text=dict(context_length=24, vocab_size=128, layers=1, width=24, heads=2),
 )
 VIT_B16 = Architecture(
     embed_dim=512,

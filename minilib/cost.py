@@ -162,8 +162,9 @@ class Cost:
     def __str__(self) -> str:
         norms = f" + {self.layer_norm_cost} per LayerNorm element" if self.layer_norm_cost else ", LayerNorm free"
         without = f" without {', '.join(self.excluded)}" if self.excluded else ""
+        views = f"{self.views} view{'s' * (self.views > 1)}"
         return (
-            f"{self.multiply_adds / 1e9:.2f} G multiply-adds ({self.views} view{'s' * (self.views > 1)}, 1 a MAC{norms}), "
+            f"{self.multiply_adds / 1e9:.2f} G multiply-adds ({views}, 1 a MAC{norms}), "
             f"{self.parameters / 1e6:.2f} M parameters, {self.tunable / 1e6:.2f} M tunable{without}"
         )
 

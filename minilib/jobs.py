@@ -158,11 +158,12 @@ def run_job(job: Job) -> Status:
                 parameters=dict(job.parameters),
                 kernel_name="python3",  # the environment that runs this, whatever the author's kernel was called
                 progress_bar=False,
+                extra_arguments=["--log-level=ERROR"],
                 execution_timeout=job.timeout,
             )
         if not job.record.is_file() or json.loads(job.record.read_text()).get("job") != key:
             _keep_part(job)
-            return status(FAILED, "stopped before its last cell: there is no completion record")
+            return status(FAILED, f"stopped before its last cell: there is no completion record {job.record.name}")
         executed.metadata["minilib"] = {
             **executed.metadata.get("minilib", {}),
             "code": code_version(source),

@@ -9,6 +9,7 @@ import os
 import sys
 import textwrap
 import time
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -33,6 +34,8 @@ DEVICES = ("auto", "cpu", "cuda")
 WATCHED = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG")  # an interactive front end sets one
 JOB = "MINILIB_JOB"  # the runner's name for what it asked; the completion record carries it back
 QUIET = "MINILIB_QUIET"
+
+warnings.filterwarnings("ignore", "IProgress not found")  # some libraries ask tqdm for a widget that we do without
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ def check_parameters(
 ) -> Parameters:
     """Types, ranges and folders. The first thing wrong is `BadInput` naming the parameter, before anything starts.
 
-    `out_dir` is made and tried; empty means `runs/<scale>` in the checkout. `device="auto"` takes a GPU if there is one.
+    `out_dir` is made and tried; empty means `runs/<scale>` in the checkout. `device="auto"` takes a GPU where it can.
     """
     _one_of("scale", scale, SCALES)
     _whole_number("seed", seed, 0)
@@ -139,7 +142,8 @@ class Source:
     def __str__(self) -> str:
         return f"# {self.file}\n{self.text}"
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return f"source in {self.file}; print it to read it here"  # notebooks store this beside the HTML
 
 
 def show_source(thing: object) -> Source:

@@ -36,6 +36,7 @@ from minilib.notebook import SCALES, check_parameters
 __all__ = ["Job", "Status", "is_current", "main", "plan", "run_all", "run_job", "update"]
 
 CELL_TIMEOUT = {"smoke": 600.0, "small": 3600.0, "paper": None}  # seconds
+LARGEST = 500_000  # bytes of a committed notebook
 
 
 def select(notebooks: Path, only: str | None) -> list[Path]:
@@ -77,7 +78,7 @@ def plan(
     common = {"scale": scale, "fresh": fresh, "out_dir": _as_seen_from_here(out), **settings}
     if seeds is not None:
         common["seeds"] = seeds
-    share = max(1, cores() // jobs)
+    share = _threads(jobs)
     planned = []
     for path, known in has.items():
         values = {name: value for name, value in common.items() if name in known}
@@ -87,6 +88,12 @@ def plan(
         check_parameters(**{k: v for k, v in {**known, **values}.items() if k in shared})
         planned.append(job)
     return planned
+
+
+def _threads(jobs: int) -> int:
+    """This machine's cores shared out, or fewer where OMP_NUM_THREADS asks for fewer."""
+    share, limit = max(1, cores() // jobs), os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(limit)) if limit.isdigit() and int(limit) else share
 
 
 def _as_seen_from_here(out: Path) -> str:
@@ -110,7 +117,7 @@ def _worker() -> None:
 def run_all(
     jobs: Sequence[Job], workers: int = 1, report: Callable[[Status, list[Status]], None] | None = None
 ) -> list[Status]:
-    """Runs the jobs in a pool, in order. `report(status, done)` is called after each; Ctrl-C leaves nothing half-written."""
+    """Runs the jobs in a pool, in order; `report(status, done)` follows each. Ctrl-C leaves nothing half-written."""
     done: list[Status] = []
     expected = {row.name: row.seconds for row in read_status(jobs[0].out_dir)} if jobs else {}
     pool = ProcessPoolExecutor(min(workers, len(jobs) or 1), multiprocessing.get_context("spawn"), _worker)
@@ -191,7 +198,8 @@ def update(jobs: Sequence[Job], out: Path, results: Path = RESULTS) -> list[str]
         executed = strip(read_notebook(job.output), out)
         executed.metadata["minilib"].pop("job", None)
         write_whole(job.notebook, nbformat.writes(executed).rstrip("\n") + "\n")
-        written.append(Path(job.notebook).name)
+        size = Path(job.notebook).stat().st_size
+        written.append(Path(job.notebook).name + (f" ({size // 1000} kB, more than 500)" if size > LARGEST else ""))
     for path in sorted((out / "rows").glob("*.jsonl")):
         target = results / "rows" / path.name
         have = {row.model_dump_json() for row in read_rows(target)}

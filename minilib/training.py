@@ -125,7 +125,7 @@ def train(
 
     began = time.perf_counter()
     earlier = history.seconds
-    for step in progress(range(start, settings.steps), label=label, initial=start, total=settings.steps):
+    for step in progress(range(start, settings.steps), desc=label, initial=start, total=settings.steps):
         schedule.step_update(step)
         frames, target = (x.to(device, non_blocking=True) for x in batches(step))
         frames = model.normalise(change(frames)) if hasattr(model, "normalise") else change(frames)

@@ -1,8 +1,8 @@
 """Video files to frames and back, which frames to read, and which squares of them to show a model.
 
 decord reads where it is installed; PyAV reads where it is not, and every file that decord cannot read (it breaks on
-frames 16, 24, 48 or 72 wide, and on AV1). Both give the same frames, bit for bit. A reader lives inside one call: open
-ones hold much memory and do not survive a fork.
+frames 16, 24, 48 or 72 wide, and on AV1). Both give the same frames, bit for bit. A reader lives inside one call and
+decodes in one thread: open ones hold much memory, and neither readers nor their threads survive a fork.
 
 Axes: t frames, h and w pixels, v views of a clip.
 """
@@ -65,9 +65,8 @@ def _read(path: Path | str, pick: Pick | None) -> np.ndarray | int:
         except VideoError:
             raise
         except Exception as error:  # decord's own error is a bare Exception, PyAV's are many
-            failure = error
-    reason = getattr(failure, "strerror", None) or str(failure) or type(failure).__name__
-    raise VideoError(f"video {path}: cannot be read ({reason.strip().splitlines()[0]})") from failure
+            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    raise VideoError(f"video {path}: cannot be read ({reason.strip().splitlines()[0]})")
 
 
 def _checked(path: Path, pick: Pick, length: int) -> np.ndarray:
@@ -115,7 +114,7 @@ def _pyav(path: Path, pick: Pick | None) -> np.ndarray | int:
         stream.codec_context.thread_count = 1
         for index, frame in enumerate(container.decode(stream)):
             if index in wanted:  # turned upright, as decord does
-                frames[index] = np.rot90(frame.to_ndarray(format="rgb24"), frame.rotation // 90)
+                frames[index] = np.rot90(frame.to_ndarray(format="rgb24", threads=1), frame.rotation // 90)
             if index >= wanted.max():
                 break
     if len(frames) < len(set(wanted.tolist())):
@@ -144,7 +143,8 @@ def write_video(path: Path | str, frames: np.ndarray, fps: float = 8) -> None:
     try:
         with av.open(str(part), "w", format="mp4") as container:
             rate = Fraction(fps).limit_denominator(1001)
-            stream = container.add_stream("libx264", rate=rate, options={"crf": "10", "threads": "1"})
+            stream = container.add_stream("libx264", rate=rate, options={"crf": "10"})
+            stream.codec_context.thread_count = 1
             stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
             for frame in frames:
                 picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
@@ -171,10 +171,10 @@ def uniform_indices(
 def dense_indices(
     length: int, frames: int, stride: int = 8, *, clip: int = 0, clips: int = 1, rng: np.random.Generator | None = None
 ) -> np.ndarray:
-    """Every `stride`-th frame, int (frames,), from a start in the middle, by `rng`, or at temporal view `clip` of `clips`.
+    """Every `stride`-th frame, int (frames,), in the middle, anywhere by `rng`, or as temporal view `clip` of `clips`.
 
-    The starts of the views are spread evenly, the first view begins and the last one ends with the video. A video that
-    is too short repeats its last frame.
+    The views are spread evenly: the first begins and the last ends with the video. A video that is too short repeats
+    its last frame.
     """
     _check_sampling(length, frames, clip, clips)
     if stride < 1:

@@ -1,7 +1,7 @@
 """Measured rows: append-only JSON lines that are the record of what was measured and a cache of it.
 
-Committed rows lie in `results/rows/<paper>.jsonl`, a run's own in `<out_dir>/rows/<paper>.jsonl`. A row counts only while
-its experiment version is the claims file's; of two rows for the same measurement the later one counts.
+Committed rows lie in `results/rows/<paper>.jsonl`, a run's own in `<out_dir>/rows/<paper>.jsonl`. A row counts only
+while its experiment version is the claims file's; of two rows for the same measurement the later one counts.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ def append_rows(path: Path | str, rows: Iterable[Row]) -> None:
             if written < len(lines):
                 raise OSError("the disk is full")
         except OSError as error:
-            os.ftruncate(handle, size)
+            if os.fstat(handle).st_size > size:
+                os.ftruncate(handle, size)
             raise BadInput(f"rows {path}: cannot be written ({error.strerror or error})") from error
     finally:
         os.close(handle)

@@ -18,10 +18,10 @@ BADGES = {
     "not testable here": ("–", "#555555"),
     "different setting": ("≠", "#00517f"),
 }
-CELL = "text-align:left;vertical-align:top;padding:3px 8px"
+CELL = "text-align:left;vertical-align:top"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """Rows of text under a header; `_repr_html_` for notebooks, `str()` for a terminal."""
 
@@ -39,6 +39,9 @@ class Table:
             return f'<td style="{CELL}">{escape(text)}</td>'
         sign, colour = BADGES[text]
         return f'<td style="{CELL};white-space:nowrap;color:{colour};font-weight:600">{sign} {escape(text)}</td>'
+
+    def __repr__(self) -> str:
+        return f"Table of {len(self.rows)} rows; print it to read it here"  # notebooks store this beside the HTML
 
     def __str__(self) -> str:
         limits = [60 if name in ("claim", "why") else 24 for name in self.header]

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import bootstrap
 
 from minilib.claims.model import Claim, Claims, Pair
 from minilib.claims.rows import Row, latest
@@ -83,6 +82,8 @@ def compare(claim: Claim, pair: Pair, rows: Iterable[Row]) -> Comparison | None:
 
 def _interval(differences: list[float]) -> tuple[float, float]:
     """Percentile bootstrap of the mean, 95 %; the same numbers give the same interval."""
+    from scipy.stats import bootstrap  # half a second to import, which only orderings should cost
+
     result = bootstrap(
         (np.asarray(differences),), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
     )
@@ -179,7 +180,7 @@ def _magnitude(claim: Claim, rows: list[Row], paper: str) -> Verdict:
     same = abs(off) <= claim.within
     side = "within" if same else "more than"
     why = (
-        f"measured {_number(measured)}{unit} over {len(values)} seeds, the paper has {_number(claim.paper_value)}{unit}: "
-        f"off by {_number(off, '+')}, {side} {claim.within:g}"
+        f"measured {_number(measured)}{unit} over {len(values)} seeds, "
+        f"the paper has {_number(claim.paper_value)}{unit}: off by {_number(off, '+')}, {side} {claim.within:g}"
     )
     return _verdict(claim, measured, "reproduced" if same else "not reproduced", why)

@@ -1,4 +1,4 @@
-"""What every annotation reader gives and checks: clips with a label, class names, and errors that name file and line."""
+"""What every annotation reader gives and checks: labelled clips, class names, errors that name file and line."""
 
 from __future__ import annotations
 

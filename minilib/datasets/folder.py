@@ -56,7 +56,7 @@ class VideoDataset(Dataset):
         try:
             frames = read_frames(clip.path, lambda length: self.sampling(length, self.frames, rng=rng))
         except VideoError as error:
-            return error
+            return VideoError(str(error))  # without the traceback, which holds half-decoded frames
         frames = crop(frames, self.size, 0.5 if rng is None else rng.random())
         return torch.from_numpy(np.ascontiguousarray(frames)), clip.label
 

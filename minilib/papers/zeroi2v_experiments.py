@@ -9,31 +9,27 @@ start of everything new and the order of the batches, and is shared by all arms;
 from __future__ import annotations
 
 import argparse
-import hashlib
 import multiprocessing
 import os
 import re
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import nn
 
-from minilib.claims.rows import Row, append_rows, environment, read_rows
+from minilib.claims import Measurements
+from minilib.claims.environment import cores
 from minilib.classifier import VideoClassifier, train_only
-from minilib.cost import parameters
 from minilib.papers import zeroi2v_variants as variants
 from minilib.papers.peers.st_adapter import SpatioTemporalAdapter
-from minilib.papers.zeroi2v import FOUR, SIX, Adaptation, Adapter, HeadRelocation, Mixing, attach, blocks
+from minilib.papers.zeroi2v import FOUR, SIX, Adaptation, Adapter, HeadRelocation, Mixing, attach
+from minilib.notebook import progress
 from minilib.small_clip import small_clip
 from minilib.training import TrainSettings, accuracy, evaluate, train
 from minilib.world import TASKS, held_batches, shuffled, train_batches
 
-EXPERIMENT = 1  # raise it when an arm's meaning changes: older rows are stale then
-ROWS = Path("results/rows/zeroi2v.jsonl")
 GRID = TrainSettings(steps=300, batch=32, lr=3e-3, warmup=30)  # the short recipe of the wide grids
 CORE = replace(GRID, steps=900)  # the live comparison
 TEST_CLIPS = 1024
@@ -169,10 +165,9 @@ ARMS = CORE_ARMS | {
 }
 
 
-def settings_key(arm: Arm, recipe: TrainSettings) -> str:
-    """A short hash of all that makes a row but the seed."""
-    text = f"{arm} {replace(recipe, seed=0)} {TEST_CLIPS}"
-    return hashlib.sha256(re.sub(r" at 0x[0-9a-f]+", "", text).encode()).hexdigest()[:12]
+def described(arm: Arm, recipe: TrainSettings) -> str:
+    """All that makes a row but the seed, in words: what its settings hash is taken of."""
+    return re.sub(r" at 0x[0-9a-f]+", "", f"{arm} {replace(recipe, seed=0)} {TEST_CLIPS} test clips")
 
 
 def build(arm: Arm, seed: int) -> VideoClassifier:
@@ -208,14 +203,48 @@ def _damaged(batches, control: str, classes: int):
     return at
 
 
-def measure(name: str, seed: int, recipe: TrainSettings = GRID, threads: int = 1, prefix: str = "grid") -> Row:
-    """Runs one arm of the grid and makes its row."""
+def measure(name: str, seed: int, measurements: Measurements, recipe: TrainSettings = GRID, prefix: str = "grid") -> float:
+    """The accuracy of one arm of the grid with one seed: a row that is there, or the run that makes it."""
+    arm = ARMS[name]
+    known = name if name.startswith("few/") else f"{prefix}/{name}"
+    return measurements.measured_or_run(
+        known, lambda: run(arm, recipe, seed, measurements.device, name)[2], seed, described(arm, recipe)
+    )
+
+
+def gains(measurements: Measurements, seeds: list[int]) -> None:
+    """What temporal heads add on each task, as rows of their own: the contrast of Table 9."""
+    for seed in seeds:
+        for task, prefix in (("motion", ""), ("appearance", "appearance/")):
+            with_, without = (measure(prefix + arm, seed, measurements) for arm in ("zeroi2v", "adapters"))
+            measurements.measured_or_run(f"contrast/{task}", lambda a=with_, b=without: a - b, seed)
+
+
+def _one(job: tuple[str, int, str, int]) -> tuple[str, int, float]:
+    name, seed, out, threads = job
     torch.set_num_threads(threads)
-    began = time.perf_counter()
-    _, _, value = run(ARMS[name], recipe, seed, label=name)
-    seconds = time.perf_counter() - began
-    return Row(
-        measure=f"{prefix}/{name}", value=value, seed=seed, settings=settings_key(ARMS[name], recipe),
-        experiment=EXPERIMENT, device="cpu", dtype="float32", threads=threads, seconds=round(seconds, 1),
-        peak_memory=None, **environment(),
-    )  # fmt: skip
+    return name, seed, measure(name, seed, Measurements("zeroi2v", out))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="measure the rows of ZeroI2V's grids that are not there yet")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--arms", nargs="*", default=list(ARMS), metavar="ARM", help="default: all")
+    parser.add_argument("--jobs", type=int, default=1, help="runs side by side; the cores are shared among them")
+    parser.add_argument("--out", default="results", help="folder with rows/zeroi2v.jsonl, read and appended")
+    args = parser.parse_args()
+    unknown = sorted(set(args.arms) - set(ARMS))
+    if unknown:
+        raise SystemExit(f"arm {unknown[0]!r} is none of {', '.join(ARMS)}")
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    threads = max(cores() // args.jobs, 1)
+    jobs = [(name, seed, args.out, threads) for seed in range(args.seeds) for name in args.arms]
+    with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
+        for name, seed, value in progress(pool.imap_unordered(_one, jobs), total=len(jobs), desc="arms"):
+            print(f"{name} seed {seed}: {value:.1f}", flush=True)
+    if {"zeroi2v", "adapters", "appearance/zeroi2v", "appearance/adapters"} <= set(args.arms):
+        gains(Measurements("zeroi2v", args.out), list(range(args.seeds)))
+
+
+if __name__ == "__main__":
+    main()

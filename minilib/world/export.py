@@ -33,7 +33,7 @@ def export_kinetics(
 ) -> Path:
     """Videos and csv files as `minilib.datasets.kinetics` reads them; classes are `APPEARANCES`. Returns `root`.
 
-    `counts` maps a split ("train", "val", "test") to how many clips; clip i of a split is `clip_scenes(seed, split, i)`.
+    `counts` maps "train", "val" or "test" to how many clips; clip i of a split is `clip_scenes(seed, split, i)`.
     """
     _check(counts, ("train", "val", "test"), frames)
     root, seconds = _open(root, "kinetics", seed, frames, size), -(-frames // FPS)

@@ -43,7 +43,7 @@ def labels(scenes: Scenes, times) -> Labels:
 
 def image_captions(scenes: Scenes) -> list[str]:
     """A sentence a scene: what, which colour, how large, where, and on which ground; poses before any event."""
-    size = (np.exp(scenes.base[..., LOG_RADIUS]) > 0.14).astype(int)
+    size = (np.exp(scenes.base[..., LOG_RADIUS]) > 0.16).astype(int)
     column, row = (np.clip(np.floor(scenes.base[..., axis] * 3), 0, 2).astype(int) for axis in (0, 1))
     parts = np.stack([size, scenes.colour, scenes.shape, row * 3 + column], -1)
     return [

@@ -70,7 +70,7 @@ def _tables(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
         distance.append(signed[2::4, 2::4] * 2 * SPAN / fine)
     v, u = np.meshgrid(*[np.linspace(-SPAN, SPAN, TABLE)] * 2, indexing="ij")
     dark = [u > 9, np.sin(8 * v) > 0, (np.sin(6 * u) * np.sin(6 * v)) > 0.35, u > 0]
-    shade = [np.where(mask, 0.62, 1.0) for mask in dark]
+    shade = [np.where(mask, 0.75, 1.0) for mask in dark]
 
     rng = np.random.default_rng(7)
     y, x = np.meshgrid(*[np.arange(TILE) / TILE * 2 * np.pi] * 2, indexing="ij")

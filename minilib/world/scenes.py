@@ -131,20 +131,29 @@ def _blank(draws: Draws, size: int, combinations: str) -> Scenes:
     )
 
 
-def image_scenes(seed: int, split: str, indices, *, objects: int | None = None, combinations: str = "seen") -> Scenes:
-    """Still scenes of one or two objects (`objects` fixes how many) in different places: data for the small CLIP."""
+def image_scenes(
+    seed: int, split: str, indices, *, objects: int | None = None, combinations: str = "seen", alike: int = 1
+) -> Scenes:
+    """Still scenes of one or two objects (`objects` fixes how many) in different places: data for the small CLIP.
+
+    With `alike` = m, each m neighbouring indices share everything but the shape of object 0, which differs in all of
+    them (m <= 7): look-alikes that only shape tells apart.
+    """
     indices = np.atleast_1d(indices)
-    draws = Draws(seed + 1_000_003, split, indices)  # another stream than the clips of the same seed
+    draws = Draws(seed + 1_000_003, split, indices // alike)  # another stream than the clips of the same seed
     scenes = _blank(draws, len(indices), combinations)
+    if alike > 1:  # the shapes that go with the colour in training, in a random order
+        turn = draws.order(len(SHAPES) - 1)[np.arange(len(indices)), indices % alike]
+        scenes.shape[:, 0] = (1 + turn - scenes.colour[:, 0]) % len(SHAPES)
     count = draws.integers(1, 3, 1) if objects is None else np.full((len(indices), 1), objects)
     place = draws.order(len(PLACES))[:, :MAX_OBJECTS]
     scenes.present[:] = np.arange(MAX_OBJECTS) < count
     centres = np.stack([place % 3, place // 3], -1) * 0.31 + 0.19
     scenes.base[..., :2] = centres + draws.uniform(-0.07, 0.07, MAX_OBJECTS, 2)
     large = draws.integers(0, 2, MAX_OBJECTS)
-    radius = np.where(large, draws.uniform(0.16, 0.21, MAX_OBJECTS), draws.uniform(0.09, 0.125, MAX_OBJECTS))
+    radius = np.where(large, draws.uniform(0.18, 0.22, MAX_OBJECTS), draws.uniform(0.125, 0.145, MAX_OBJECTS))
     scenes.base[..., LOG_RADIUS] = np.log(radius)
-    scenes.base[..., ANGLE] = draws.uniform(-0.6, 0.6, MAX_OBJECTS)
+    scenes.base[..., ANGLE] = draws.uniform(-0.5, 0.5, MAX_OBJECTS)
     scenes.base[..., OPACITY] = 1
     return scenes
 

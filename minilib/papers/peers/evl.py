@@ -1,4 +1,4 @@
-"""EVL: a light decoder that reads a frozen image model (Lin, Geng, Zhang, Gao, de Melo, Wang, Dai, Qiao, Li; ECCV 2022).
+"""EVL: a light decoder that reads a frozen image model (Lin et al.; ECCV 2022).
 
     last N blocks, frozen, no gradient:  tokens Y_i,  attention maps between neighbouring frames
     Y_i + temporal convolution(Y_i) + temporal position + temporal cross-attention(maps)     Sec. 3.3
@@ -8,10 +8,10 @@ No gradient ever enters the image model, so nothing of it is kept for the backwa
 
 Follows the structure of the released code, with fused attention in the decoder; the neighbour maps depend on frozen
 weights only and are made without gradient. ViT-B/16, 8 frames x 3 views, N = 4: 454.4 G multiply-adds. The 29 M new
-parameters that comparisons print beside it are the decoder *without* cross-attention tables, with a classifier (28.7 M);
-the multiply-adds are those with the tables, which make it 32.9 M.
+parameters that comparisons print beside it are the decoder *without* cross-attention tables, with a classifier
+(28.7 M); the multiply-adds are those with the tables, which make it 32.9 M.
 
-Axes: b clips, t frames, n patches, d = h c width, h heads, c channels of a head, o = (2 height - 1)(2 width - 1) offsets.
+Axes: b clips, t frames, n patches, d = h c width, h heads, c channels of a head, o relative positions.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from minilib.papers.peers.frozen import FrozenImageModel, TemporalConv, attend, 
 
 
 def offset_index(height: int, width: int) -> Tensor:
-    """Which of the o relative positions patch q has to patch k, (n, n)."""
+    """Which of the o = (2 height - 1)(2 width - 1) relative positions patch q has to patch k, (n, n)."""
     position = torch.arange(height * width)
     row, column = position // width, position % width
     down = row[:, None] - row[None] + height - 1

@@ -1,0 +1,180 @@
+"""ZeroI2V on real videos: the published settings (Tables 11 and 12), a data set on disk, one function.
+
+`run` needs nothing but parameters, so a folder of one's own videos trains like Something-Something v2 does. What is
+missing is said in one line before anything starts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from minilib.classifier import VideoClassifier, train_only
+from minilib.clip import VIT_B16, VIT_L14, build, openai_clip
+from minilib.datasets.annotations import Annotated
+from minilib.datasets.folder import GoodBatches, VideoDataset, read_views, video_loader
+from minilib.datasets.kinetics import kinetics, kinetics_folder
+from minilib.datasets.something import something
+from minilib.errors import BadInput
+from minilib.manifests import resolve
+from minilib.papers.zeroi2v import FOUR, SIX, Adaptation, Adapter, HeadRelocation, attach
+from minilib.papers.zeroi2v_counts import PUBLISHED, head_relocation
+from minilib.papers.zeroi2v_variants import new_parameters
+from minilib.small_clip import small_clip
+from minilib.training import TrainSettings, accuracy, evaluate, train
+from minilib.video import VideoError, dense_indices, uniform_indices
+
+WEIGHTS = {"vit_b16": "openai_clip_vit_b16", "vit_l14": "openai_clip_vit_l14"}
+SIZE = {"small": 64, "vit_b16": 224, "vit_l14": 224}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What to train on what. dataset: kinetics400, something_something_v2, or folder (train/<label>/*.mp4 and
+    val/<label>/*.mp4 in data_root). backbone: vit_b16, vit_l14, or small. weights: a file, "random", or "" for where
+    the manifest says. max_steps and max_clips cut a run short; 0 is the whole recipe."""
+
+    dataset: str
+    data_root: str
+    backbone: str = "vit_b16"
+    frames: int = 8
+    weights: str = ""
+    max_steps: int = 0
+    max_clips: int = 0
+    batch: int = 0
+    precision: str = "fp32"
+    workers: int = 0
+    device: str = "cpu"
+    seed: int = 0
+
+
+def data(run: Run) -> dict[str, Annotated]:
+    """The annotated clips of "train" and "val"."""
+    if run.dataset == "folder":
+        return kinetics_folder(run.data_root)
+    if run.dataset == "kinetics400":
+        root = resolve("kinetics400", run.data_root)
+        return {split: kinetics(root, split) for split in ("train", "val")}
+    if run.dataset == "something_something_v2":
+        root = resolve("something_something_v2", run.data_root)
+        suffix = ".mp4" if any((root / "videos").glob("*.mp4")) else ".webm"
+        return {name: something(root, split, suffix) for name, split in (("train", "train"), ("val", "validation"))}
+    raise BadInput(f"dataset {run.dataset!r}: choose of kinetics400, something_something_v2, folder")
+
+
+def published(run: Run) -> tuple[HeadRelocation, tuple[str, ...], dict]:
+    """Mixing, adapter places and recipe; a data set or backbone of one's own gets those of the nearest published one."""
+    name = run.dataset if run.dataset in PUBLISHED["table_11"] else "kinetics400"
+    backbone = "vit_l14" if run.backbone == "vit_l14" else "vit_b16"
+    entries = PUBLISHED["table_11"][name][backbone]
+    if run.frames not in entries:
+        raise BadInput(f"frames={run.frames}: Table 11 has settings for {', '.join(map(str, entries))} frames")
+    entry = entries[run.frames]
+    return head_relocation(entry["offsets"]), SIX if entry["adapters"] == 6 else FOUR, PUBLISHED["table_12"][name]
+
+
+def backbone(run: Run) -> nn.Module:
+    """The image model with its weights."""
+    if run.backbone == "small":
+        return small_clip().visual
+    if run.backbone not in WEIGHTS:
+        raise BadInput(f"backbone {run.backbone!r}: choose of small, {', '.join(WEIGHTS)}")
+    architecture = {"vit_b16": VIT_B16, "vit_l14": VIT_L14}[run.backbone]
+    if run.weights == "random":
+        return build(architecture).visual
+    return openai_clip(architecture, run.weights or resolve(WEIGHTS[run.backbone], run.data_root)).visual
+
+
+class EpochBatches:
+    """step -> batch over epochs of a dataset, unreadable videos left out; a resumed run goes on at its step."""
+
+    def __init__(self, dataset: VideoDataset, batch: int, workers: int = 0):
+        self.dataset, self.batch, self.workers = dataset, batch, workers
+        self.length = max(math.ceil(len(dataset) / batch), 1)
+        self._next, self._batches = -1, iter(())
+        self.skipped: list[str] = []
+
+    def _from(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        good = GoodBatches(video_loader(self.dataset.at_epoch(epoch), self.batch, self.workers))
+        yield from good
+        self.skipped = good.skipped
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        epoch, place = divmod(step, self.length)
+        if step != self._next or place == 0:
+            self._batches = self._from(epoch)
+            for _ in range(place):
+                next(self._batches, None)
+        self._next = step + 1
+        batch = next(self._batches, None)
+        if batch is None:  # the epoch was shorter by batches that could not be read at all
+            self._batches = self._from(epoch)
+            batch = next(self._batches)
+        return batch
+
+
+def test_views(clips, run: Run, sampling, views: dict) -> Iterator[tuple[list[Tensor], Tensor]]:
+    """One video at a time as ([view, ...], label), each view (1, t, h, w, 3); what cannot be read is left out."""
+    for clip in clips:
+        try:
+            read = read_views(clip.path, run.frames, SIZE[run.backbone], sampling, views["clips"], views["crops"])
+        except VideoError:
+            continue
+        yield list(torch.from_numpy(read).unsqueeze(1)), torch.tensor([clip.label])
+
+
+def run(settings: Run, out_dir: Path | str) -> dict[str, float]:
+    """Trains and evaluates; returns top-1 and top-5 in percent, steps, seconds, clips and how many were unreadable."""
+    mixing, places, recipe = published(settings)
+    splits = data(settings)
+    visual = backbone(settings)
+    sampling = uniform_indices
+    if recipe["sampling"] == "dense":
+        sampling = partial(dense_indices, stride=recipe["stride"][settings.frames])
+    adapter = partial(Adapter, scale=recipe["adapter_scale"], dropout=recipe["adapter_dropout"])
+    torch.manual_seed(settings.seed)
+    attach(visual, Adaptation(settings.frames, mixing, places, adapter=adapter))
+    classes = len(splits["train"].classes)
+    model = VideoClassifier(visual, classes, recipe["head_dropout"])
+    new = [*new_parameters(visual), visual.ln_pre.embedding, *visual.ln_post.parameters(), *model.head.parameters()]
+    train_only(model, new)
+
+    limit = settings.max_clips or None
+    size, batch = SIZE[settings.backbone], settings.batch or recipe["batch"]
+    dataset = VideoDataset(splits["train"].clips[:limit], settings.frames, size, sampling, True, settings.seed)
+    batches = EpochBatches(dataset, min(batch, len(dataset)), settings.workers)
+    steps = recipe["epochs"] * batches.length
+    steps = min(steps, settings.max_steps or steps)
+    plan = TrainSettings(
+        steps=steps,
+        batch=batch,
+        lr=recipe["lr"],
+        weight_decay=recipe["weight_decay"],
+        betas=tuple(recipe["betas"]),
+        warmup=min(round(recipe["warmup_epochs"] * batches.length), steps // 2),
+        smoothing=recipe["smoothing"],
+        rand_augment=tuple(recipe["rand_augment"]),
+        erasing=recipe["erasing"],
+        flip=recipe["flip"],
+        precision=settings.precision,
+        seed=settings.seed,
+    )
+    checkpoint = Path(out_dir) / f"zeroi2v_{settings.dataset}_{settings.backbone}_{settings.frames}.pt"
+    history = train(model, batches, plan, classes, settings.device, checkpoint, every=max(batches.length, 1))
+    held = splits["val"].clips[:limit]
+    score, truth = evaluate(model, test_views(held, settings, sampling, recipe["views"]), settings.device)
+    top5 = (score.topk(min(5, classes)).indices == truth[:, None]).any(1).float().mean().item()
+    return {
+        "top1": accuracy(score, truth),
+        "top5": 100 * top5,
+        "steps": steps,
+        "seconds": history.seconds,
+        "clips": len(dataset),
+        "unreadable": len(batches.skipped) + len(held) - len(truth),
+    }

@@ -1,0 +1,100 @@
+"""The report: one safe, self-contained page under its limit."""
+
+import base64
+import io
+import json
+import re
+
+import nbformat
+import numpy as np
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
+
+from minilib.claims import judge
+from minilib.claims.model import Claims
+from minilib.report import LIMIT, Card, clean, items, render, sections, write_report
+
+
+def picture(width=300, height=200, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 255, (height, width, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="png")
+    return buffer.getvalue()
+
+
+def notebook(*pictures, html="<table><tr><td>cell &amp; text</td></tr></table>"):
+    outputs = [new_output("display_data", data={"image/png": base64.b64encode(p).decode()}) for p in pictures]
+    outputs.append(new_output("display_data", data={"text/html": html}))
+    outputs.append(new_output("display_data", data={"text/html": "<div>no table</div>"}))
+    return new_notebook(
+        cells=[
+            new_markdown_cell("# The `title` of $x_1$ <script>\n\ntext\n\n## A **part**"),
+            new_code_cell("1", outputs=outputs),
+        ]
+    )
+
+
+@pytest.fixture
+def run(tmp_path):
+    for name in ("notebooks", "out"):
+        (tmp_path / name).mkdir()
+    nbformat.write(notebook(picture()), tmp_path / "out" / "01_a.ipynb")
+    for name in ("01_a", "02_b"):
+        nbformat.write(notebook(), tmp_path / "notebooks" / f"{name}.ipynb")
+    rows = [
+        {"name": "01_a", "state": "ok", "seconds": 12.3, "reason": ""},
+        {"name": "02_b", "state": "failed", "seconds": 1, "reason": "<b>bold</b>"},
+    ]
+    (tmp_path / "out" / "status.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def test_tables_and_pictures_under_their_headings():
+    found = items(notebook(picture()))
+    assert [(item.heading, item.png is not None) for item in found] == [("A part", True), ("A part", False)]
+
+
+def test_the_page_stands_alone_and_escapes(run):
+    page = write_report(run / "out", run / "notebooks", run / "results").read_text()
+    assert "&lt;b&gt;bold&lt;/b&gt;" in page and "<b>bold" not in page and "<script" not in page
+    assert "The title of x_1 &lt;script&gt;" in page
+    assert (
+        not re.search(r"""(src|href)=["'](?!data:|#)""", page)
+        and "url(" not in page
+        and "http" not in page.replace("http-equiv", "")
+    )
+    assert page.count("data:image/png") == 1 and "cell &amp; text" in page
+    targets = set(re.findall(r'href="#([^"]+)"', page))
+    assert targets <= set(re.findall(r'id="([^"]+)"', page)) and {"scorecard", "status", "01_a"} <= targets
+    assert "02_b.ipynb, outputs as committed, failed" in page
+
+
+def test_html_of_notebooks_is_made_harmless():
+    dirty = (
+        "<style>p {color: red}</style><script>alert(1)</script><table onclick='x()' style='color:red;position:fixed'>"
+        "<tr><td colspan='2'><img src='http://x/y.png'><a href='javascript:x'>kept</a></td></tr></table>"
+    )
+    safe = clean(dirty)
+    assert safe == '<table style="color:red;"><tbody><tr><td colspan="2">kept</td></tr></tbody></table>'
+
+
+def test_too_many_pictures_are_shrunk_then_left_out(run):
+    nbformat.write(notebook(*(picture(700, 500, seed) for seed in range(8))), run / "out" / "01_a.ipynb")
+    path = write_report(run / "out", run / "notebooks", run / "results")
+    page = path.read_text()
+    assert path.stat().st_size <= LIMIT and 1 <= page.count("data:image/png") < 8
+    assert "left out here" in page
+
+
+def test_scorecard_counts_verdicts():
+    claim = {"id": "a", "source": "T1", "statement": "x < y", "kind": "count", "paper_value": 1, "digit": 1}
+    claims = Claims.model_validate({"paper": "p", "experiment": 1, "claims": [claim]})
+    page = render([], [Card(claims, judge(claims, []))], [("python", "3")], "now")
+    assert "not testable here" in page and "x &lt; y" in page and "–" in page
+
+
+def test_a_broken_notebook_is_a_row_of_the_status(run):
+    (run / "notebooks" / "03_c.ipynb").write_text("{")
+    broken = sections(run / "out", run / "notebooks")[-1]
+    assert broken.state == "failed" and "not a notebook" in broken.reason
