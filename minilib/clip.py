@@ -8,6 +8,7 @@ Axes: b clips, t frames, n patches, d width, e joint embedding, l layers.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -142,17 +143,21 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
-        try:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        except RuntimeError as error:
-            if "TorchScript" not in str(error):
-                raise
-            state = torch.jit.load(path, map_location="cpu").state_dict()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's advice on old formats, which is not the reader's to follow
+            try:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            except RuntimeError as error:
+                if "TorchScript" not in str(error):
+                    raise
+                state = torch.jit.load(path, map_location="cpu").state_dict()
+        for wrapper in ("state_dict", "model_state", "model_state_dict"):
+            state = state.get(wrapper, state)
+        if not all(isinstance(value, Tensor) for value in state.values()):
+            raise TypeError("it holds other things than tensors")
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(f"weights {path}: cannot be read as tensors ({reason})") from error
-    for wrapper in ("state_dict", "model_state", "model_state_dict"):
-        state = state.get(wrapper, state)
     return state
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import io
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import numpy as np
+import torch
 from matplotlib.figure import Figure
 from PIL import Image
+from torch import Tensor
 
 from minilib.files import write_whole
 
@@ -43,12 +48,85 @@ def style() -> None:
             "savefig.bbox": "tight",
         }
     )
+    _small_in_notebooks()
 
 
-def save_small(figure: Figure, path: Path | str, colours: int = 256) -> Path:
-    """Writes a png with a palette of at most `colours` colours: a third of the bytes, and no difference in a plot."""
+def small_png(figure: Figure, colours: int = 128, **options) -> bytes:
+    """The figure as a png with a palette of at most `colours` colours: a third of the bytes, hardly a difference."""
     buffer, small = io.BytesIO(), io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=DPI)
+    figure.savefig(buffer, format="png", dpi=DPI, **options)
     image = Image.open(buffer).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
     image.save(small, format="png", optimize=True)
-    return write_whole(path, small.getvalue())
+    return small.getvalue()
+
+
+def save_small(figure: Figure, path: Path | str, colours: int = 128) -> Path:
+    """Writes `small_png` whole or not at all."""
+    return write_whole(path, small_png(figure, colours))
+
+
+def _small_in_notebooks() -> None:
+    """Notebooks store what `small_png` gives, so that they stay small; elsewhere this does nothing."""
+    if "ipykernel" not in sys.modules:
+        return
+    from IPython import get_ipython
+
+    if shell := get_ipython():
+        import matplotlib_inline.backend_inline  # noqa: F401  (registers a formatter of its own, once)
+
+        shell.display_formatter.formatters["image/png"].for_type(Figure, small_png)
+
+
+def dots(
+    axis, values: dict[str, list[float]], chance: float | None = None, paper: dict[str, float] | None = None
+) -> None:
+    """One line a row of a table: every seed a dot, their mean a bar; the paper's value as a hollow diamond."""
+    for place, (name, seeds) in enumerate(values.items()):
+        if seeds:
+            axis.plot(seeds, [place] * len(seeds), "o", color=COLOURS[0], alpha=0.55, zorder=3)
+            axis.barh(place, sum(seeds) / len(seeds), height=0.62, color=COLOURS[5], alpha=0.6, zorder=1)
+        if paper and name in paper:
+            axis.plot(paper[name], place, "D", color=COLOURS[1], fillstyle="none", zorder=4)
+    axis.set_yticks(range(len(values)), values)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 100)
+    axis.set_xlabel("top-1 accuracy on test clips, %")
+    if chance is not None:
+        axis.axvline(chance, color=COLOURS[6], linewidth=0.8, linestyle=":")
+        axis.text(chance + 0.6, len(values) - 0.55, "chance", fontsize=7, va="bottom")
+
+
+def losses(axis, curves: dict[str, list[float]], window: int = 15) -> None:
+    """Training losses by step, averaged over a sliding window of steps."""
+    for name, loss in curves.items():
+        width = max(min(window, len(loss)), 1)
+        smooth = np.convolve(loss, np.ones(width) / width, mode="valid")
+        axis.plot(np.arange(len(smooth)) + width, smooth, label=name)
+    axis.set_xlabel("step")
+    axis.set_ylabel("cross-entropy, nats")
+    axis.set_ylim(bottom=0)
+    axis.legend()
+
+
+def confusion(axis, score: Tensor, truth: Tensor, names: Sequence[str]) -> None:
+    """Which class is taken for which, in percent of the true class."""
+    count = torch.zeros(len(names), len(names))
+    count.index_put_((truth, score.argmax(-1)), torch.ones(len(truth)), accumulate=True)
+    share = 100 * count / count.sum(1, keepdim=True).clamp(min=1)
+    image = axis.imshow(share, vmin=0, vmax=100)
+    axis.set_xticks(range(len(names)), names, rotation=90)
+    axis.set_yticks(range(len(names)), names)
+    axis.set_xlabel("predicted")
+    axis.set_ylabel("true")
+    axis.figure.colorbar(image, ax=axis, label="% of the true class", shrink=0.8)
+
+
+def heat(axis, frame: Tensor, weights: Tensor | None = None, top: float = 1.0) -> None:
+    """A frame uint8 (h, w, 3), darkened where weights (rows, columns) of its patches are small."""
+    axis.imshow(frame.cpu())
+    if weights is not None:
+        size = frame.shape[:2]
+        shown = torch.nn.functional.interpolate(weights[None, None].float().cpu(), size=size, mode="bilinear")[0, 0]
+        axis.imshow(shown, alpha=0.6, cmap="inferno", vmin=0, vmax=top)
+    axis.set_xticks([])
+    axis.set_yticks([])

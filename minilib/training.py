@@ -176,7 +176,10 @@ def _save(path: Path, step: int, settings: TrainSettings, trained, optimizer, hi
 
 
 def _resume(path: Path, settings: TrainSettings, trained, optimizer, history: History) -> int:
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise BadInput(f"checkpoint {path}: cannot be read, remove it to start anew") from error
     if state["recipe"] != settings.key():
         raise BadInput(f"checkpoint {path} belongs to another recipe: remove it or name another file")
     if state["model"].keys() != trained.keys():

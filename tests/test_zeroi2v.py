@@ -64,8 +64,10 @@ PIXELS = {"open_clip": 16, "timm": 16, "swin": 32}
 
 def randomise(module, std=0.2):
     for name, parameter in module.named_parameters():
-        if "adapters" in name or "_pre.embedding" in name or (
-            "parametrizations" in name and not name.endswith("original")
+        if (
+            "adapters" in name
+            or "_pre.embedding" in name
+            or ("parametrizations" in name and not name.endswith("original"))
         ):
             nn.init.normal_(parameter, std=std)
     for part in module.modules():
@@ -303,7 +305,8 @@ def released_checkpoint(
     d, r = width, width // 4
     shapes = {
         "class_embedding": (d,), "positional_embedding": (patches + 1, d), "temporal_embedding": (1, frames, d),
-        "conv1.weight": (d, 3, 8, 8), "ln_pre.weight": (d,), "ln_pre.bias": (d,), "ln_post.weight": (d,), "ln_post.bias": (d,),
+        "conv1.weight": (d, 3, 8, 8), "ln_pre.weight": (d,), "ln_pre.bias": (d,),
+        "ln_post.weight": (d,), "ln_post.bias": (d,),
     }  # fmt: skip
     for i in range(layers):
         b = f"transformer.resblocks.{i}."

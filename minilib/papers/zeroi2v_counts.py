@@ -135,7 +135,9 @@ def table_14() -> dict[str, float]:
         size = parameters(swin)
         cost = VIEWS * multiply_adds(swin, torch.empty(16, 3, 224, 224), layer_norm_cost=0) / 1e9
         stages = PUBLISHED["table_11"]["something_something_v2"]["swin_b"][32]["stages"]
-        mixings = [head_relocation(s["offsets"]) for s, stage in zip(stages, swin.layers, strict=True) for _ in stage.blocks]
+        mixings = [
+            head_relocation(s["offsets"]) for s, stage in zip(stages, swin.layers, strict=True) for _ in stage.blocks
+        ]
         model = attach(swin, Adaptation(16), mixings)
         new = mega(sum(p.numel() for p in variants.new_parameters(model)))
     return {"t14.gflops": cost, "t14.params": mega(size), "t14.tunable": new}

@@ -12,7 +12,7 @@ import argparse
 import multiprocessing
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,10 +22,10 @@ from torch import nn
 from minilib.claims import Measurements
 from minilib.claims.environment import cores
 from minilib.classifier import VideoClassifier, train_only
+from minilib.notebook import progress
 from minilib.papers import zeroi2v_variants as variants
 from minilib.papers.peers.st_adapter import SpatioTemporalAdapter
 from minilib.papers.zeroi2v import FOUR, SIX, Adaptation, Adapter, HeadRelocation, Mixing, attach
-from minilib.notebook import progress
 from minilib.small_clip import small_clip
 from minilib.training import TrainSettings, accuracy, evaluate, train
 from minilib.world import TASKS, held_batches, shuffled, train_batches
@@ -38,7 +38,11 @@ STDHA = HeadRelocation(((-1, 1), (1, 1)))
 Strategy = Callable[[nn.Module, int, Mixing], list[nn.Parameter]]  # attaches, and returns what trains beside the head
 
 
-def adapters(visual, frames, mixing, places=FOUR, ratio=0.25, adapter=partial(Adapter, scale=1.0, dropout=0.0)):
+LINEAR = partial(Adapter, scale=1.0, dropout=0.0)
+GELU = partial(Adapter, scale=1.0, dropout=0.0, activation=nn.GELU)
+
+
+def adapters(visual, frames, mixing, places=FOUR, ratio=0.25, adapter=LINEAR):
     """Adapters at `places`, the temporal embedding and `ln_post`: ZeroI2V, and without mixing its image twin."""
     attach(visual, Adaptation(frames, mixing, places, ratio, adapter))
     return [*variants.new_parameters(visual), visual.ln_pre.embedding, *visual.ln_post.parameters()]
@@ -97,7 +101,6 @@ def _width(bottleneck: int, places: tuple[str, ...] = FOUR, **how) -> Strategy:
     return partial(adapters, places=places, ratio=bottleneck / 768, **how)
 
 
-_GELU = partial(Adapter, scale=1.0, dropout=0.0, activation=nn.GELU)
 _UP, _UP_O = ("qkv", "up"), ("qkv", "o", "up")
 _BACK, _AHEAD, _BACK2, _AHEAD2, _BACK3, _AHEAD3 = (-1, 1), (1, 1), (-2, 1), (2, 1), (-3, 1), (3, 1)
 
@@ -143,10 +146,10 @@ ARMS = CORE_ARMS | {
     "lora_so_mlp_128": Arm(partial(lora, places=("qkv", "o", "up", "down"), rank=16)),
     "lora_all_192": Arm(partial(lora, places=SIX, rank=24)),
     "lora_all_128": Arm(partial(lora, places=SIX, rank=16)),
-    "gelu_4_96": Arm(_width(96, adapter=_GELU)),
-    "gelu_2_192": Arm(_width(192, _UP, adapter=_GELU)),
-    "gelu_3_192": Arm(_width(192, _UP_O, adapter=_GELU)),
-    "gelu_4_192": Arm(_width(192, adapter=_GELU)),
+    "gelu_4_96": Arm(_width(96, adapter=GELU)),
+    "gelu_2_192": Arm(_width(192, _UP, adapter=GELU)),
+    "gelu_3_192": Arm(_width(192, _UP_O, adapter=GELU)),
+    "gelu_4_192": Arm(_width(192, adapter=GELU)),
     "linear_4_96": Arm(_width(96)),
     "linear_2_192": Arm(_width(192, _UP)),
     "linear_3_192": Arm(_width(192, _UP_O)),
@@ -162,6 +165,80 @@ ARMS = CORE_ARMS | {
     "few/st_adapter": Arm(st_adapters, limit=192),
     "control/shuffled_frames": Arm(control="frames"),
     "control/shuffled_labels": Arm(control="labels"),
+}
+
+
+# The paper's tables: row -> (measure, the paper's top-1 on Something-Something v2)
+TABLE_1A = {
+    "[cls] shift, before MHSA and MLP": ("grid/cls_shift", 61.4),
+    "[cls] shift, inside": ("grid/cls_shift_inside", None),
+    "shift QKV": ("grid/shift_qkv", 64.5),
+    "shift KV": ("grid/shift_kv", 64.0),
+    "relocate QKV": ("grid/hr_qkv", 64.8),
+    "relocate KV (STDHA)": ("grid/hr_kv", 65.8),
+    "relocate KV, a sixth": ("grid/zeroi2v", 66.0),
+}
+TABLE_1B = {
+    f"k = {k}": (f"grid/{arm}", paper)
+    for k, arm, paper in ((1, "k1", 64.8), (2, "zeroi2v", 66.0), (4, "k4", 65.6), (6, "k6", 65.6))
+}
+TABLE_1C = {
+    "4 frames {1}": ("grid/t4_rf2", 64.7),
+    "4 frames {±1}": ("grid/zeroi2v", 66.0),
+    "4 frames {±1, 2}": ("grid/t4_rf4", 65.5),
+    "4 frames {±1, ±2}": ("grid/t4_rf5", 65.7),
+    "8 frames {±1}": ("grid/t8_rf3", 67.2),
+    "8 frames {±1, 2}": ("grid/t8_rf4", 67.3),
+    "8 frames {±1, ±2}": ("grid/t8_rf5", 67.8),
+    "8 frames {±1, ±2, 3}": ("grid/t8_rf6", 67.6),
+    "8 frames {±1, ±2, ±3}": ("grid/t8_rf7", 67.3),
+}
+TABLE_2 = {
+    f"ratio {ratio}": (f"grid/{arm}", paper)
+    for ratio, arm, paper in (
+        ("0.0625", "ratio_0.0625", 64.2),
+        ("0.125", "ratio_0.125", 65.0),
+        ("0.25", "zeroi2v", 66.0),
+        ("0.5", "ratio_0.5", 65.8),
+    )
+}
+TABLE_3 = {
+    "full fine-tuning": ("grid/full", 63.2),
+    "linear probe": ("grid/probe", 20.0),
+    "only temporal heads": ("grid/temporal_heads_only", 59.6),
+    "ST-Adapter 4 x 192": ("grid/st_4_192", 66.2),
+    "ST-Adapter 2 x 384": ("grid/st_2_384", 65.8),
+    "LoRA Q V, 192": ("grid/lora_qv_192", 64.2),
+    "LoRA Q K V O, 192": ("grid/lora_qkvo_192", 65.0),
+    "LoRA shared O MLP, 192": ("grid/lora_so_mlp_192", 64.3),
+    "LoRA shared O MLP, 128": ("grid/lora_so_mlp_128", 65.6),
+    "LoRA all, 192": ("grid/lora_all_192", 65.0),
+    "LoRA all, 128": ("grid/lora_all_128", 65.5),
+    "GELU 4 x 96": ("grid/gelu_4_96", 65.6),
+    "GELU 2 x 192": ("grid/gelu_2_192", 64.6),
+    "GELU 3 x 192": ("grid/gelu_3_192", 66.1),
+    "GELU 4 x 192": ("grid/gelu_4_192", 66.1),
+    "linear 4 x 96": ("grid/linear_4_96", 65.0),
+    "linear 2 x 192": ("grid/linear_2_192", 64.4),
+    "linear 3 x 192": ("grid/linear_3_192", 65.2),
+    "linear 4 x 192": ("grid/zeroi2v", 66.0),
+    "linear 6 x 192": ("grid/linear_6_192", 66.3),
+    "linear 6 x 128": ("grid/linear_6_128", 66.2),
+}
+CONTRAST = {
+    "motion: probe": ("grid/probe", None),
+    "motion: adapters": ("grid/adapters", None),
+    "motion: ZeroI2V": ("grid/zeroi2v", 67.7),
+    "motion: full, image model": ("grid/full_image", 44.0),
+    "appearance: probe": ("grid/appearance/probe", None),
+    "appearance: adapters": ("grid/appearance/adapters", None),
+    "appearance: ZeroI2V": ("grid/appearance/zeroi2v", None),
+    "few clips: probe": ("few/probe", None),
+    "few clips: adapters": ("few/adapters", None),
+    "few clips: ZeroI2V": ("few/zeroi2v", None),
+    "few clips: ST-Adapter": ("few/st_adapter", None),
+    "shuffled frames": ("grid/control/shuffled_frames", None),
+    "shuffled labels": ("grid/control/shuffled_labels", None),
 }
 
 
@@ -203,13 +280,28 @@ def _damaged(batches, control: str, classes: int):
     return at
 
 
-def measure(name: str, seed: int, measurements: Measurements, recipe: TrainSettings = GRID, prefix: str = "grid") -> float:
+def measure(
+    name: str, seed: int, measurements: Measurements, recipe: TrainSettings = GRID, prefix: str = "grid"
+) -> float:
     """The accuracy of one arm of the grid with one seed: a row that is there, or the run that makes it."""
     arm = ARMS[name]
     known = name if name.startswith("few/") else f"{prefix}/{name}"
     return measurements.measured_or_run(
         known, lambda: run(arm, recipe, seed, measurements.device, name)[2], seed, described(arm, recipe)
     )
+
+
+def recipe(scale: str) -> TrainSettings:
+    """The live comparison's recipe, or for smoke a few steps that only show that everything runs."""
+    return CORE if scale == "small" else replace(GRID, steps=4, warmup=1, batch=8)
+
+
+def measure_grid(measurements: Measurements, seeds: list[int], names: Sequence[str] = tuple(ARMS)) -> None:
+    """Every arm with every seed, and what temporal heads add on each task (the contrast of Table 9)."""
+    for seed in seeds:
+        for name in progress(names, desc=f"grid, seed {seed}"):
+            measure(name, seed, measurements)
+    gains(measurements, seeds)
 
 
 def gains(measurements: Measurements, seeds: list[int]) -> None:

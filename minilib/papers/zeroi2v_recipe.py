@@ -69,7 +69,7 @@ def data(run: Run) -> dict[str, Annotated]:
 
 
 def published(run: Run) -> tuple[HeadRelocation, tuple[str, ...], dict]:
-    """Mixing, adapter places and recipe; a data set or backbone of one's own gets those of the nearest published one."""
+    """Mixing, adapter places and recipe; one's own data or backbone gets those of the nearest one."""
     name = run.dataset if run.dataset in PUBLISHED["table_11"] else "kinetics400"
     backbone = "vit_l14" if run.backbone == "vit_l14" else "vit_b16"
     entries = PUBLISHED["table_11"][name][backbone]

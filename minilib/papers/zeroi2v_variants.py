@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from minilib.errors import BadInput
-from minilib.papers.zeroi2v import Border, Mixing, Move, VideoAttention, VideoMlp, blocks, from_frame
+from minilib.papers.zeroi2v import Border, Mixing, Move, VideoAttention, blocks, from_frame
 
 # --- Table 1(a): zero-cost operators ---------------------------------------------------------------------------------
 

@@ -22,8 +22,14 @@ SPAN = 1.25  # a sprite's table covers [-SPAN, SPAN] radii
 TABLE = 96  # cells a side
 TILE = 256  # pixels a side of a ground
 
-COLOUR_RGB = ((216, 40, 40), (242, 133, 24), (238, 222, 60), (48, 160, 66), (64, 208, 220), (44, 84, 222), (148, 62, 196), (242, 242, 242))  # fmt: skip
-GROUND_RGB = (((58, 84, 52), (86, 106, 62)), ((160, 140, 106), (188, 170, 134)), ((52, 72, 98), (84, 108, 130)), ((104, 66, 56), (74, 56, 52)))  # fmt: skip
+COLOUR_RGB = (
+    (216, 40, 40), (242, 133, 24), (238, 222, 60), (48, 160, 66),
+    (64, 208, 220), (44, 84, 222), (148, 62, 196), (242, 242, 242),
+)  # fmt: skip
+GROUND_RGB = (  # the darkest and the lightest of each
+    ((58, 84, 52), (86, 106, 62)), ((160, 140, 106), (188, 170, 134)),
+    ((52, 72, 98), (84, 108, 130)), ((104, 66, 56), (74, 56, 52)),
+)  # fmt: skip
 
 
 def _outline(corners: int, inner: float = 1.0, turn: float = -np.pi / 2) -> np.ndarray:
@@ -55,7 +61,8 @@ def _polygons() -> list[np.ndarray]:
 
 @lru_cache
 def _tables(device: torch.device) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Signed distances (shape, TABLE, TABLE) in radii, shades (texture, ...), grounds (kind, TILE, TILE), their red, green and blue packed as bytes."""
+    """Signed distances (shape, TABLE, TABLE) in radii, shades (texture, ...), grounds (kind, TILE, TILE), their red,
+    green and blue packed as bytes."""
     fine = 4 * TABLE
     distance = []
     for index, outline in enumerate(_polygons()):

@@ -112,6 +112,13 @@ def _colours(draws: Draws, shape: np.ndarray, combinations: str) -> np.ndarray:
     return (held_out_colour(shape) + draws.integers(low, high, shape.shape[1])) % len(COLOURS)
 
 
+def _reshape(scenes: Scenes, o: int, shape: np.ndarray) -> None:
+    """Gives object o other shapes, in place; its colour moves along, so that it stays on its side of the split."""
+    shade = scenes.colour[:, o] - held_out_colour(scenes.shape[:, o])
+    scenes.shape[:, o] = shape
+    scenes.colour[:, o] = (held_out_colour(shape) + shade) % len(COLOURS)
+
+
 def _blank(draws: Draws, size: int, combinations: str) -> Scenes:
     """Scenes in which nothing happens yet: appearance is drawn, poses are zero."""
     shape = draws.integers(0, len(SHAPES), MAX_OBJECTS)
@@ -176,9 +183,7 @@ def clip_scenes(
     spin, pair = is_kind["spinning clockwise"], is_kind["coming together"]
 
     spinnable = np.asarray(SPINNABLE)[draws.integers(0, len(SPINNABLE), 1)[:, 0]]
-    shade = (scenes.colour[:, 0] - held_out_colour(scenes.shape[:, 0])) % len(COLOURS)
-    scenes.shape[:, 0] = np.where(spin, spinnable, scenes.shape[:, 0])
-    scenes.colour[:, 0] = (held_out_colour(scenes.shape[:, 0]) + shade) % len(COLOURS)  # the same side of the split
+    _reshape(scenes, 0, np.where(spin, spinnable, scenes.shape[:, 0]))
 
     # bystanders: small, still, underneath
     bystanders = draws.integers(0, 3, 1)
@@ -216,7 +221,7 @@ def clip_scenes(
     partner[:, :2] -= 0.44 * direction
     partner_delta = delta.copy()
     partner_delta[:, :2] += 0.48 * direction
-    scenes.shape[:, 1] = np.where(pair, scenes.shape[:, 0], scenes.shape[:, 1])
+    _reshape(scenes, 1, np.where(pair, scenes.shape[:, 0], scenes.shape[:, 1]))
 
     start, end = draws.uniform(0.0, 0.12, 1), draws.uniform(0.88, 1.0, 1)
     scenes.base[:, 0] = middle - delta / 2

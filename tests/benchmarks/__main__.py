@@ -1,0 +1,70 @@
+"""Speed and memory side by side: `make bench`. Targets are printed beside the ratios and never asserted."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from functools import partial
+
+import torch
+
+from minilib.claims import environment
+from minilib.cost import compare_speed, peak_training_memory
+from minilib.papers.zeroi2v import Mixing, VideoAttention, merge
+from minilib.papers.zeroi2v_experiments import ARMS, GRID, STDHA, build
+from minilib.papers.zeroi2v_speed import tower, zeroi2v
+from minilib.world import train_batches
+
+
+def show(what: str, ratio: object, target: str) -> None:
+    print(f"{what}\n    {ratio}\n    target: {target}", flush=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    args = parser.parse_args()
+    device, rounds = args.device, args.rounds
+    half = torch.autocast("cuda", torch.bfloat16) if device == "cuda" else contextlib.nullcontext()
+    facts = environment(device)
+    print(f"{facts['device']}, {facts['threads']} threads, torch {facts['versions']['torch']}, {rounds} rounds")
+
+    frames, plain = 8, tower().to(device)
+    attached = zeroi2v(tower(), frames, 1).backbone.eval().to(device)
+    merged = merge(attached)
+    pixels = torch.randn(frames, 3, 224, 224, device=device)
+
+    @torch.inference_mode()
+    def forward(model, *inputs):
+        with half:
+            model(*inputs)
+
+    ratio = compare_speed(partial(forward, merged, pixels), partial(forward, plain, pixels), rounds)
+    show("merged ZeroI2V against the plain ViT-B/16, forward, 8 frames: time", ratio, "at most 1.02")
+    memory = [peak_training_memory(partial(forward, model, pixels), device).peak for model in (merged, plain)]
+    show("the same: peak memory", f"ratio {memory[0] / memory[1]:.4f}", "at most 1.02")
+
+    x = torch.randn(frames, 197, 768, device=device)
+    inner = plain.transformer.resblocks[0].attn
+    shifted, still = (VideoAttention(inner, frames, mixing).eval() for mixing in (STDHA, Mixing()))
+    ratio = compare_speed(partial(forward, shifted, x), partial(forward, still, x), rounds, calls=10)
+    show("STDHA against the same attention without temporal heads, forward", ratio, "at most 1.05")
+    library = partial(inner, need_weights=False)
+    ratio = compare_speed(partial(forward, shifted, x), partial(forward, library, x, x, x), rounds, calls=10)
+    show("STDHA against the library's own attention, forward", ratio, "at most 1.05")
+
+    arm = ARMS["zeroi2v"]
+    model = build(arm, 0).to(device).train()
+    batches = train_batches(arm.task, 0, GRID.batch, arm.frames, device=device)
+    clips, labels = batches(0)
+
+    def step():
+        torch.nn.functional.cross_entropy(model(clips), labels.to(device)).backward()
+
+    ratio = compare_speed(partial(batches, 1), step, rounds)
+    show("rendering a batch against a training step on the small world", ratio, "at most 0.05 on a CPU")
+
+
+if __name__ == "__main__":
+    main()
