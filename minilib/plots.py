@@ -55,7 +55,9 @@ def small_png(figure: Figure, colours: int = 128, **options) -> bytes:
     """The figure as a png with a palette of at most `colours` colours: a third of the bytes, hardly a difference."""
     buffer, small = io.BytesIO(), io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, **options)
-    image = Image.open(buffer).convert("RGB").quantize(colours, dither=Image.Dither.NONE)
+    image = Image.open(buffer).convert("RGB")
+    # rare colours matter in a picture: the one yellow star must not turn olive
+    image = image.quantize(colours, Image.Quantize.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
     image.save(small, format="png", optimize=True)
     return small.getvalue()
 

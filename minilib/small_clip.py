@@ -60,7 +60,7 @@ def save_small_clip(clip: ImageText, path: Path | str) -> None:
 class Recipe:
     """How the shipped weights were made."""
 
-    steps: int = 1300
+    cycles: tuple[int, ...] = (1300, 700)  # steps; each begins with a new optimiser, warm-up and naming layer
     batch: int = 256
     alike: int = 4  # look-alikes in a batch: without them colour and place suffice, and shape is not learned
     naming: float = 1.0  # weight of the auxiliary loss: name the shape that covers each patch
@@ -71,14 +71,23 @@ class Recipe:
 
 
 def train_small_clip(recipe: Recipe, device: str = "cpu") -> Iterator[tuple[int, float, ImageText]]:
-    """Trains from scratch on scenes that never repeat, yielding (step, loss, model) after each step.
+    """Trains from scratch, cycle by cycle, yielding (step, loss, model) after each step."""
+    torch.manual_seed(recipe.seed)
+    clip, done = build(SMALL, tokenize).to(device), 0
+    for steps in recipe.cycles:
+        yield from train_cycle(clip, recipe, done, steps)
+        done += steps
+
+
+def train_cycle(clip: ImageText, recipe: Recipe, done: int, steps: int) -> Iterator[tuple[int, float, ImageText]]:
+    """One cycle of `steps` after `done`, on scenes that never repeat; trains `clip` in place.
 
     Symmetric cross-entropy over in-batch pairs, as CLIP; the temperature is learned and capped at 100. A model this
     small learns colours and places in minutes, and shapes hardly at all: so a linear layer, thrown away at the end,
     also has to name the shape that covers the middle of each patch.
     """
-    torch.manual_seed(recipe.seed)
-    clip = build(SMALL, tokenize).to(device).train()
+    device = clip.mean.device
+    clip.train()
     naming = torch.nn.Linear(SMALL.vision["width"], 1 + len(SHAPES)).to(device)
     rarity = torch.tensor([0.1] + [1.0] * len(SHAPES), device=device)  # most patches are ground
     trained = [*clip.parameters(), *naming.parameters()]
@@ -89,10 +98,10 @@ def train_small_clip(recipe: Recipe, device: str = "cpu") -> Iterator[tuple[int,
     optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98))
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer,
-        lambda k: min((k + 1) / recipe.warmup, 0.5 * (1 + np.cos(np.pi * min(k / recipe.steps, 1.0)))),
+        lambda k: min((k + 1) / recipe.warmup, 0.5 * (1 + np.cos(np.pi * min(k / steps, 1.0)))),
     )
     target = torch.arange(recipe.batch, device=device)
-    for step in range(recipe.steps):
+    for step in range(done, done + steps):
         indices = np.arange(recipe.batch) + step * recipe.batch
         scenes = image_scenes(recipe.seed, "train", indices, alike=recipe.alike)
         frames, ids = render(scenes, [0.5], device=device, ids=True)
@@ -151,12 +160,12 @@ if __name__ == "__main__":
     import argparse
 
     parser = argparse.ArgumentParser(description="train the small world's CLIP and write its weights")
-    parser.add_argument("--steps", type=int, default=Recipe.steps)
+    parser.add_argument("--cycles", type=int, nargs="+", default=list(Recipe.cycles), metavar="STEPS")
     parser.add_argument("--out", type=Path, default=WEIGHTS)
     parser.add_argument("--device", default="cpu")
     args = parser.parse_args()
     began = time.time()
-    for step, loss, clip in train_small_clip(Recipe(steps=args.steps), args.device):
+    for step, loss, clip in train_small_clip(Recipe(cycles=tuple(args.cycles)), args.device):
         if step % 100 == 99:
             print(f"step {step + 1} loss {loss:.3f} {time.time() - began:.0f} s", flush=True)
         if step % 200 == 199:

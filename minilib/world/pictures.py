@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import withStroke
 from torch import Tensor
 
 from minilib.plots import COLOURS
@@ -58,29 +59,33 @@ def clips(frames: Tensor, titles: Sequence[str], columns: int = 1, times: Sequen
 
 
 def annotated(frames: Tensor, ids: Tensor, names: Sequence[str], informative: Tensor, times: Sequence[float]) -> Figure:
-    """One clip, uint8 (t, h, w, 3), and who is seen where, ids (t, h, w): each object's mask outlined and its box
-    drawn, in the colour of its name; above each frame its time and whether anything happens in it."""
+    """One clip, uint8 (t, h, w, 3), and who is seen where, ids (t, h, w): the mask of each object outlined and its box
+    dotted, in the line style of its name; above each frame its time and whether anything happens in it.
+
+    `names` are those of objects 0, 1, ...; an empty one is not there.
+    """
     found = masks(ids[None].cpu(), len(names))[0]
     box = boxes(found)
-    figure, axes = plt.subplots(1, len(frames), figsize=(1.75 * len(frames), 2.3), squeeze=False)
-    inks = (COLOURS[7], COLOURS[5], COLOURS[3], COLOURS[1])  # light ones: the grounds are dark
+    figure, axes = plt.subplots(1, len(frames), figsize=(1.75 * len(frames), 2.4), squeeze=False)
+    inks = ("white", COLOURS[7], COLOURS[5], COLOURS[3])
+    halo = [withStroke(linewidth=3.2, foreground="black")]  # seen on any ground and any object
     for k, axis in enumerate(axes[0]):
         axis.imshow(frames[k].cpu())
         for o, ink in zip(range(len(names)), inks, strict=False):
             if not found[k, o].any():
                 continue
             x0, y0, x1, y1 = box[k, o].tolist()
-            axis.contour(found[k, o].float(), levels=[0.5], colors=[ink], linewidths=1.6)
-            axis.add_patch(Rectangle((x0 - 0.5, y0 - 0.5), x1 - x0, y1 - y0, fill=False, edgecolor=ink, linestyle=":"))
+            outline = axis.contour(found[k, o].float(), levels=[0.5], colors=[ink], linewidths=1.4)
+            outline.set_path_effects(halo)
+            place = dict(xy=(x0 - 0.5, y0 - 0.5), width=x1 - x0, height=y1 - y0)
+            axis.add_patch(Rectangle(**place, fill=False, edgecolor=ink, linestyle=(0, (1, 1)), linewidth=1.4))
         axis.set_title(
             f"t = {times[k]:.2f}\n{'something happens' if informative[k] else 'nothing happens'}", fontsize=8
         )
         _bare(axis)
-    lines = [plt.Line2D([], [], color=ink, linewidth=3) for ink, _ in zip(inks, names, strict=False)]
-    legend = figure.legend(lines, names, loc="outside lower left", ncols=len(names))
-    legend.get_frame().set(visible=True, facecolor="#444444")
-    for text in legend.get_texts():
-        text.set_color("white")
+    there = [(name, ink) for name, ink in zip(names, inks, strict=False) if name]
+    lines = [plt.Line2D([], [], color=ink, linewidth=1.6, path_effects=halo) for _, ink in there]
+    figure.legend(lines, [name for name, _ in there], loc="outside lower left", ncols=len(there))
     return figure
 
 
@@ -130,21 +135,21 @@ def similarity(images: Tensor, captions: Sequence[str], cosine: Tensor) -> Figur
 
 
 def mirrored_pairs(proof: OrderProof, band: float = 5) -> Figure:
-    """The scores of `order_is_needed`: bag and ordered classifiers on clips played forwards and backwards."""
-    figure, axis = plt.subplots(figsize=(7.2, 3.2))
+    """The scores of `order_is_needed` on clips played forwards (hollow) and backwards (filled)."""
+    figure, axis = plt.subplots(figsize=(8.4, 3.8))
     series = (
-        ("bag", "o", COLOURS[1], "none", "bag of frames"),
-        ("bag_reversed", "o", COLOURS[1], "full", "bag of frames, reversed clips"),
-        ("ordered", "s", COLOURS[0], "none", "frames in order"),
-        ("ordered_reversed", "s", COLOURS[0], "full", "frames in order, reversed clips"),
+        ("bag", "o", COLOURS[1], "bag of frames"),
+        ("ordered", "s", COLOURS[0], "frames in order"),
+        ("compared", "^", COLOURS[2], "neighbours compared"),
     )
     axis.axvspan(50 - band, 50 + band, color="#dddddd", zorder=0)
     axis.axvline(50, color="black", linewidth=0.8, linestyle=":")
-    for shift, (name, sign, ink, fill, label) in zip((-0.24, -0.08, 0.08, 0.24), series, strict=True):
-        at = np.arange(len(proof.pairs)) + shift
-        axis.plot(
-            [getattr(p, name) for p in proof.pairs], at, sign, color=ink, fillstyle=fill, markersize=6, label=label
-        )
+    for shift, (name, sign, ink, label) in zip((-0.25, 0.0, 0.25), series, strict=True):
+        for suffix, fill, nudge in (("", "none", -0.06), ("_reversed", "full", 0.06)):
+            at = np.arange(len(proof.pairs)) + shift + nudge
+            values = [getattr(pair, name + suffix) for pair in proof.pairs]
+            legend = label + suffix.replace("_", ", ")
+            axis.plot(values, at, sign, color=ink, fillstyle=fill, markersize=6, label=legend)
     axis.set_yticks(range(len(proof.pairs)), [" / ".join(p.motions) for p in proof.pairs])
     axis.invert_yaxis()
     axis.set_xlim(0, 102)
