@@ -11,12 +11,25 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
+from open_clip.pos_embed import get_2d_sincos_pos_embed
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from minilib.clip import SMALL, ImageText, build, load_strictly
 from minilib.errors import BadInput
-from minilib.world import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES, Scenes, image_captions, image_scenes, render
+from minilib.world import (
+    COLOURS,
+    GROUNDS,
+    MOTIONS,
+    PLACES,
+    SHAPES,
+    SIZES,
+    Scenes,
+    image_captions,
+    image_places,
+    image_scenes,
+    render,
+)
 
 WEIGHTS = Path(__file__).parent / "weights" / "small_clip.safetensors"
 CONTEXT, VOCABULARY = 24, 128
@@ -60,7 +73,9 @@ def save_small_clip(clip: ImageText, path: Path | str) -> None:
 class Recipe:
     """How the shipped weights were made."""
 
-    cycles: tuple[int, ...] = (1300, 700)  # steps; each begins with a new optimiser, warm-up and naming layer
+    cycles: tuple[int, ...] = (1300, 700, 400, 600)  # steps; each has a new optimiser, warm-up and naming layer
+    places_from: int = 2  # the cycle from which on look-alikes also differ by place; before, only by shape
+    waves_at: int = 3  # the cycle before which sine waves are added to the position embedding, see `add_waves`
     batch: int = 256
     alike: int = 4  # look-alikes in a batch: without them colour and place suffice, and shape is not learned
     naming: float = 1.0  # weight of the auxiliary loss: name the shape that covers each patch
@@ -74,12 +89,25 @@ def train_small_clip(recipe: Recipe, device: str = "cpu") -> Iterator[tuple[int,
     """Trains from scratch, cycle by cycle, yielding (step, loss, model) after each step."""
     torch.manual_seed(recipe.seed)
     clip, done = build(SMALL, tokenize).to(device), 0
-    for steps in recipe.cycles:
-        yield from train_cycle(clip, recipe, done, steps)
+    for number, steps in enumerate(recipe.cycles):
+        if number == recipe.waves_at:
+            add_waves(clip)
+        yield from train_cycle(clip, recipe, done, steps, number >= recipe.places_from)
         done += steps
 
 
-def train_cycle(clip: ImageText, recipe: Recipe, done: int, steps: int) -> Iterator[tuple[int, float, ImageText]]:
+@torch.no_grad()
+def add_waves(clip: ImageText, height: float = 0.5) -> None:
+    """Adds two-dimensional sine waves to the position embedding. At its usual start it is ten times weaker than the
+    patches' content, and the model then learns what is there long before it learns where."""
+    position = clip.visual.positional_embedding
+    waves = get_2d_sincos_pos_embed(position.shape[1], clip.visual.grid_size[0], cls_token=True)
+    position += height * torch.from_numpy(waves).to(position)
+
+
+def train_cycle(
+    clip: ImageText, recipe: Recipe, done: int, steps: int, also_places: bool
+) -> Iterator[tuple[int, float, ImageText]]:
     """One cycle of `steps` after `done`, on scenes that never repeat; trains `clip` in place.
 
     Symmetric cross-entropy over in-batch pairs, as CLIP; the temperature is learned and capped at 100. A model this
@@ -103,7 +131,7 @@ def train_cycle(clip: ImageText, recipe: Recipe, done: int, steps: int) -> Itera
     target = torch.arange(recipe.batch, device=device)
     for step in range(done, done + steps):
         indices = np.arange(recipe.batch) + step * recipe.batch
-        scenes = image_scenes(recipe.seed, "train", indices, alike=recipe.alike)
+        scenes = image_scenes(recipe.seed, "train", indices, alike=recipe.alike, also_places=also_places)
         frames, ids = render(scenes, [0.5], device=device, ids=True)
         tokens = clip.visual.transformer(clip.visual._embeds(clip.normalise(frames[:, 0])))
         images = F.normalize(clip.visual.ln_post(tokens[:, 0]) @ clip.visual.proj, dim=-1)
@@ -138,16 +166,20 @@ def evaluate_small_clip(clip: ImageText, split: str = "test", count: int = 1024)
     clip.eval()
     device = clip.mean.device
     scores = {}
-    words = list(itertools.product(SHAPES, COLOURS, SIZES, PLACES, GROUNDS))
-    sentences = clip.text_features([f"a {z} {c} {s} {p} on {g}" for s, c, z, p, g in words])
+    vocabulary = (SHAPES, COLOURS, SIZES, PLACES, GROUNDS)
+    sentences = clip.text_features([f"a {z} {c} {s} {p} on {g}" for s, c, z, p, g in itertools.product(*vocabulary)])
     for combinations, suffix in (("seen", ""), ("held_out", ", unseen pairs")):
         scenes = image_scenes(0, split, np.arange(count), objects=1, combinations=combinations)
         images = clip.image_features(render(scenes, [0.5], device=device))[:, 0]
         best = (images @ sentences.T).argmax(1).cpu().numpy()
-        shape, rest = np.divmod(best, len(words) // len(SHAPES))
-        colour = rest // (len(words) // len(SHAPES) // len(COLOURS))
-        scores["shape" + suffix] = 100 * float((shape == scenes.shape[:, 0]).mean())
-        scores["colour" + suffix] = 100 * float((colour == scenes.colour[:, 0]).mean())
+        shape, colour, _, place, _ = np.unravel_index(best, [len(words) for words in vocabulary])
+        truth = image_places(scenes)[:, 0]
+        for name, guess, right in (
+            ("shape", shape, scenes.shape[:, 0]),
+            ("colour", colour, scenes.colour[:, 0]),
+            ("place", place, truth),
+        ):
+            scores[name + suffix] = 100 * float((guess == right).mean())
     scenes = image_scenes(0, split, np.arange(count) + count, objects=2)
     images = clip.image_features(render(scenes, [0.5], device=device))[:, 0].view(-1, 64, clip.model.visual.output_dim)
     texts = clip.text_features(image_captions(scenes)).view_as(images)

@@ -15,19 +15,8 @@ from minilib.classifier import VideoClassifier, train_only
 from minilib.clip import TINY, build, load_strictly
 from minilib.errors import BadInput
 from minilib.papers import zeroi2v_variants as variants
-from minilib.papers.zeroi2v import (
-    FOUR,
-    SIX,
-    Adaptation,
-    Adapter,
-    HeadRelocation,
-    Mixing,
-    attach,
-    blocks,
-    detach,
-    from_frame,
-    merge,
-)
+from minilib.papers.zeroi2v import FOUR, SIX, Adaptation, Adapter, attach, blocks, detach, merge
+from minilib.papers.zeroi2v_heads import HeadRelocation, Mixing, from_frame
 
 FRAMES = 4
 

@@ -10,7 +10,7 @@ import torch
 from minilib import claims
 from minilib.clip import TINY
 from minilib.errors import BadInput
-from minilib.papers import zeroi2v_counts, zeroi2v_experiments, zeroi2v_maps, zeroi2v_speed
+from minilib.papers import zeroi2v_arms, zeroi2v_counts, zeroi2v_experiments, zeroi2v_maps, zeroi2v_speed
 from minilib.papers.zeroi2v_recipe import EpochBatches, Run, run
 from minilib.video import write_video
 from minilib.world import clip_scenes, render
@@ -38,19 +38,19 @@ def test_every_count_meets_the_paper_except_where_facts_say_it_cannot(counted):
 
 def test_every_ordering_names_arms_that_exist():
     paper = claims.load("zeroi2v")
-    known = {f"grid/{name}" for name in zeroi2v_experiments.ARMS} | {n for n in zeroi2v_experiments.ARMS if "few" in n}
+    known = {f"grid/{name}" for name in zeroi2v_arms.ARMS} | {n for n in zeroi2v_arms.ARMS if "few" in n}
     known |= {"contrast/motion", "contrast/appearance"}
     for claim in paper.claims:
         for measure in claim.measures if claim.kind == "ordering" else ():
             assert measure in known or measure.startswith("cost/"), f"{claim.id} names {measure}"
     for table in ("TABLE_1A", "TABLE_1B", "TABLE_1C", "TABLE_2", "TABLE_3", "CONTRAST"):
-        for measure, _ in getattr(zeroi2v_experiments, table).values():
+        for measure, _ in getattr(zeroi2v_arms, table).values():
             assert measure in known, f"{table} names {measure}"
 
 
-@pytest.mark.parametrize("name", zeroi2v_experiments.ARMS)
+@pytest.mark.parametrize("name", zeroi2v_arms.ARMS)
 def test_every_arm_builds_trains_one_step_and_frees_the_right_things(name):
-    arm = zeroi2v_experiments.ARMS[name]
+    arm = zeroi2v_arms.ARMS[name]
     model = zeroi2v_experiments.build(arm, seed=0)
     free = {n for n, p in model.named_parameters() if p.requires_grad}
     assert {"head.weight", "head.bias"} <= free
@@ -58,21 +58,21 @@ def test_every_arm_builds_trains_one_step_and_frees_the_right_things(name):
     model.train()(frames).square().sum().backward()
     for n, p in model.named_parameters():
         assert (p.grad is not None) <= (n in free), n
-    if arm.strategy is zeroi2v_experiments.probe:
+    if arm.strategy is zeroi2v_arms.probe:
         assert free == {"head.weight", "head.bias"}
 
 
 def test_settings_tell_arms_apart_and_seeds_not():
     recipe = zeroi2v_experiments.GRID
-    described = [zeroi2v_experiments.described(arm, recipe) for arm in zeroi2v_experiments.ARMS.values()]
+    described = [zeroi2v_experiments.described(arm, recipe) for arm in zeroi2v_arms.ARMS.values()]
     assert len(set(described)) == len(described)
-    arm = zeroi2v_experiments.ARMS["zeroi2v"]
+    arm = zeroi2v_arms.ARMS["zeroi2v"]
     assert zeroi2v_experiments.described(arm, replace(recipe, seed=3)) == described[2]
     assert "0x" not in "".join(described)
 
 
 def test_attention_maps_are_positive_and_lie_on_the_frame_that_is_read():
-    arm = zeroi2v_experiments.ARMS["zeroi2v"]
+    arm = zeroi2v_arms.ARMS["zeroi2v"]
     model = zeroi2v_experiments.build(arm, seed=0)
     torch.nn.init.normal_(model.head.weight)
     frames = render(clip_scenes(0, "val", np.arange(2)), np.array([0.1, 0.4, 0.6, 0.9]))

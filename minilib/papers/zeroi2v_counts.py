@@ -21,7 +21,8 @@ from minilib.cost import multiply_adds, parameters
 from minilib.papers import zeroi2v_variants as variants
 from minilib.papers.peers import AIM, EVL, STAdapter
 from minilib.papers.peers.st_adapter import SpatioTemporalAdapter
-from minilib.papers.zeroi2v import FOUR, SIX, Adaptation, Adapter, HeadRelocation, attach, detach, merge
+from minilib.papers.zeroi2v import FOUR, SIX, Adaptation, Adapter, attach, detach, merge
+from minilib.papers.zeroi2v_heads import HeadRelocation
 
 PUBLISHED = yaml.safe_load((Path(__file__).parent / "zeroi2v.yaml").read_text())
 VIEWS = 3
@@ -78,7 +79,14 @@ def table_3() -> dict[str, float]:
     two, three = ("qkv", "up"), ("qkv", "o", "up")
     out = {"t3.full": mega(parameters(visual(VIT_B16))), "t3.probe": 0.0}
     for kind, activation in (("linear", nn.Identity), ("gelu", nn.GELU)):
-        for name, places, width in (("4x96", FOUR, 96), ("2x192", two, 192), ("3x192", three, 192), ("4x192", FOUR, 192), ("6x192", SIX, 192), ("6x128", SIX, 128)):  # fmt: skip
+        for name, places, width in (
+            ("4x96", FOUR, 96),
+            ("2x192", two, 192),
+            ("3x192", three, 192),
+            ("4x192", FOUR, 192),
+            ("6x192", SIX, 192),
+            ("6x128", SIX, 128),
+        ):
             if kind == "linear" or places is not SIX:
                 adapter = partial(Adapter, activation=activation)
                 out[f"t3.{kind}.{name}"] = size(adapted(VIT_B16, places=places, ratio=width / 768, adapter=adapter))

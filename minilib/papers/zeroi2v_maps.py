@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from minilib.classifier import VideoClassifier
-from minilib.papers.zeroi2v import blocks, from_frame
+from minilib.papers.zeroi2v import blocks
+from minilib.papers.zeroi2v_heads import from_frame
 
 
 @dataclass(frozen=True)

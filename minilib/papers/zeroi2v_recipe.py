@@ -23,8 +23,9 @@ from minilib.datasets.kinetics import kinetics, kinetics_folder
 from minilib.datasets.something import something
 from minilib.errors import BadInput
 from minilib.manifests import resolve
-from minilib.papers.zeroi2v import FOUR, SIX, Adaptation, Adapter, HeadRelocation, attach
+from minilib.papers.zeroi2v import FOUR, SIX, Adaptation, Adapter, attach
 from minilib.papers.zeroi2v_counts import PUBLISHED, head_relocation
+from minilib.papers.zeroi2v_heads import HeadRelocation
 from minilib.papers.zeroi2v_variants import new_parameters
 from minilib.small_clip import small_clip
 from minilib.training import TrainSettings, accuracy, evaluate, train

@@ -19,10 +19,8 @@ from minilib.classifier import VideoClassifier, train_only
 from minilib.clip import VIT_B16, Architecture, build
 from minilib.cost import peak_training_memory
 from minilib.papers.peers import AIM, EVL, STAdapter
-from minilib.papers.zeroi2v import FOUR, Adaptation, HeadRelocation, attach, merge
+from minilib.papers.zeroi2v import FOUR, STDHA, Adaptation, attach, merge
 from minilib.papers.zeroi2v_variants import new_parameters
-
-STDHA = HeadRelocation(((-1, 1), (1, 1)))
 
 
 def tower(architecture: Architecture = VIT_B16) -> nn.Module:

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from minilib.errors import BadInput
-from minilib.papers.zeroi2v import Border, Mixing, Move, VideoAttention, blocks, from_frame
+from minilib.papers.zeroi2v import VideoAttention, blocks
+from minilib.papers.zeroi2v_heads import Border, Mixing, Move, from_frame
 
 # --- Table 1(a): zero-cost operators ---------------------------------------------------------------------------------
 

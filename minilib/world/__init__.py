@@ -1,7 +1,7 @@
 """The small world: scenes made by a program, rendered in batches, with every label known."""
 
 from minilib.world.batches import TASKS, clip_batch, held_batches, sample_times, shuffled, train_batches
-from minilib.world.labels import Labels, image_captions, labels
+from minilib.world.labels import Labels, image_captions, image_places, labels
 from minilib.world.render import render
 from minilib.world.scenes import Scenes, clip_scenes, image_scenes
 from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES, mirror
@@ -20,6 +20,7 @@ __all__ = [
     "clip_scenes",
     "held_batches",
     "image_captions",
+    "image_places",
     "image_scenes",
     "labels",
     "mirror",

@@ -41,11 +41,16 @@ def labels(scenes: Scenes, times) -> Labels:
     return Labels(to(scenes.motion[:, 0, 0]), to(appearance), to(scenes.shape[:, 0]), to(informative))
 
 
+def image_places(scenes: Scenes) -> np.ndarray:
+    """Where each object stands before any event: indices into PLACES, int (b, o)."""
+    column, row = (np.clip(np.floor(scenes.base[..., axis] * 3), 0, 2).astype(int) for axis in (0, 1))
+    return row * 3 + column
+
+
 def image_captions(scenes: Scenes) -> list[str]:
     """A sentence a scene: what, which colour, how large, where, and on which ground; poses before any event."""
     size = (np.exp(scenes.base[..., LOG_RADIUS]) > 0.16).astype(int)
-    column, row = (np.clip(np.floor(scenes.base[..., axis] * 3), 0, 2).astype(int) for axis in (0, 1))
-    parts = np.stack([size, scenes.colour, scenes.shape, row * 3 + column], -1)
+    parts = np.stack([size, scenes.colour, scenes.shape, image_places(scenes)], -1)
     return [
         caption([tuple(part) for part in parts[i][scenes.present[i]]], int(scenes.ground[i]))
         for i in range(len(scenes))

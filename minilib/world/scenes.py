@@ -139,21 +139,31 @@ def _blank(draws: Draws, size: int, combinations: str) -> Scenes:
 
 
 def image_scenes(
-    seed: int, split: str, indices, *, objects: int | None = None, combinations: str = "seen", alike: int = 1
+    seed: int,
+    split: str,
+    indices,
+    *,
+    objects: int | None = None,
+    combinations: str = "seen",
+    alike: int = 1,
+    also_places: bool = False,
 ) -> Scenes:
     """Still scenes of one or two objects (`objects` fixes how many) in different places: data for the small CLIP.
 
-    With `alike` = m, each m neighbouring indices share everything but the shape of object 0, which differs in all of
-    them (m <= 7): look-alikes that only shape tells apart.
+    With `alike` = m, each m neighbouring indices share everything but one thing about object 0, which differs in all
+    of them (m <= 4): its shape, or with `also_places` in every other group its place. Only this tells them apart.
     """
     indices = np.atleast_1d(indices)
     draws = Draws(seed + 1_000_003, split, indices // alike)  # another stream than the clips of the same seed
     scenes = _blank(draws, len(indices), combinations)
+    by_place = also_places & (indices // alike % 2 == 1)
     if alike > 1:  # the shapes that go with the colour in training, in a random order
-        turn = draws.order(len(SHAPES) - 1)[np.arange(len(indices)), indices % alike]
+        turn = draws.order(len(SHAPES) - 1)[np.arange(len(indices)), np.where(by_place, 0, indices % alike)]
         scenes.shape[:, 0] = (1 + turn - scenes.colour[:, 0]) % len(SHAPES)
     count = draws.integers(1, 3, 1) if objects is None else np.full((len(indices), 1), objects)
-    place = draws.order(len(PLACES))[:, :MAX_OBJECTS]
+    order = draws.order(len(PLACES))
+    place = order[:, :MAX_OBJECTS]
+    place[by_place, 0] = order[by_place, (MAX_OBJECTS + indices % alike)[by_place]]
     scenes.present[:] = np.arange(MAX_OBJECTS) < count
     centres = np.stack([place % 3, place // 3], -1) * 0.31 + 0.19
     scenes.base[..., :2] = centres + draws.uniform(-0.07, 0.07, MAX_OBJECTS, 2)

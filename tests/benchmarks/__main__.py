@@ -10,8 +10,10 @@ import torch
 
 from minilib.claims import environment
 from minilib.cost import compare_speed, peak_training_memory
-from minilib.papers.zeroi2v import Mixing, VideoAttention, merge
-from minilib.papers.zeroi2v_experiments import ARMS, GRID, STDHA, build
+from minilib.papers.zeroi2v import STDHA, VideoAttention, merge
+from minilib.papers.zeroi2v_arms import ARMS
+from minilib.papers.zeroi2v_experiments import GRID, build
+from minilib.papers.zeroi2v_heads import Mixing
 from minilib.papers.zeroi2v_speed import tower, zeroi2v
 from minilib.world import train_batches
 

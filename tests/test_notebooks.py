@@ -1,0 +1,43 @@
+"""The committed notebooks: executed, small, in order, and not older than the code they show."""
+
+import nbformat
+import pytest
+
+from minilib.executed import is_current, read_notebook
+from minilib.files import ROOT
+
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+PARAMETERS = ("scale", "seed", "seeds", "grid", "fresh", "device", "weights", "data_root", "out_dir")
+
+
+@pytest.fixture(params=NOTEBOOKS, ids=lambda path: path.stem)
+def notebook(request) -> tuple:
+    return request.param, read_notebook(request.param)
+
+
+def test_there_are_notebooks():
+    assert [path.stem for path in NOTEBOOKS] == ["00_tour", "01_small_world", "02_zeroi2v"]
+
+
+def test_it_is_valid_executed_in_order_and_small(notebook):
+    path, nb = notebook
+    nbformat.validate(nb)
+    cells = [cell for cell in nb.cells if cell.cell_type == "code" and cell.source.strip()]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [o for cell in cells for o in cell.outputs if o.output_type == "error"]
+    assert path.stat().st_size <= 500_000
+    text = path.read_text(encoding="utf-8")
+    assert str(ROOT) not in text and '"papermill"' not in text
+
+
+def test_its_parameters_are_literals_that_tests_can_mock(notebook):
+    _, nb = notebook
+    (cell,) = [cell for cell in nb.cells if "parameters" in cell.metadata.get("tags", [])]
+    names = [line.split(":")[0] for line in cell.source.splitlines() if line.strip()]
+    assert tuple(names[: len(PARAMETERS)]) == PARAMETERS
+    assert cell.metadata["nbmake"]["mock"]["scale"] == "smoke"
+
+
+def test_its_outputs_are_as_new_as_its_code(notebook):
+    path, _ = notebook
+    assert is_current(path), f"{path.name} shows older code: `make notebooks ONLY={path.stem[:2]}` renews it"
