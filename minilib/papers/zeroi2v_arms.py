@@ -23,10 +23,21 @@ LINEAR = partial(Adapter, scale=1.0, dropout=0.0)
 GELU = partial(Adapter, scale=1.0, dropout=0.0, activation=nn.GELU)
 
 
+def _temporal(mixing: Mixing) -> bool:
+    """An image twin, whose heads stay in their frame, gets no temporal embedding either: nothing tells it the order."""
+    return type(mixing) is not Mixing
+
+
+def _new(visual) -> list[nn.Parameter]:
+    """What trains beside the classifier, as in the released code."""
+    embedding = [p for name, p in visual.ln_pre.named_parameters() if name == "embedding"]
+    return [*variants.new_parameters(visual), *embedding, *visual.ln_post.parameters()]
+
+
 def adapters(visual, frames, mixing, places=FOUR, ratio=0.25, adapter=LINEAR):
     """Adapters at `places`, the temporal embedding and `ln_post`: ZeroI2V, and without mixing its image twin."""
-    attach(visual, Adaptation(frames, mixing, places, ratio, adapter))
-    return [*variants.new_parameters(visual), visual.ln_pre.embedding, *visual.ln_post.parameters()]
+    attach(visual, Adaptation(frames, mixing, places, ratio, adapter, _temporal(mixing)))
+    return _new(visual)
 
 
 def st_adapters(visual, frames, mixing, places=FOUR, ratio=0.25):
@@ -38,19 +49,19 @@ def lora(visual, frames, mixing, places, rank):
     """Low-rank differences (Eq. 10) in place of adapters."""
     adapters(visual, frames, mixing, places=())
     variants.add_lora(visual, places, rank)
-    return [*variants.new_parameters(visual), visual.ln_pre.embedding, *visual.ln_post.parameters()]
+    return _new(visual)
 
 
 def temporal_heads_only(visual, frames, mixing):
     """Only the slices of Q, K, V, O that belong to temporal heads."""
     adapters(visual, frames, mixing, places=())
     variants.tune_temporal_heads(visual)
-    return [*variants.new_parameters(visual), visual.ln_pre.embedding, *visual.ln_post.parameters()]
+    return _new(visual)
 
 
 def full(visual, frames, mixing):
     """Every parameter of the image model."""
-    attach(visual, Adaptation(frames, mixing, places=()))
+    attach(visual, Adaptation(frames, mixing, places=(), temporal_embedding=_temporal(mixing)))
     return list(visual.parameters())
 
 
