@@ -26,9 +26,9 @@ from minilib.small_clip import small_clip
 from minilib.training import TrainSettings, accuracy, evaluate, train
 from minilib.world import TASKS, held_batches, shuffled, train_batches
 
-GRID = TrainSettings(steps=250, batch=16, lr=3e-3, warmup=25)  # the short recipe of the wide grids
-CORE = replace(GRID, steps=900)  # the live comparison
-TEST_CLIPS = 1024
+GRID = TrainSettings(steps=200, batch=16, lr=3e-3, warmup=20)  # the short recipe of the wide grids
+CORE = replace(GRID, steps=600, warmup=60)  # the live comparison
+TEST_CLIPS = 512
 
 
 def described(arm: Arm, recipe: TrainSettings) -> str:
