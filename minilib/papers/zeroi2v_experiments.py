@@ -27,7 +27,7 @@ from minilib.training import TrainSettings, accuracy, evaluate, train
 from minilib.world import TASKS, held_batches, shuffled, train_batches
 
 GRID = TrainSettings(steps=200, batch=16, lr=3e-3, warmup=20)  # the short recipe of the wide grids
-CORE = replace(GRID, steps=600, warmup=60)  # the live comparison
+CORE = replace(GRID, steps=400, warmup=40)  # the live comparison
 TEST_CLIPS = 512
 
 

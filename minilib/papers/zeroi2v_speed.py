@@ -94,7 +94,7 @@ def training(frames: int, rounds: int, device: str, architecture: Architecture =
     return {name: value / memory["zeroi2v"] for name, value in memory.items()}, steps
 
 
-def measure_costs(measurements: Measurements, rounds: int = 5, frames: int = 8) -> None:
+def measure_costs(measurements: Measurements, rounds: int = 3, frames: int = 8) -> None:
     """Records what is missing of the rows cost/latency.*, cost/memory.* and cost/step.*, `rounds` each."""
     device = measurements.device
     if measurements.find("cost/latency.merged", rounds - 1) is None:
