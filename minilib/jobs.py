@@ -140,7 +140,7 @@ def run_job(job: Job) -> Status:
     try:
         source = read_notebook(job.notebook)
         check_job(job)
-        key = job_key(job, source)
+        key, code = job_key(job, source), code_version(source)  # before the run: code may change under it
         if not job.again and (record := finished(job, key)):
             return Status(
                 job.name,
@@ -166,7 +166,7 @@ def run_job(job: Job) -> Status:
             return status(FAILED, f"stopped before its last cell: there is no completion record {job.record.name}")
         executed.metadata["minilib"] = {
             **executed.metadata.get("minilib", {}),
-            "code": code_version(source),
+            "code": code,
             "job": key,
         }
         write_whole(job.output, nbformat.writes(executed) + "\n")

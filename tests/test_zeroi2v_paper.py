@@ -91,7 +91,8 @@ def test_costs_are_recorded_as_paired_ratios():
     rounds = zeroi2v_speed.latency(2, rounds=3, device="cpu", architecture=replace_heads())
     assert len(rounds) == 3 and all(each["plain"] == 1.0 and each["merged"] > 0 for each in rounds)
     memory, steps = zeroi2v_speed.training(2, rounds=2, device="cpu", architecture=replace_heads())
-    assert memory["zeroi2v"] == 1.0 and len(steps) == 2 and memory["evl"] < memory["aim"]
+    assert memory["zeroi2v"] == 1.0 and min(memory.values()) > 0
+    assert len(steps) == 2 and all(each["zeroi2v"] == 1.0 and each.keys() == memory.keys() for each in steps)
 
 
 def replace_heads():
@@ -104,7 +105,7 @@ def replace_heads():
 @pytest.fixture(scope="module")
 def something(tmp_path_factory):
     root = tmp_path_factory.mktemp("data") / "something_something_v2"
-    export_something(root, {"train": 6, "validation": 3}, frames=10, size=64)
+    export_something(root, {"train": 6, "validation": 3, "test": 1}, frames=10, size=64)
     return root.parent
 
 

@@ -151,7 +151,7 @@ def _ordering(claim: Claim, rows: list[Row], paper: str) -> Verdict:
         seeds = len(_by_seed(small, pair.better).keys() & _by_seed(small, pair.worse).keys())
         why = (
             f"{pair.better} against {pair.worse} has {seeds} paired seeds of the {SEEDS} needed; "
-            f"`make reproduce ONLY={paper} SEEDS=5` measures them"
+            f"`make reproduce ONLY={paper} SEEDS=5 ARGS='--set grid=full'` measures them"
         )
         return _verdict(claim, None, "not testable here", why)
     held = sum(comparison.holds for comparison in found)
