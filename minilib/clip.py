@@ -179,12 +179,8 @@ def openai_clip(architecture: Architecture, path: Path | str) -> ImageText:
     """OpenAI's weights from a local file, in OpenAI's or open_clip's own names (they agree)."""
     clip = build(architecture)
     state = read_state(path)
-    notes = ("input_resolution", "context_length", "vocab_size")  # three scalars that only OpenAI's archive carries
-    state = {k: v.float() for k, v in state.items() if k not in notes}
-    state.setdefault("attn_mask", clip.model.attn_mask)
-    load_strictly(
-        clip.model, {k: v for k, v in state.items() if k in clip.model.state_dict() or k != "attn_mask"}, path
-    )
+    notes = ("input_resolution", "context_length", "vocab_size", "attn_mask")  # what is not trained, in some archives
+    load_strictly(clip.model, {k: v.float() for k, v in state.items() if k not in notes}, path)
     return clip
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -29,6 +30,7 @@ from minilib.errors import BadInput
 from minilib.notebook import progress
 
 Batches = Callable[[int], tuple[Tensor, Tensor]]  # step -> frames uint8 (b, t, h, w, 3), labels int64 (b,)
+Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, its input, labels -> the loss
 
 
 @dataclass(frozen=True)
@@ -95,8 +97,12 @@ def train(
     checkpoint: Path | None = None,
     every: int = 0,
     label: str = "training",
+    objective: Objective | None = None,
 ) -> History:
     """Trains in place what requires a gradient; resumes from `checkpoint` if it is there and of the same recipe.
+
+    A model that reads something else than frames gets it from `batches`, as anything with a method `to(device)`. The
+    loss is the cross-entropy of the model's scores, or what `objective` makes of model, input and labels.
 
     Raises BadInput if nothing trains, if the checkpoint is of another recipe, or if the loss is not finite.
     """
@@ -115,7 +121,8 @@ def train(
     mixing = settings.mixup > 0 or settings.cutmix > 0
     mix = Mixup(settings.mixup, settings.cutmix, label_smoothing=settings.smoothing, num_classes=classes)
     hard = nn.CrossEntropyLoss(label_smoothing=settings.smoothing)
-    loss_of = SoftTargetCrossEntropy() if mixing else hard
+    entropy = SoftTargetCrossEntropy() if mixing else hard
+    loss_of = objective or (lambda model, frames, target: entropy(model(frames), target))
     change = augmentation(settings)
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
     history = History([], 0.0)
@@ -134,7 +141,7 @@ def train(
             frames, target = mix(frames.flatten(1, 2), target)
             frames = frames.view(shape)
         with autocast(device, settings.precision):
-            loss = loss_of(model(frames), target)
+            loss = loss_of(model, frames, target)
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
@@ -142,9 +149,9 @@ def train(
         scaler.step(optimizer)
         scaler.update()
         history.loss.append(float(loss.detach()))
-        if not torch.isfinite(loss.detach()):
+        if not math.isfinite(history.loss[-1]):
             raise BadInput(
-                f"the loss is {float(loss):g} at step {step}: try a smaller learning rate than {settings.lr:g}"
+                f"the loss is {history.loss[-1]:g} at step {step}: try a smaller learning rate than {settings.lr:g}"
             )
         history.seconds = earlier + time.perf_counter() - began
         if checkpoint is not None and every and (step + 1) % every == 0:

@@ -57,6 +57,23 @@ def test_same_seed_same_numbers_another_seed_others():
     assert trained(settings=replace(SETTINGS, seed=1))[1].loss != one.loss
 
 
+class Rows(tuple):
+    """Not frames: anything with `to`."""
+
+    def to(self, device, non_blocking=False):
+        return Rows(part.to(device) for part in self)
+
+
+def test_an_objective_sees_model_input_and_labels():
+    layer, x, y = nn.Linear(2, 1), torch.randn(16, 2), torch.randn(16)
+    squares = lambda model, rows, target: (model(rows[0] + rows[1]).squeeze(-1) - target).square().mean()  # noqa: E731
+    settings = TrainSettings(steps=200, batch=16, lr=0.05, weight_decay=0.0)
+    history = train(layer, lambda step: (Rows((x, x)), y), settings, 1, objective=squares)
+    design = torch.cat([2 * x, torch.ones(16, 1)], 1)
+    best = (design @ torch.linalg.lstsq(design, y[:, None]).solution).squeeze(-1)
+    assert history.loss[-1] == pytest.approx(float((best - y).square().mean()), rel=1e-2)
+
+
 @pytest.mark.parametrize("stop", [1, 3, 5])
 def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, stop):
     whole, history = trained()

@@ -257,11 +257,11 @@ def merge(backbone: nn.Module) -> nn.Module:
     for block in blocks(backbone):
         attention, mlp = block.attn, block.mlp
         weight, bias = attention.into
-        for part, rows in [("qkv", slice(None))] + [
-            (p, slice(i * len(bias) // 3, (i + 1) * len(bias) // 3)) for i, p in enumerate("qkv")
-        ]:
+        thirds = zip("qkv", weight.chunk(3), bias.chunk(3), strict=True)
+        for part, rows, shift in [("qkv", weight, bias), *thirds]:  # views: what is copied into them stays
             if part in attention.adapters:
-                weight[rows], bias[rows] = merge_before(weight[rows], bias[rows], attention.adapters[part])
+                new = merge_before(rows, shift, attention.adapters[part])
+                rows.copy_(new[0]), shift.copy_(new[1])
         for adapters, place, linear, how in (
             (attention.adapters, "o", attention.out, merge_after),
             (mlp.adapters, "up", mlp.linears[0], merge_before),

@@ -8,9 +8,6 @@ shared by all arms; evaluation clips are always the same.
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
-import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,8 +15,8 @@ from dataclasses import replace
 import torch
 
 from minilib.claims import Measurements
-from minilib.claims.environment import cores
 from minilib.classifier import VideoClassifier, train_only
+from minilib.grids import command_line
 from minilib.notebook import progress
 from minilib.papers.zeroi2v_arms import ARMS, Arm
 from minilib.small_clip import small_clip
@@ -27,7 +24,7 @@ from minilib.training import TrainSettings, accuracy, evaluate, train
 from minilib.world import TASKS, held_batches, shuffled, train_batches
 
 GRID = TrainSettings(steps=200, batch=16, lr=3e-3, warmup=20)  # the short recipe of the wide grids
-CORE = replace(GRID, steps=400, warmup=40)  # the live comparison
+CORE = replace(GRID, steps=1000, warmup=100)  # the live comparison
 TEST_CLIPS = 512
 
 
@@ -101,31 +98,5 @@ def gains(measurements: Measurements, seeds: list[int]) -> None:
             measurements.measured_or_run(f"contrast/{task}", lambda a=with_, b=without: a - b, seed)
 
 
-def _one(job: tuple[str, int, str, int]) -> tuple[str, int, float]:
-    name, seed, out, threads = job
-    torch.set_num_threads(threads)
-    return name, seed, measure(name, seed, Measurements("zeroi2v", out))
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description="measure the rows of ZeroI2V's grids that are not there yet")
-    parser.add_argument("--seeds", type=int, default=5)
-    parser.add_argument("--arms", nargs="*", default=list(ARMS), metavar="ARM", help="default: all")
-    parser.add_argument("--jobs", type=int, default=1, help="runs side by side; the cores are shared among them")
-    parser.add_argument("--out", default="results", help="folder with rows/zeroi2v.jsonl, read and appended")
-    args = parser.parse_args()
-    unknown = sorted(set(args.arms) - set(ARMS))
-    if unknown:
-        raise SystemExit(f"arm {unknown[0]!r} is none of {', '.join(ARMS)}")
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-    threads = max(cores() // args.jobs, 1)
-    jobs = [(name, seed, args.out, threads) for seed in range(args.seeds) for name in args.arms]
-    with multiprocessing.get_context("spawn").Pool(args.jobs) as pool:
-        for name, seed, value in progress(pool.imap_unordered(_one, jobs), total=len(jobs), desc="arms"):
-            print(f"{name} seed {seed}: {value:.1f}", flush=True)
-    if {"zeroi2v", "adapters", "appearance/zeroi2v", "appearance/adapters"} <= set(args.arms):
-        gains(Measurements("zeroi2v", args.out), list(range(args.seeds)))
-
-
 if __name__ == "__main__":
-    main()
+    command_line("zeroi2v", tuple(ARMS), measure, after=gains)
