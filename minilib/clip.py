@@ -65,6 +65,9 @@ class FrameFeatures:
     cls: Tensor
     patches: Tensor
 
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> FrameFeatures:
+        return FrameFeatures(*(x.to(device, non_blocking=non_blocking) for x in (self.cls, self.patches)))
+
 
 class ImageText(nn.Module):
     """CLIP on batches of frames and lists of sentences.
@@ -91,14 +94,18 @@ class ImageText(nn.Module):
         """uint8 (..., h, w, 3) to float (..., 3, h, w) in the units the model was trained with."""
         return (frames.movedim(-1, -3) / 255.0 - self.mean) / self.std
 
+    def blocks(self, layers: Sequence[int]) -> list[int]:
+        """`layers` counted from 0, where negative ones count from the end; BadInput where there is no such block."""
+        depth = self.visual.transformer.layers
+        if not len(layers) or any(not -depth <= layer < depth for layer in layers):
+            raise BadInput(f"layers {list(layers)}: the image model has blocks 0 to {depth - 1}")
+        return [int(layer) % depth for layer in layers]
+
     def frame_features(self, frames: Tensor, layers: Sequence[int]) -> FrameFeatures:
         """Tokens after the given blocks of every frame. frames: uint8 (b, t, h, w, 3)."""
-        depth = self.visual.transformer.layers
-        if not layers or any(not -depth <= layer < depth for layer in layers):
-            raise BadInput(f"layers {list(layers)}: the image model has blocks 0 to {depth - 1}")
+        order = self.blocks(layers)
         clips, steps = frames.shape[:2]
         pixels = self.normalise(frames).flatten(0, 1)
-        order = [layer % depth for layer in layers]
         wanted = sorted(set(order))
         out = self.visual.forward_intermediates(
             pixels, indices=wanted, output_fmt="NLC", intermediates_only=True, output_extra_tokens=True, stop_early=True

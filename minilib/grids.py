@@ -1,6 +1,6 @@
 """Measuring a grid of arms with paired seeds: the command line that every paper's `<paper>_experiments` module has.
 
-    python -m minilib.papers.zeroi2v_experiments --seeds 5 --jobs 2     measures what results/rows lacks
+python -m minilib.papers.zeroi2v_experiments --seeds 5 --jobs 2     measures what results/rows lacks
 """
 
 from __future__ import annotations

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from matplotlib.figure import Figure
@@ -96,6 +97,23 @@ def dots(
     if chance is not None:
         axis.axvline(chance, color=COLOURS[6], linewidth=0.8, linestyle=":")
         axis.text(chance + 0.6, len(values) - 0.55, "chance", fontsize=7, va="bottom")
+
+
+def ablation(
+    title: str,
+    table: Mapping[str, tuple[str, float | None]],
+    measured: Mapping[str, Mapping[int, float]],
+    chance: float | None = None,
+    unit: str = "top-1 accuracy on test clips, %",
+) -> Figure:
+    """One of a paper's tables: row -> (measure, the paper's value); `measured` holds each measure's value by seed."""
+    values = {row: list(measured.get(measure, {}).values()) for row, (measure, _) in table.items()}
+    figure, axis = plt.subplots(figsize=(7.2, 0.9 + 0.3 * len(table)))
+    dots(axis, values, chance, {row: paper for row, (_, paper) in table.items() if paper is not None})
+    counted = sorted({len(seeds) for seeds in values.values() if seeds})
+    axis.set_title(f"{title} ({' to '.join(map(str, counted[:: max(len(counted) - 1, 1)])) or 'no'} seeds)")
+    axis.set_xlabel(unit)
+    return figure
 
 
 def losses(axis, curves: dict[str, list[float]], window: int = 15) -> None:

@@ -11,13 +11,16 @@ from minilib.claims import (
     Measurements,
     Row,
     append_rows,
+    counts,
     environment,
     judge,
     latest,
     load,
+    orderings,
     read_rows,
     settings_hash,
     table,
+    tally,
 )
 from minilib.claims.__main__ import main
 from minilib.claims.model import papers
@@ -252,3 +255,25 @@ def test_table_escapes_and_needs_no_colour(folder):
     after = table(claims, judge(claims, rows("parameters", [86.2])))
     html = after._repr_html_()
     assert "&lt;b&gt;x&lt;/b&gt; &amp; y" in html and "✓ reproduced" in html
+
+
+def test_tables_for_a_page(folder):
+    claims = load("sums", folder)
+    measured = rows("parameters", [86.2]) + rows("cost", [4.1])
+    found = counts(claims, measured, "para", "fl").rows
+    assert [row[3:] for row in found] == [("86.2", "same"), ("4.1", "The table adds wrongly.")]
+    assert counts(claims, measured, "flops").rows == found[1:] and counts(claims, [], "para").rows[0][3] == ""
+    assert len(orderings(claims).rows) == 4 and "+2.5 %" in str(orderings(claims))
+    header, lines = tally(judge(claims, measured)).header, tally(judge(claims, measured)).rows
+    by_kind = {line[0]: dict(zip(header[1:], line[1:], strict=True)) for line in lines}
+    assert by_kind["count"]["reproduced"] == by_kind["count"]["not reproduced"] == "1"
+    assert by_kind["ordering"]["not testable here"] == "4" and by_kind["magnitude"]["different setting"] == "1"
+
+
+def test_values_by_seed_are_of_one_scale(tmp_path, folder):
+    measurements = Measurements("sums", tmp_path, committed=tmp_path, claims_folder=folder)
+    for seed in (0, 1):
+        measurements.record("a", 10 + seed, seed)
+    append_rows(measurements.path, rows("a", [5.0], scale="smoke"))
+    again = Measurements("sums", tmp_path, committed=tmp_path, claims_folder=folder)
+    assert again.seeds_of() == {"a": {0: 10, 1: 11}} and again.seeds_of("smoke") == {"a": {0: 5}}

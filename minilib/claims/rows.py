@@ -165,6 +165,14 @@ class Measurements:
         """Current rows, newest of each measurement, of every scale."""
         return latest(self._rows, self.experiment)
 
+    def seeds_of(self, scale: str = "small") -> dict[str, dict[int, float]]:
+        """{measure: {seed: value}} of the current rows of one scale."""
+        found: dict[str, dict[int, float]] = {}
+        for row in self.rows():
+            if row.scale == scale:
+                found.setdefault(row.measure, {})[row.seed] = row.value
+        return found
+
     def find(self, measure: str, seed: int = 0, settings: object = None) -> float | dict[str, float] | None:
         """The value that is already there: a number, or a dict where the run gave several; None where there is none."""
         wanted = (seed, settings_hash(settings), self.scale)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
 from minilib.claims.model import Claims
-from minilib.claims.verdicts import Verdict, exact
+from minilib.claims.rows import Row
+from minilib.claims.verdicts import VERDICTS, Verdict, exact, judge
 
 # a sign beside the word, so that nothing rests on colour alone; Okabe and Ito's colours, darkened to be read on white
 BADGES = {
@@ -77,3 +79,28 @@ def table(claims: Claims, verdicts: Sequence[Verdict] | None = None) -> Table:
         paper = f"{exact(claim.paper_value)}{unit(claim)}"
         rows.append((claim.source, claim.statement, paper, measured, verdict.verdict, verdict.why))
     return Table(("source", "claim", "paper", "measured", "verdict", "why"), tuple(rows))
+
+
+def orderings(claims: Claims) -> Table:
+    """What the paper says of A against B, before anything is measured."""
+    rows = [(c.source, c.statement, f"{c.paper_value:+g} {c.unit}") for c in claims.claims if c.kind == "ordering"]
+    return Table(("source", "claim", "paper"), tuple(rows))
+
+
+def counts(claims: Claims, rows: Iterable[Row], *starts: str) -> Table:
+    """The counts whose id begins with one of `starts`: the paper's number beside ours, and why where they differ."""
+    lines = []
+    for claim, verdict in zip(claims.claims, judge(claims, rows), strict=True):
+        if claim.kind == "count" and claim.id.startswith(starts):
+            ours = "" if verdict.measured is None else f"{verdict.measured:.5g}"
+            note = "same" if verdict.verdict == "reproduced" else claim.conflict or verdict.why
+            lines.append((claim.source, claim.statement, f"{claim.paper_value:g} {claim.unit}", ours, note))
+    return Table(("source", "count", "paper", "ours", "why they differ"), tuple(lines))
+
+
+def tally(verdicts: Sequence[Verdict]) -> Table:
+    """How many claims of each kind came to which verdict."""
+    found = Counter((verdict.kind, verdict.verdict) for verdict in verdicts)
+    kinds = [kind for kind in ("count", "ordering", "magnitude") if any(k == kind for k, _ in found)]
+    rows = [(kind, *(str(found[kind, verdict] or "") for verdict in VERDICTS)) for kind in kinds]
+    return Table(("claims", *VERDICTS), tuple(rows))

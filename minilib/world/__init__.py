@@ -1,6 +1,15 @@
 """The small world: scenes made by a program, rendered in batches, with every label known."""
 
-from minilib.world.batches import TASKS, clip_batch, held_batches, sample_times, shuffled, train_batches
+from minilib.world.batches import (
+    TASKS,
+    clip_batch,
+    epoch_indices,
+    held_batches,
+    sample_times,
+    shuffled,
+    train_batches,
+)
+from minilib.world.clips import WorldClips
 from minilib.world.labels import Labels, image_captions, image_places, labels
 from minilib.world.render import render
 from minilib.world.scenes import Scenes, clip_scenes, image_scenes
@@ -16,8 +25,10 @@ __all__ = [
     "TASKS",
     "Labels",
     "Scenes",
+    "WorldClips",
     "clip_batch",
     "clip_scenes",
+    "epoch_indices",
     "held_batches",
     "image_captions",
     "image_places",

@@ -38,18 +38,23 @@ def clip_batch(task: str, seed: int, split: str, indices, frames: int, **how) ->
     return render(scenes, times, **pixels), getattr(labels(scenes, times), task)
 
 
+def epoch_indices(seed: int, step: int, batch: int, limit: int | None = None) -> np.ndarray:
+    """Clips of a training step: (b,). They never repeat, or with `limit` are below it, in a new order every epoch."""
+    indices = np.arange(step * batch, (step + 1) * batch)
+    if limit is None:
+        return indices
+    epoch, place = np.divmod(indices, limit)
+    orders = {e: np.random.default_rng((seed, e)).permutation(limit) for e in np.unique(epoch)}
+    return np.array([orders[e][p] for e, p in zip(epoch, place, strict=True)])
+
+
 def train_batches(
     task: str, seed: int, batch: int, frames: int, limit: int | None = None, **how
 ) -> Callable[[int], tuple[Tensor, Tensor]]:
-    """step -> batch. Clips never repeat, or with `limit` are the first so many, in a new order every epoch."""
+    """step -> batch, of the clips of `epoch_indices`."""
 
     def at(step: int) -> tuple[Tensor, Tensor]:
-        indices = np.arange(step * batch, (step + 1) * batch)
-        if limit is not None:
-            epoch, place = np.divmod(indices, limit)
-            orders = {e: np.random.default_rng((seed, e)).permutation(limit) for e in np.unique(epoch)}
-            indices = np.array([orders[e][p] for e, p in zip(epoch, place, strict=True)])
-        return clip_batch(task, seed, "train", indices, frames, **how)
+        return clip_batch(task, seed, "train", epoch_indices(seed, step, batch, limit), frames, **how)
 
     return at
 

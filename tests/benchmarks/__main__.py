@@ -16,6 +16,7 @@ from minilib.papers.zeroi2v_experiments import GRID, build
 from minilib.papers.zeroi2v_heads import Mixing
 from minilib.papers.zeroi2v_speed import tower, zeroi2v
 from minilib.world import train_batches
+from tests.benchmarks import slots
 
 
 def show(what: str, ratio: object, target: str) -> None:
@@ -55,6 +56,15 @@ def main() -> None:
     library = partial(inner, need_weights=False)
     ratio = compare_speed(partial(forward, shifted, x), partial(forward, library, x, x, x), rounds, calls=10)
     show("STDHA against the library's own attention, forward", ratio, "at most 1.05")
+
+    attention, clip = slots.pair(device)
+    loop = partial(slots.per_frame, attention)
+    ratio = compare_speed(partial(forward, attention, clip), partial(forward, loop, clip), rounds)
+    shape = f"{slots.FRAMES}x{slots.TOKENS} tokens, {slots.SLOTS} slots, 3 iterations (D={slots.WIDTH})"
+    show(f"slot attention over {shape}: batched against a per-frame loop, forward", ratio, "at most 0.5")
+    step = partial(slots.training_step, clip=clip)
+    ratio = compare_speed(partial(step, attention), partial(step, loop), rounds)
+    show("the same with the backward pass", ratio, "at most 0.5")
 
     arm = ARMS["zeroi2v"]
     model = build(arm, 0).to(device).train()

@@ -1,0 +1,50 @@
+"""Pictures: what is drawn where, and that files stay small."""
+
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from minilib import plots
+
+
+@pytest.fixture(autouse=True)
+def closed():
+    plots.style()
+    yield
+    plt.close("all")
+
+
+def test_an_ablation_shows_every_seed_its_mean_and_the_papers_value():
+    table = {"ours": ("grid/a", 66.0), "not measured": ("grid/b", None), "one seed": ("grid/c", 60.0)}
+    figure = plots.ablation("Table 1", table, {"grid/a": {0: 40.0, 1: 50.0, 2: 45.0}, "grid/c": {0: 20.0}}, chance=8.3)
+    (axis,) = figure.axes
+    seeds, paper = ([line for line in axis.lines if line.get_marker() == mark] for mark in "oD")
+    assert [list(line.get_xdata()) for line in seeds] == [[40, 50, 45], [20]]
+    assert [float(line.get_xdata()[0]) for line in paper] == [66, 60]
+    assert [round(bar.get_width(), 6) for bar in axis.patches] == [45, 20]
+    assert [label.get_text() for label in axis.get_yticklabels()] == list(table)
+    assert axis.get_title(loc="left") == "Table 1 (1 to 3 seeds)"
+    assert plots.ablation("T", {"x": ("m", None)}, {}).axes[0].get_title(loc="left") == "T (no seeds)"
+
+
+def test_confusion_is_in_percent_of_the_true_class():
+    score = torch.eye(3)[[0, 0, 1, 2, 2]]
+    _, axis = plt.subplots()
+    plots.confusion(axis, score, torch.tensor([0, 1, 1, 2, 2]), "abc")
+    assert np.allclose(axis.images[0].get_array(), [[100, 0, 0], [50, 50, 0], [0, 0, 100]])
+
+
+def test_a_small_png_keeps_rare_colours(tmp_path):
+    figure, axis = plt.subplots(figsize=(4, 3))
+    axis.imshow(np.random.default_rng(0).integers(0, 60, (64, 64, 3), dtype=np.uint8))
+    axis.plot([5], [5], "s", color="#F0E442", markersize=6)
+    path = plots.save_small(figure, tmp_path / "figure.png")
+    plain = io.BytesIO()
+    figure.savefig(plain, format="png")
+    assert path.stat().st_size < len(plain.getvalue())
+    pixels = np.asarray(Image.open(path).convert("RGB")).reshape(-1, 3).astype(int)
+    assert np.abs(pixels - [0xF0, 0xE4, 0x42]).max(1).min() < 12
