@@ -56,7 +56,7 @@ def code_version(notebook: NotebookNode) -> str:
     for path in sorted(_modules(sources)):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
     for path in sorted(CLAIMS.glob("*.yaml")):
-        if any(path.stem in source for source in sources):
+        if any(re.search(rf"\b{path.stem}\b", source) for source in sources):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
