@@ -143,7 +143,7 @@ def one(**changes):
 
 BAD = {
     "kinetics header": (kinetics_root, dict(text="label,id\nx,y\n"), "train.csv, line 1: the header"),
-    "kinetics no rows": (kinetics_root, dict(text=HEADER), "lists no videos"),
+    "kinetics no rows": (kinetics_root, dict(text=HEADER), "lists nothing below"),
     "kinetics empty": (kinetics_root, dict(text=" \n"), "is empty"),
     "kinetics short row": (kinetics_root, dict(text=f"{HEADER}\na,b,1,2,train\n\na,b,1\n"), "line 4: 3 columns"),
     "kinetics time": (kinetics_root, dict(text=f"{HEADER}\na,b,1.5,2,train\n"), "line 2: time_start"),

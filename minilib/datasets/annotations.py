@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -16,6 +17,7 @@ UNLABELLED = -1
 VIDEO_SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".mov")
 
 Record = TypeVar("Record")
+Clips = TypeVar("Clips")
 
 
 @dataclass(frozen=True)
@@ -38,9 +40,9 @@ class Annotated:
         return len(self.clips)
 
 
-def present(annotated: Annotated) -> Annotated:
-    """Only the clips whose file is on the disk."""
-    return Annotated(tuple(clip for clip in annotated.clips if os.path.isfile(clip.path)), annotated.classes)
+def present(annotated: Clips) -> Clips:
+    """Only the clips whose file is on the disk: of `Annotated`, or of anything else with `clips` that have a `path`."""
+    return replace(annotated, clips=tuple(clip for clip in annotated.clips if os.path.isfile(clip.path)))
 
 
 def read_text(path: Path | str) -> str:
@@ -61,6 +63,30 @@ def read_lines(path: Path | str) -> list[tuple[str, str]]:
     if not lines:
         raise BadInput(f"annotations {path}: the file is empty")
     return lines
+
+
+def read_table(path: Path | str, needed: Iterable[str]) -> list[tuple[str, dict[str, str]]]:
+    """The rows of a csv file by column name, each with where it stands; its header must have the columns `needed`."""
+    (where, header), *lines = read_lines(path)
+    columns = _cells(header, where)
+    if not set(needed) <= set(columns):
+        raise BadInput(f"{where}: the header must have the columns {','.join(needed)}, not {header}")
+    rows = []
+    for where, line in lines:
+        cells = _cells(line, where)
+        if len(cells) != len(columns):
+            raise BadInput(f"{where}: {len(cells)} columns, the header has {len(columns)}")
+        rows.append((where, dict(zip(columns, cells, strict=True))))
+    if not rows:
+        raise BadInput(f"annotations {path}: lists nothing below its header")
+    return rows
+
+
+def _cells(line: str, where: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line], strict=True))]
+    except csv.Error as error:
+        raise BadInput(f"{where}: not a line of a csv file ({error})") from error
 
 
 def read_json(path: Path | str, kind: type[Record]) -> Record:

@@ -6,7 +6,6 @@ root/train/<label>/<youtube_id>_000010_000020.mp4     or without the folder <lab
 
 from __future__ import annotations
 
-import csv
 import os
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from minilib.datasets.annotations import (
     lookup,
     number,
     read_lines,
+    read_table,
 )
 from minilib.errors import BadInput
 
@@ -31,36 +31,12 @@ def file_name(youtube_id: str, start: int, end: int) -> str:
     return f"{youtube_id}_{start:06d}_{end:06d}.mp4"
 
 
-def _rows(path: Path | str) -> list[tuple[str, dict[str, str]]]:
-    """The csv's rows by column name, each with where it stands."""
-    (where, header), *lines = read_lines(path)
-    columns = _cells(header, where)
-    if sorted(columns) not in (sorted(COLUMNS), sorted(COLUMNS[1:])):
-        raise BadInput(f"{where}: the header must be {','.join(COLUMNS)}, not {header}")
-    if not lines:
-        raise BadInput(f"annotations {path}: lists no videos")
-    rows = []
-    for where, line in lines:
-        cells = _cells(line, where)
-        if len(cells) != len(columns):
-            raise BadInput(f"{where}: {len(cells)} columns, the header has {len(columns)}")
-        rows.append((where, dict(zip(columns, cells, strict=True))))
-    return rows
-
-
-def _cells(line: str, where: str) -> list[str]:
-    try:
-        return [cell.strip() for cell in next(csv.reader([line], strict=True))]
-    except csv.Error as error:
-        raise BadInput(f"{where}: not a line of a csv file ({error})") from error
-
-
 def read_csv(path: Path | str, videos: Path | str, classes: tuple[str, ...] | None = None) -> Annotated:
     """The clips of an official csv, whose files lie in `videos` or in `videos/<label>`.
 
     `classes` defaults to the csv's labels in alphabetical order. A csv without labels gives `UNLABELLED` clips.
     """
-    rows, videos = _rows(path), Path(videos)
+    rows, videos = read_table(path, COLUMNS[1:]), Path(videos)
     labelled = "label" in rows[0][1]
     if classes is None:
         classes = tuple(sorted({row["label"] for _, row in rows})) if labelled else ()

@@ -35,8 +35,9 @@ def export_kinetics(
 
     `counts` maps "train", "val" or "test" to how many clips; clip i of a split is `clip_scenes(seed, split, i)`.
     """
-    _check(counts, ("train", "val", "test"), frames)
-    root, seconds = _open(root, "kinetics", seed, frames, size), -(-frames // FPS)
+    check_counts(counts, ("train", "val", "test"), frames)
+    root = open_world(root, "annotations", layout="kinetics", seed=seed, frames=frames, size=size)
+    seconds = -(-frames // FPS)
     (root / "annotations" / "label_map.txt").write_text("\n".join(APPEARANCES) + "\n", encoding="utf-8")
     for split, count in counts.items():
         ids = [f"{split[:2]}{index:09d}" for index in range(count)]
@@ -60,8 +61,8 @@ def export_something(
     `counts` maps "train", "validation" or "test" to how many clips; the test set's answers are left out, as in the
     original. Clip i of "validation" is `clip_scenes(seed, "val", i)`. Returns `root`.
     """
-    _check(counts, ("train", "validation", "test"), frames)
-    root = _open(root, "something", seed, frames, size)
+    check_counts(counts, ("train", "validation", "test"), frames)
+    root = open_world(root, "labels", layout="something", seed=seed, frames=frames, size=size)
     (root / "videos").mkdir(exist_ok=True)
     templates = [_template(motion) for motion in range(len(MOTIONS))]
     sentences = {text.replace("[", "").replace("]", ""): str(index) for index, text in enumerate(templates)}
@@ -80,7 +81,8 @@ def export_something(
     return root
 
 
-def _check(counts: Mapping[str, int], splits: tuple[str, ...], frames: int) -> None:
+def check_counts(counts: Mapping[str, int], splits: tuple[str, ...], frames: int) -> None:
+    """Refuses splits that the layout does not have, and nothing to write."""
     for split, count in counts.items():
         if split not in splits or count < 1:
             raise BadInput(
@@ -98,15 +100,15 @@ def _things(scenes: Scenes, row: int, count: int) -> list[str]:
     return [f"a {COLOURS[scenes.colour[row, o]]} {SHAPES[scenes.shape[row, o]]}" for o in range(count)]
 
 
-def _open(root: Path | str, layout: str, seed: int, frames: int, size: int) -> Path:
-    """The folder, marked with what it holds, so that two different worlds never mix in one."""
+def open_world(root: Path | str, labels: str, **settings: str | int) -> Path:
+    """The folder, marked with what it holds, so that two different worlds never mix in one; `labels` is made in it."""
     root = Path(root)
-    mark, settings = root / "world.json", {"layout": layout, "seed": seed, "frames": frames, "size": size}
+    mark = root / "world.json"
     if mark.is_file():
         old = json.loads(mark.read_text(encoding="utf-8"))
         if old != settings:
             raise BadInput(f"export {root}: holds a world made with {old}, not {settings}; choose another folder")
-    (root / ("annotations" if layout == "kinetics" else "labels")).mkdir(parents=True, exist_ok=True)
+    (root / labels).mkdir(parents=True, exist_ok=True)
     _write_json(mark, settings)
     return root
 
