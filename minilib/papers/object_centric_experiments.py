@@ -1,0 +1,196 @@
+"""Running OCA's arms on the small world, with paired seeds.
+
+The image model is frozen and the views are fixed, so its features are made once a seed, kept on disk, and shared by all
+arms. The seed sets the clips that an arm is trained on, the start of everything new and the order of the batches;
+evaluation clips are always the same.
+
+    python -m minilib.papers.object_centric_experiments --seeds 5 --jobs 2     measures what results/rows lacks
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from minilib.claims import Measurements
+from minilib.clip import FrameFeatures, ImageText
+from minilib.crf import refine
+from minilib.features import CachedFeatures, cached, feature_batches, held_feature_batches
+from minilib.files import ROOT
+from minilib.grids import command_line
+from minilib.notebook import progress
+from minilib.papers.object_centric import ObjectCentric, Parts
+from minilib.papers.object_centric_arms import ARMS, CLIPS, Arm
+from minilib.papers.object_centric_masks import boxes, change_norms, clusters, enlarge, percent, proposals, score
+from minilib.slots import SlotAttention
+from minilib.small_clip import small_clip
+from minilib.training import Batches, History, TrainSettings, accuracy, evaluate, train
+from minilib.world import TASKS, WorldClips, held_batches, train_batches
+from minilib.world.segmentation import segmentation_batch
+
+GRID = TrainSettings(steps=300, batch=16, lr=3e-3, warmup=40)  # the short recipe of the wide grids
+CORE = replace(GRID, steps=900)  # the live comparison
+TEST_CLIPS = 512
+MASKED_CLIPS = 64  # of the segmentation task
+MASKED = ("oca", *(name for name in ARMS if name.startswith("appearance/")))  # arms whose masks are scored
+FEATURES = ROOT / "runs" / "features"
+
+
+@cache
+def image_model() -> ImageText:
+    return small_clip()
+
+
+@cache
+def features(clips: WorldClips, device: str = "cpu") -> CachedFeatures:
+    """Tokens of the last block of all clips, from disk where they have been made before."""
+    return cached(image_model(), clips, [-1], FEATURES, device=device)
+
+
+def described(arm: Arm, recipe: TrainSettings) -> str:
+    """All that makes a row but the seed, in words: what its settings hash is taken of."""
+    return re.sub(
+        r" at 0x[0-9a-f]+", "", f"{arm} {replace(recipe, seed=0)} {TEST_CLIPS} test clips, {MASKED_CLIPS} with masks"
+    )
+
+
+def build(arm: Arm, seed: int) -> nn.Module:
+    """An arm's model at its start; what trains the image model too gets one of its own."""
+    torch.manual_seed(seed)
+    visual = (small_clip() if arm.on_frames else image_model()).visual
+    return arm.build(visual, arm.frames, len(TASKS[arm.task]))
+
+
+def shuffled(features: FrameFeatures, seed: int) -> FrameFeatures:
+    """The frames of each clip in a random order of its own. Frames are looked at one by one, so this is what the
+    features of a shuffled clip would be."""
+    clips, frames = features.cls.shape[1:3]
+    order = torch.rand(clips, frames, generator=torch.Generator().manual_seed(seed)).argsort(1)
+    row = torch.arange(clips)[:, None]
+    return FrameFeatures(features.cls[:, row, order], features.patches[:, row, order])
+
+
+def batches(arm: Arm, seed: int, batch: int, device: str = "cpu") -> Batches:
+    """step -> (features, labels) of an arm's training clips, damaged where it is a control."""
+    clips = WorldClips(arm.task, seed, "train", CLIPS, arm.frames)
+    whole = features(clips, device)
+    first = CachedFeatures(whole.cls[: arm.limit], whole.patches[: arm.limit])  # one cache serves every limit
+    given = feature_batches(first, clips, seed, batch)
+    damage: dict[str | None, Callable] = {
+        None: lambda step, x, label: (x, label),
+        "frames": lambda step, x, label: (shuffled(x, step), label),
+        "labels": lambda step, x, label: (x, _random(label, len(TASKS[arm.task]), step)),
+    }
+    return lambda step: damage[arm.control](step, *given(step))
+
+
+def _random(label: Tensor, classes: int, seed: int) -> Tensor:
+    return torch.randint(classes, label.shape, generator=torch.Generator().manual_seed(seed))
+
+
+def held(arm: Arm, device: str = "cpu") -> Iterator[tuple[list[FrameFeatures], Tensor]]:
+    """The test clips of an arm as `training.evaluate` wants them; shuffled where training was."""
+    clips = WorldClips(arm.task, 0, "test", TEST_CLIPS, arm.frames)
+    for views, label in held_feature_batches(features(clips, device), clips):
+        yield [shuffled(view, 0) for view in views] if arm.control == "frames" else views, label
+
+
+def run(
+    arm: Arm, recipe: TrainSettings, seed: int, device: str = "cpu", label: str = "training"
+) -> tuple[nn.Module, History, float]:
+    """Trains one arm; returns the model, its history and its top-1 accuracy on the test clips, in percent."""
+    model, classes = build(arm, seed), len(TASKS[arm.task])
+    recipe = replace(recipe, lr=arm.lr * recipe.lr, seed=seed)
+    if arm.on_frames:
+        given = train_batches(arm.task, seed, recipe.batch, arm.frames, limit=arm.limit)
+        tests = held_batches(arm.task, 0, TEST_CLIPS, arm.frames)
+    else:
+        given, tests = batches(arm, seed, recipe.batch, device), held(arm, device)
+    history = train(model, given, recipe, classes, device, label=label, objective=arm.objective)
+    return model, history, accuracy(*evaluate(model, tests, device))
+
+
+@cache
+def segmentation(frames: int) -> tuple[Tensor, Tensor, FrameFeatures]:
+    """The test clips of the segmentation task: frames, identities, features of the last block."""
+    pixels, truth = segmentation_batch(0, "test", np.arange(MASKED_CLIPS), frames)
+    with torch.no_grad():
+        return pixels, truth, image_model().frame_features(pixels, [-1])
+
+
+@torch.no_grad()
+def parsed(model: ObjectCentric, frames: int, device: str = "cpu") -> tuple[Parts, Tensor]:
+    """What a model makes of the segmentation clips, and its soft masks (b, t, s, h, w)."""
+    pixels, _, given = segmentation(frames)
+    parts = model.to(device).eval().parts(given.to(device))
+    return parts, enlarge(parts.masks.cpu(), image_model().visual.grid_size, pixels.shape[2:4])
+
+
+def mask_rows(name: str, arm: Arm, model: ObjectCentric, device: str = "cpu") -> dict[str, float]:
+    """Zero-shot J&F of an arm's masks under the name of its measure: seg/<arm> if trained on appearance (the paper's
+    Kinetics), else seg/motion/<arm>. For OCA itself the norms of Table 11 too, and what its masks are compared with."""
+    task, short = ("", name.removeprefix("appearance/")) if arm.task == "appearance" else ("motion/", name)
+    pixels, truth, given = segmentation(arm.frames)
+    parts, soft = parsed(model, arm.frames, device)
+    answer = proposals(soft)
+    rows = {f"seg/{task}{short}": percent(score(truth, answer))["jf"]}
+    if short == "oca":
+        at = "norm/appearance" if arm.task == "appearance" else "norm"
+        rows[f"{at}/foreground"], rows[f"{at}/background"] = change_norms(parts.changes.cpu(), truth, answer)
+    if name == "appearance/oca":
+        patches = model.joint(given.to(device))[1].cpu()
+        grid, size = image_model().visual.grid_size, truth.shape[2:]
+        others = {
+            "seg/crf/oca": proposals(refine(pixels, soft)),
+            "seg/kmeans": proposals(enlarge(clusters(patches, parts.masks.shape[2]), grid, size)),
+            "seg/control/boxes": boxes(4, 4, size).expand_as(truth),
+        }
+        rows |= {measure: percent(score(truth, each))["jf"] for measure, each in others.items()}
+    return rows
+
+
+def measure(name: str, seed: int, measurements: Measurements, recipe: TrainSettings = GRID) -> float:
+    """The accuracy of one arm of the grid with one seed: a row that is there, or the run that makes it and the rows of
+    its masks."""
+    arm = ARMS[name]
+    settings, known = described(arm, recipe), f"grid/{name}"
+    value = measurements.find(known, seed, settings)
+    if value is not None:
+        return value
+    model, history, value = run(arm, recipe, seed, measurements.device, name)
+    if isinstance(model, ObjectCentric) and isinstance(model.decompose, SlotAttention) and name in MASKED:
+        for row, jf in mask_rows(name, arm, model, measurements.device).items():
+            measurements.record(row, jf, seed, settings)
+    measurements.record(known, value, seed, settings, history.seconds)
+    return value
+
+
+def recipe(scale: str) -> TrainSettings:
+    """The live comparison's recipe, or for smoke a few steps that only show that everything runs."""
+    return CORE if scale == "small" else replace(GRID, steps=4, warmup=1, batch=8)
+
+
+def contrasts(measurements: Measurements, seeds: list[int]) -> None:
+    """What OCA is ahead of ST-Adapter with a tenth of the clips and with all (Figure 4), as rows of their own."""
+    for seed in seeds:
+        for share, where in ((10, "few/10"), (100, "appearance")):
+            ours, theirs = (measure(f"{where}/{name}", seed, measurements) for name in ("oca", "st_adapter"))
+            measurements.measured_or_run(f"contrast/few/{share}", lambda a=ours, b=theirs: a - b, seed)
+
+
+def measure_grid(measurements: Measurements, seeds: list[int], names: Sequence[str] = tuple(ARMS)) -> None:
+    """Every arm with every seed, and what follows from them."""
+    for seed in seeds:
+        for name in progress(names, desc=f"grid, seed {seed}"):
+            measure(name, seed, measurements)
+    contrasts(measurements, seeds)
+
+
+if __name__ == "__main__":
+    command_line("object_centric", tuple(ARMS), measure, after=contrasts)
