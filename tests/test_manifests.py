@@ -13,9 +13,13 @@ from minilib.errors import BadInput
 from minilib.manifests import all_manifests, coverage, file_hash, load_manifest, read_manifest, refresh, resolve
 
 NAMES = [
+    "charades",
+    "davis2017_unsupervised",
     "diving48",
+    "epic_kitchens100",
     "hmdb51",
     "kinetics400",
+    "next_qa",
     "openai_clip_vit_b16",
     "openai_clip_vit_l14",
     "small_clip",
@@ -56,7 +60,11 @@ def test_known_counts():
         return {split: value.listed for split, value in load_manifest(name).splits.items()}
 
     assert counts("something_something_v2") == {"train": 168913, "validation": 24777, "test": 27157}
+    assert counts("charades") == {"train": 7985, "test": 1863}
+    assert sum(counts("next_qa").values()) == 47692
     assert counts("diving48") == {"train": 15027, "test": 1970}
+    assert counts("davis2017_unsupervised") == {"train": 60, "val": 30}
+    assert counts("epic_kitchens100") == {"train": 67217, "validation": 9668}
     assert counts("kinetics400") == {"train": 246534, "val": 19906}
     assert [split.available for split in load_manifest("kinetics400").splits.values()] == [240436, 19796]
     for fold in "123":

@@ -1,23 +1,39 @@
 """Real datasets: one reader for each annotation format, and one torch dataset for all of them."""
 
 from minilib.datasets.annotations import UNLABELLED, Annotated, Clip, present
+from minilib.datasets.charades import ActionVideo, ActionVideos, charades
+from minilib.datasets.davis import MaskedVideo, davis
 from minilib.datasets.diving48 import diving48
+from minilib.datasets.epic_kitchens import Kitchens, Segment, epic_kitchens
+from minilib.datasets.few_shot import few_shot
 from minilib.datasets.folder import GoodBatches, VideoDataset, read_views, video_loader
 from minilib.datasets.hmdb51 import hmdb51
 from minilib.datasets.kinetics import kinetics, kinetics_folder
+from minilib.datasets.next_qa import VideoQuestion, next_qa
 from minilib.datasets.something import something
 from minilib.datasets.ucf101 import ucf101
 
 __all__ = [
     "UNLABELLED",
+    "ActionVideo",
+    "ActionVideos",
     "Annotated",
     "Clip",
     "GoodBatches",
+    "Kitchens",
+    "MaskedVideo",
+    "Segment",
     "VideoDataset",
+    "VideoQuestion",
+    "charades",
+    "davis",
     "diving48",
+    "epic_kitchens",
+    "few_shot",
     "hmdb51",
     "kinetics",
     "kinetics_folder",
+    "next_qa",
     "present",
     "read_views",
     "something",
