@@ -19,6 +19,7 @@ NAMES = [
     "epic_kitchens100",
     "hmdb51",
     "kinetics400",
+    "multithumos",
     "next_qa",
     "openai_clip_vit_b16",
     "openai_clip_vit_l14",

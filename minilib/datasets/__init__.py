@@ -9,20 +9,24 @@ from minilib.datasets.few_shot import few_shot
 from minilib.datasets.folder import GoodBatches, VideoDataset, read_views, video_loader
 from minilib.datasets.hmdb51 import hmdb51
 from minilib.datasets.kinetics import kinetics, kinetics_folder
+from minilib.datasets.multithumos import Action, AnnotatedActions, Untrimmed, multithumos
 from minilib.datasets.next_qa import VideoQuestion, next_qa
 from minilib.datasets.something import something
 from minilib.datasets.ucf101 import ucf101
 
 __all__ = [
     "UNLABELLED",
+    "Action",
     "ActionVideo",
     "ActionVideos",
     "Annotated",
+    "AnnotatedActions",
     "Clip",
     "GoodBatches",
     "Kitchens",
     "MaskedVideo",
     "Segment",
+    "Untrimmed",
     "VideoDataset",
     "VideoQuestion",
     "charades",
@@ -33,6 +37,7 @@ __all__ = [
     "hmdb51",
     "kinetics",
     "kinetics_folder",
+    "multithumos",
     "next_qa",
     "present",
     "read_views",
