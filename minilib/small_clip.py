@@ -34,7 +34,8 @@ from minilib.world import (
 WEIGHTS = Path(__file__).parent / "weights" / "small_clip.safetensors"
 CONTEXT, VOCABULARY = 24, 128
 PAD, START, END = 0, 1, VOCABULARY - 1  # the text tower pools at the largest id, so END is the largest
-_PHRASES = ("a photo of an and on the in", *SIZES, *COLOURS, *SHAPES, *PLACES, *GROUNDS, *MOTIONS)
+_COUNTS = "one two three four object objects"
+_PHRASES = ("a photo of an and on the in", *SIZES, *COLOURS, *SHAPES, *PLACES, *GROUNDS, *MOTIONS, _COUNTS)
 WORDS = tuple(dict.fromkeys(" ".join(_PHRASES).split()))  # append only: an id is a row of the trained embedding
 
 

@@ -137,6 +137,8 @@ def train(
         frames, target = (x.to(device, non_blocking=True) for x in batches(step))
         frames = model.normalise(change(frames)) if hasattr(model, "normalise") else change(frames)
         if mixing:
+            if len(frames) % 2:  # clips are mixed in pairs; the last batch of an epoch may be odd
+                frames, target = torch.cat([frames, frames[:1]]), torch.cat([target, target[:1]])
             shape = frames.shape
             frames, target = mix(frames.flatten(1, 2), target)
             frames = frames.view(shape)

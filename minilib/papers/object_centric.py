@@ -200,8 +200,7 @@ class ObjectCentric(nn.Module):
 
 
 class OnFrames(nn.Module):
-    """The image model without gradient, then the trained part: uint8 (b, t, h, w, 3), or normalised pixels
-    (b, t, 3, h, w), -> logits (b, k)."""
+    """The image model without gradient, then the trained part: uint8 (b, t, h, w, 3) -> logits (b, k)."""
 
     def __init__(self, clip: ImageText, trained: ObjectCentric):
         super().__init__()
@@ -212,10 +211,13 @@ class OnFrames(nn.Module):
         self.clip.eval()
         return self
 
+    @torch.no_grad()
+    def features(self, frames: Tensor) -> FrameFeatures:
+        """The last block's tokens."""
+        return self.clip.frame_features(frames, [-1])
+
     def forward(self, frames: Tensor) -> Tensor:
-        with torch.no_grad():
-            features = self.clip.frame_features(frames, [-1])
-        return self.trained(features)
+        return self.trained(self.features(frames))
 
 
 Make = Callable[..., nn.Module]  # makes one part from its sizes; nn.Identity takes any and does nothing

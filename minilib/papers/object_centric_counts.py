@@ -6,7 +6,7 @@ views. No single convention meets all printed operations, so two are counted:
 - `gflops`: the reading that meets most of them. Trained parts at two operations a multiply-add; of the image model one
   a multiply-add, its attention modules not counted at all (as a counter does that knows linear layers and no
   `nn.MultiheadAttention`), and the joint projection applied to all tokens.
-- `macs`: the suite's own (`minilib.cost`), one a multiply-add, attention and LayerNorms included, for both.
+- `macs` (Table 1): the suite's own (`minilib.cost`), one a multiply-add, attention and LayerNorms included, for both.
 
 Nothing is computed on data.
 """
@@ -14,15 +14,17 @@ Nothing is computed on data.
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 
 import torch
 from torch import nn
 
-from minilib.clip import VIT_B16, VIT_L14, Architecture, FrameFeatures, build
+from minilib.clip import TINY, VIT_B16, VIT_L14, Architecture, FrameFeatures, build
 from minilib.cost import multiply_adds, tunable_parameters
+from minilib.papers import dist_counts, zeroi2v_counts
 from minilib.papers import object_centric as oc
+from minilib.papers.peers import AIM, EVL, STAdapter
 from minilib.slots import LearnedQueries, ProjectedSlotAttention
 
 VIEWS = 3
@@ -95,25 +97,26 @@ def features(design: Design) -> FrameFeatures:
         return FrameFeatures(torch.empty(*lead, vision["width"]), torch.empty(*lead, patches, vision["width"]))
 
 
+def projecting(design: Design) -> int:
+    """Multiply-adds of one clip's projection into the joint space: the image model's, and counted there."""
+    vision, frames = design.architecture.vision, design.frames
+    return frames * (features(design).patches.shape[3] + 1) * vision["width"] * design.architecture.embed_dim
+
+
 def counted(design: Design, total: bool = False) -> dict[str, float]:
-    """tunable (10^6), gflops and macs (10^9, all views) of the trained part, or with the image model in `total`."""
+    """tunable (10^6) and gflops (10^9, all views) of the trained part, or with the image model in `total`."""
     trained = model(design)
-    given = features(design)
-    # the projection into the joint space is the image model's: it is counted there
-    vision = design.architecture.vision
-    tokens = given.patches.shape[3] + 1
-    shared = design.frames * tokens * vision["width"] * design.architecture.embed_dim
-    macs = multiply_adds(trained, given, layer_norm_cost=0) - shared
-    full = multiply_adds(trained, given) - shared
-    out = {
-        "tunable": tunable_parameters(trained, ["head"]) / 1e6,
-        "gflops": VIEWS * 2 * macs / 1e9,
-        "macs": VIEWS * full / 1e9,
-    }
+    macs = multiply_adds(trained, features(design), layer_norm_cost=0) - projecting(design)
+    gflops = VIEWS * 2 * macs / 1e9
     if total:
-        out["gflops"] += VIEWS * design.frames * backbone_frame(design.architecture, attention=False) / 1e9
-        out["macs"] += VIEWS * design.frames * backbone_frame(design.architecture, attention=True) / 1e9
-    return out
+        gflops += VIEWS * design.frames * backbone_frame(design.architecture, attention=False) / 1e9
+    return {"tunable": tunable_parameters(trained, ["head"]) / 1e6, "gflops": gflops}
+
+
+def macs(design: Design) -> float:
+    """10^9 multiply-adds of three views of the whole model in the suite's own convention."""
+    trained = multiply_adds(model(design), features(design)) - projecting(design)
+    return VIEWS * (trained + design.frames * backbone_frame(design.architecture, attention=True)) / 1e9
 
 
 # --- one function a table --------------------------------------------------------------------------------------------
@@ -128,7 +131,8 @@ def table_1() -> dict[str, float]:
         ("b16.32", VIT_B16, 32),
         ("l14.32", VIT_L14, 32),
     ):
-        found = counted(Design(frames, architecture), total=True)
+        design = Design(frames, architecture)
+        found = counted(design, total=True) | {"macs": macs(design)}
         out |= {f"t1.{name}.{kind}": value for kind, value in found.items()}
     return out
 
@@ -182,11 +186,54 @@ def table_12() -> dict[str, float]:
     }
 
 
+def rivals() -> dict[str, float]:
+    """ST-Adapter, AIM, EVL and DiST in Tables 1 and 2, 32 frames: computation of three views, tunable parameters."""
+    rows = {
+        "st_adapter.b16.32.one": (VIT_B16, STAdapter),
+        "st_adapter.b16.32": (VIT_B16, partial(STAdapter, places=("attention", "mlp"))),
+        "aim.b16.32.three": (VIT_B16, AIM),
+        "aim.b16.32.four": (VIT_B16, partial(AIM, temporal_adapters=2)),
+        "evl.l14.32": (VIT_L14, EVL),
+        "evl.l14.32.ssv2": (VIT_L14, partial(EVL, layers=12)),
+    }
+    out = {}
+    for name, (architecture, method) in rows.items():
+        with torch.device("meta"):
+            whole = method(zeroi2v_counts.visual(architecture), 32, 1)
+            whole.head = nn.Identity()
+        out[f"peer.{name}.gflops"] = zeroi2v_counts.giga(whole, 32, clips=True)
+        out[f"peer.{name}.tunable"] = tunable_parameters(whole) / 1e6
+    for data, design in (("k400", dist_counts.K400), ("ssv2", dist_counts.SSV2)):
+        for name, architecture in ARCHITECTURES.items():
+            one = dist_counts.giga(replace(design, frames=32), architecture)
+            out[f"peer.dist.{name}.32.{data}.gflops"] = VIEWS * one
+    return out
+
+
+def shares(found: dict[str, float]) -> dict[str, float]:
+    """The savings that the text speaks of, in per cent, from what has been counted."""
+    tunable = found["t1.b16.8.tunable"]
+    return {
+        "abstract.share_of_full": 100 * tunable / 121,
+        "abstract.share_of_efficient": 100 * tunable / 13,
+        "sec4.2.saving": 100 * (1 - found["t1.l14.32.macs"] / found["peer.dist.l14.32.k400.gflops"]),
+    }
+
+
+def frozen_gradients() -> dict[str, float]:
+    """How many parameters of the image model receive a gradient in a training step; on a tiny one, really run."""
+    clip = build(TINY, tokenize=lambda texts: None)
+    whole = oc.OnFrames(clip, oc.oca(clip.visual, 2, 3, tokens=partial(oc.slot_tokens, slots=2)))
+    whole(torch.zeros(1, 2, 16, 16, 3, dtype=torch.uint8)).sum().backward()
+    return {"sec3.3.frozen_gradients": float(sum(p.numel() for p in clip.parameters() if p.grad is not None))}
+
+
 def count_all() -> dict[str, float]:
     """Every countable number; seconds on one core."""
-    return table_1() | table_6() | table_7() | table_8() | table_12()
+    found = table_1() | table_6() | table_7() | table_8() | table_12() | rivals()
+    return found | shares(found) | frozen_gradients()
 
 
 if __name__ == "__main__":
     for measure, value in count_all().items():
-        print(f"{measure:30s} {value:.4f}")
+        print(f"{measure:40s} {value:.4f}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -35,11 +35,22 @@ from minilib.world import TASKS, WorldClips, held_batches, train_batches
 from minilib.world.segmentation import segmentation_batch
 
 GRID = TrainSettings(steps=300, batch=16, lr=3e-3, warmup=40)  # the short recipe of the wide grids
-CORE = replace(GRID, steps=900)  # the live comparison
+CORE = replace(GRID, steps=700)  # the live comparison
 TEST_CLIPS = 512
 MASKED_CLIPS = 64  # of the segmentation task
 MASKED = ("oca", *(name for name in ARMS if name.startswith("appearance/")))  # arms whose masks are scored
 FEATURES = ROOT / "runs" / "features"
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many clips there are to train on, of which an arm may take fewer, and to test on."""
+
+    train: int = CLIPS
+    test: int = TEST_CLIPS
+
+
+FULL = Sizes()
 
 
 @cache
@@ -76,9 +87,9 @@ def shuffled(features: FrameFeatures, seed: int) -> FrameFeatures:
     return FrameFeatures(features.cls[:, row, order], features.patches[:, row, order])
 
 
-def batches(arm: Arm, seed: int, batch: int, device: str = "cpu") -> Batches:
+def batches(arm: Arm, seed: int, batch: int, device: str = "cpu", sizes: Sizes = FULL) -> Batches:
     """step -> (features, labels) of an arm's training clips, damaged where it is a control."""
-    clips = WorldClips(arm.task, seed, "train", CLIPS, arm.frames)
+    clips = WorldClips(arm.task, seed, "train", sizes.train, arm.frames)
     whole = features(clips, device)
     first = CachedFeatures(whole.cls[: arm.limit], whole.patches[: arm.limit])  # one cache serves every limit
     given = feature_batches(first, clips, seed, batch)
@@ -94,24 +105,29 @@ def _random(label: Tensor, classes: int, seed: int) -> Tensor:
     return torch.randint(classes, label.shape, generator=torch.Generator().manual_seed(seed))
 
 
-def held(arm: Arm, device: str = "cpu") -> Iterator[tuple[list[FrameFeatures], Tensor]]:
+def held(arm: Arm, device: str = "cpu", sizes: Sizes = FULL) -> Iterator[tuple[list[FrameFeatures], Tensor]]:
     """The test clips of an arm as `training.evaluate` wants them; shuffled where training was."""
-    clips = WorldClips(arm.task, 0, "test", TEST_CLIPS, arm.frames)
+    clips = WorldClips(arm.task, 0, "test", sizes.test, arm.frames)
     for views, label in held_feature_batches(features(clips, device), clips):
         yield [shuffled(view, 0) for view in views] if arm.control == "frames" else views, label
 
 
 def run(
-    arm: Arm, recipe: TrainSettings, seed: int, device: str = "cpu", label: str = "training"
+    arm: Arm,
+    recipe: TrainSettings,
+    seed: int,
+    device: str = "cpu",
+    label: str = "training",
+    sizes: Sizes = FULL,
 ) -> tuple[nn.Module, History, float]:
     """Trains one arm; returns the model, its history and its top-1 accuracy on the test clips, in percent."""
     model, classes = build(arm, seed), len(TASKS[arm.task])
     recipe = replace(recipe, lr=arm.lr * recipe.lr, seed=seed)
     if arm.on_frames:
         given = train_batches(arm.task, seed, recipe.batch, arm.frames, limit=arm.limit)
-        tests = held_batches(arm.task, 0, TEST_CLIPS, arm.frames)
+        tests = held_batches(arm.task, 0, sizes.test, arm.frames)
     else:
-        given, tests = batches(arm, seed, recipe.batch, device), held(arm, device)
+        given, tests = batches(arm, seed, recipe.batch, device, sizes), held(arm, device, sizes)
     history = train(model, given, recipe, classes, device, label=label, objective=arm.objective)
     return model, history, accuracy(*evaluate(model, tests, device))
 
@@ -171,9 +187,9 @@ def measure(name: str, seed: int, measurements: Measurements, recipe: TrainSetti
     return value
 
 
-def recipe(scale: str) -> TrainSettings:
+def recipe(scale: str) -> tuple[TrainSettings, Sizes]:
     """The live comparison's recipe, or for smoke a few steps that only show that everything runs."""
-    return CORE if scale == "small" else replace(GRID, steps=4, warmup=1, batch=8)
+    return (CORE, FULL) if scale == "small" else (replace(GRID, steps=4, warmup=1, batch=8), Sizes(64, 64))
 
 
 def contrasts(measurements: Measurements, seeds: list[int]) -> None:

@@ -90,3 +90,8 @@ class Objective:
         if self.reasoning:
             loss = loss + self.reasoning * temporal_reasoning(out.changes, labels, self.margin, self.reduce)
         return loss
+
+
+def on_frames(model, frames: Tensor, labels: Tensor) -> Tensor:
+    """Eq. 10 where no features are kept: `model` is an `OnFrames`, frames uint8 (b, t, h, w, 3), labels (b,)."""
+    return Objective()(model.trained, model.features(frames), labels)

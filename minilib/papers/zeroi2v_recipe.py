@@ -1,13 +1,13 @@
 """ZeroI2V on real videos: the published settings (Tables 11 and 12), a data set on disk, one function.
 
-`run` needs nothing but parameters, so a folder of one's own videos trains like Something-Something v2 does. What is
-missing is said in one line before anything starts.
+`run` takes other methods, too (`dist_recipe`). It needs nothing but parameters, so a folder of one's own videos trains
+like Something-Something v2 does. What is missing is said in one line before anything starts.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from minilib.classifier import VideoClassifier, train_only
-from minilib.clip import VIT_B16, VIT_L14, build, openai_clip
+from minilib.clip import VIT_B16, VIT_L14, ImageText, build, openai_clip
 from minilib.datasets.annotations import Annotated
 from minilib.datasets.folder import GoodBatches, VideoDataset, read_views, video_loader
 from minilib.datasets.kinetics import kinetics, kinetics_folder
@@ -28,7 +28,7 @@ from minilib.papers.zeroi2v_counts import PUBLISHED, head_relocation
 from minilib.papers.zeroi2v_heads import HeadRelocation
 from minilib.papers.zeroi2v_variants import new_parameters
 from minilib.small_clip import small_clip
-from minilib.training import TrainSettings, accuracy, evaluate, train
+from minilib.training import Objective, TrainSettings, accuracy, evaluate, train
 from minilib.video import VideoError, dense_indices, uniform_indices
 
 WEIGHTS = {"vit_b16": "openai_clip_vit_b16", "vit_l14": "openai_clip_vit_l14"}
@@ -80,16 +80,43 @@ def published(run: Run) -> tuple[HeadRelocation, tuple[str, ...], dict]:
     return head_relocation(entry["offsets"]), SIX if entry["adapters"] == 6 else FOUR, PUBLISHED["table_12"][name]
 
 
-def backbone(run: Run) -> nn.Module:
-    """The image model with its weights."""
+def image_text(run: Run) -> ImageText:
+    """The image-text model with its weights."""
     if run.backbone == "small":
-        return small_clip().visual
+        return small_clip()
     if run.backbone not in WEIGHTS:
         raise BadInput(f"backbone {run.backbone!r}: choose of small, {', '.join(WEIGHTS)}")
     architecture = {"vit_b16": VIT_B16, "vit_l14": VIT_L14}[run.backbone]
     if run.weights == "random":
-        return build(architecture).visual
-    return openai_clip(architecture, run.weights or resolve(WEIGHTS[run.backbone], run.data_root)).visual
+        return build(architecture)
+    return openai_clip(architecture, run.weights or resolve(WEIGHTS[run.backbone], run.data_root))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A method ready to train: a name for its files, the model, how many frames of a clip it reads, the recipe's
+    entries as in `zeroi2v.yaml`, table 12, and its loss where that is not the cross-entropy."""
+
+    name: str
+    model: nn.Module
+    frames: int
+    recipe: dict
+    objective: Objective | None = None
+
+
+Method = Callable[[Run, Sequence[str]], Prepared]  # what to run, the classes' names
+
+
+def zeroi2v(settings: Run, classes: Sequence[str]) -> Prepared:
+    """ZeroI2V as published."""
+    mixing, places, recipe = published(settings)
+    visual = image_text(settings).visual
+    adapter = partial(Adapter, scale=recipe["adapter_scale"], dropout=recipe["adapter_dropout"])
+    torch.manual_seed(settings.seed)
+    attach(visual, Adaptation(settings.frames, mixing, places, adapter=adapter))
+    model = VideoClassifier(visual, len(classes), recipe["head_dropout"])
+    new = [*new_parameters(visual), visual.ln_pre.embedding, *visual.ln_post.parameters(), *model.head.parameters()]
+    return Prepared("zeroi2v", train_only(model, new), settings.frames, recipe)
 
 
 class EpochBatches:
@@ -120,35 +147,29 @@ class EpochBatches:
         return batch
 
 
-def test_views(clips, run: Run, sampling, views: dict) -> Iterator[tuple[list[Tensor], Tensor]]:
+def test_views(clips, run: Run, frames: int, sampling, views: dict) -> Iterator[tuple[list[Tensor], Tensor]]:
     """One video at a time as ([view, ...], label), each view (1, t, h, w, 3); what cannot be read is left out."""
     for clip in clips:
         try:
-            read = read_views(clip.path, run.frames, SIZE[run.backbone], sampling, views["clips"], views["crops"])
+            read = read_views(clip.path, frames, SIZE[run.backbone], sampling, views["clips"], views["crops"])
         except VideoError:
             continue
         yield list(torch.from_numpy(read).unsqueeze(1)), torch.tensor([clip.label])
 
 
-def run(settings: Run, out_dir: Path | str) -> dict[str, float]:
+def run(settings: Run, out_dir: Path | str, method: Method = zeroi2v) -> dict[str, float]:
     """Trains and evaluates; returns top-1 and top-5 in percent, steps, seconds, clips and how many were unreadable."""
-    mixing, places, recipe = published(settings)
     splits = data(settings)
-    visual = backbone(settings)
+    prepared = method(settings, splits["train"].classes)
+    model, recipe, frames = prepared.model, prepared.recipe, prepared.frames
+    classes = len(splits["train"].classes)
     sampling = uniform_indices
     if recipe["sampling"] == "dense":
-        sampling = partial(dense_indices, stride=recipe["stride"][settings.frames])
-    adapter = partial(Adapter, scale=recipe["adapter_scale"], dropout=recipe["adapter_dropout"])
-    torch.manual_seed(settings.seed)
-    attach(visual, Adaptation(settings.frames, mixing, places, adapter=adapter))
-    classes = len(splits["train"].classes)
-    model = VideoClassifier(visual, classes, recipe["head_dropout"])
-    new = [*new_parameters(visual), visual.ln_pre.embedding, *visual.ln_post.parameters(), *model.head.parameters()]
-    train_only(model, new)
+        sampling = partial(dense_indices, stride=recipe["stride"][frames])
 
     limit = settings.max_clips or None
     size, batch = SIZE[settings.backbone], settings.batch or recipe["batch"]
-    dataset = VideoDataset(splits["train"].clips[:limit], settings.frames, size, sampling, True, settings.seed)
+    dataset = VideoDataset(splits["train"].clips[:limit], frames, size, sampling, True, settings.seed)
     batches = EpochBatches(dataset, min(batch, len(dataset)), settings.workers)
     steps = recipe["epochs"] * batches.length
     steps = min(steps, settings.max_steps or steps)
@@ -160,16 +181,27 @@ def run(settings: Run, out_dir: Path | str) -> dict[str, float]:
         betas=tuple(recipe["betas"]),
         warmup=min(round(recipe["warmup_epochs"] * batches.length), steps // 2),
         smoothing=recipe["smoothing"],
+        mixup=recipe.get("mixup", 0.0),
+        cutmix=recipe.get("cutmix", 0.0),
         rand_augment=tuple(recipe["rand_augment"]),
         erasing=recipe["erasing"],
         flip=recipe["flip"],
         precision=settings.precision,
         seed=settings.seed,
     )
-    checkpoint = Path(out_dir) / f"zeroi2v_{settings.dataset}_{settings.backbone}_{settings.frames}.pt"
-    history = train(model, batches, plan, classes, settings.device, checkpoint, every=max(batches.length, 1))
+    checkpoint = Path(out_dir) / f"{prepared.name}_{settings.dataset}_{settings.backbone}_{settings.frames}.pt"
+    history = train(
+        model,
+        batches,
+        plan,
+        classes,
+        settings.device,
+        checkpoint,
+        every=max(batches.length, 1),
+        objective=prepared.objective,
+    )
     held = splits["val"].clips[:limit]
-    score, truth = evaluate(model, test_views(held, settings, sampling, recipe["views"]), settings.device)
+    score, truth = evaluate(model, test_views(held, settings, frames, sampling, recipe["views"]), settings.device)
     top5 = (score.topk(min(5, classes)).indices == truth[:, None]).any(1).float().mean().item()
     return {
         "top1": accuracy(score, truth),

@@ -11,19 +11,40 @@ from minilib.world.batches import (
 )
 from minilib.world.clips import WorldClips
 from minilib.world.labels import Labels, image_captions, image_places, labels
+from minilib.world.long import (
+    BUSY,
+    LONG_ACTIONS,
+    LONG_MOTIONS,
+    LONG_TASKS,
+    SPARSE,
+    LongLabels,
+    Rhythm,
+    long_labels,
+    long_scenes,
+)
+from minilib.world.questions import Question, question_clips
 from minilib.world.render import render
 from minilib.world.scenes import Scenes, clip_scenes, image_scenes
+from minilib.world.segmentation import segmentation_batch, segmentation_scenes
 from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES, mirror
 
 __all__ = [
+    "BUSY",
     "COLOURS",
     "GROUNDS",
+    "LONG_ACTIONS",
+    "LONG_MOTIONS",
+    "LONG_TASKS",
     "MOTIONS",
     "PLACES",
     "SHAPES",
     "SIZES",
+    "SPARSE",
     "TASKS",
     "Labels",
+    "LongLabels",
+    "Question",
+    "Rhythm",
     "Scenes",
     "WorldClips",
     "clip_batch",
@@ -34,9 +55,14 @@ __all__ = [
     "image_places",
     "image_scenes",
     "labels",
+    "long_labels",
+    "long_scenes",
     "mirror",
+    "question_clips",
     "render",
     "sample_times",
+    "segmentation_batch",
+    "segmentation_scenes",
     "shuffled",
     "train_batches",
 ]

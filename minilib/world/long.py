@@ -30,9 +30,9 @@ from minilib.world.scenes import (
     Scenes,
     X,
     Y,
-    _blank,
-    _reshape,
-    _where,
+    blank_scenes,
+    choose,
+    give_shapes,
 )
 from minilib.world.vocabulary import MOTIONS, SHAPES, SPINNABLE
 
@@ -80,10 +80,10 @@ def long_scenes(seed: int, split: str, indices, *, rhythm: Rhythm = BUSY, combin
     indices = np.atleast_1d(indices)
     size, o, e = len(indices), MAX_OBJECTS, rhythm.events
     draws = Draws(seed + STREAM, split, indices, count=128 + 4 * o * e)
-    scenes = _blank(draws, size, combinations)
+    scenes = blank_scenes(draws, size, combinations)
     shapes = draws.order(len(SHAPES))
     for slot in range(o):
-        _reshape(scenes, slot, shapes[:, slot])
+        give_shapes(scenes, slot, shapes[:, slot])
     scenes.present[:] = np.arange(o) < draws.integers(rhythm.objects[0], rhythm.objects[1] + 1, 1)
     scenes.base[..., :2] = draws.uniform(LOW, HIGH, o, 2)
     scenes.base[..., LOG_RADIUS] = draws.uniform(SMALL, LARGE, o)
@@ -98,7 +98,7 @@ def long_scenes(seed: int, split: str, indices, *, rhythm: Rhythm = BUSY, combin
     fits = (end <= 0.99) & scenes.present[..., None]
     motion, delta = _walk(scenes, choice, amount, fits)
     scenes = replace(scenes, motion=motion, delta=delta, start=end - length, end=end)
-    return _where(backwards, scenes.reversed(), scenes)
+    return choose(backwards, scenes.reversed(), scenes)
 
 
 def _walk(scenes: Scenes, choice: np.ndarray, amount: np.ndarray, fits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -112,14 +112,14 @@ def _colours(draws: Draws, shape: np.ndarray, combinations: str) -> np.ndarray:
     return (held_out_colour(shape) + draws.integers(low, high, shape.shape[1])) % len(COLOURS)
 
 
-def _reshape(scenes: Scenes, o: int, shape: np.ndarray) -> None:
+def give_shapes(scenes: Scenes, o: int, shape: np.ndarray) -> None:
     """Gives object o other shapes, in place; its colour moves along, so that it stays on its side of the split."""
     shade = scenes.colour[:, o] - held_out_colour(scenes.shape[:, o])
     scenes.shape[:, o] = shape
     scenes.colour[:, o] = (held_out_colour(shape) + shade) % len(COLOURS)
 
 
-def _blank(draws: Draws, size: int, combinations: str) -> Scenes:
+def blank_scenes(draws: Draws, size: int, combinations: str) -> Scenes:
     """Scenes in which nothing happens yet: appearance is drawn, poses are zero."""
     shape = draws.integers(0, len(SHAPES), MAX_OBJECTS)
     return Scenes(
@@ -155,7 +155,7 @@ def image_scenes(
     """
     indices = np.atleast_1d(indices)
     draws = Draws(seed + 1_000_003, split, indices // alike)  # another stream than the clips of the same seed
-    scenes = _blank(draws, len(indices), combinations)
+    scenes = blank_scenes(draws, len(indices), combinations)
     by_place = also_places & (indices // alike % 2 == 1)
     if alike > 1:  # the shapes that go with the colour in training, in a random order
         turn = draws.order(len(SHAPES) - 1)[np.arange(len(indices)), np.where(by_place, 0, indices % alike)]
@@ -186,14 +186,14 @@ def clip_scenes(
     indices = np.atleast_1d(indices)
     size, rows = len(indices), np.arange(len(indices))
     draws = Draws(seed, split, indices)
-    scenes = _blank(draws, size, combinations)
+    scenes = blank_scenes(draws, size, combinations)
     motion = np.asarray(motions)[draws.integers(0, len(motions), 1)[:, 0]]
     kind = motion & ~1
     is_kind = {name: kind == MOTIONS.index(name) for name in MOTIONS[::2]}
     spin, pair = is_kind["spinning clockwise"], is_kind["coming together"]
 
     spinnable = np.asarray(SPINNABLE)[draws.integers(0, len(SPINNABLE), 1)[:, 0]]
-    _reshape(scenes, 0, np.where(spin, spinnable, scenes.shape[:, 0]))
+    give_shapes(scenes, 0, np.where(spin, spinnable, scenes.shape[:, 0]))
 
     # bystanders: small, still, underneath
     bystanders = draws.integers(0, 3, 1)
@@ -231,7 +231,7 @@ def clip_scenes(
     partner[:, :2] -= 0.44 * direction
     partner_delta = delta.copy()
     partner_delta[:, :2] += 0.48 * direction
-    _reshape(scenes, 1, np.where(pair, scenes.shape[:, 0], scenes.shape[:, 1]))
+    give_shapes(scenes, 1, np.where(pair, scenes.shape[:, 0], scenes.shape[:, 1]))
 
     start, end = draws.uniform(0.0, 0.12, 1), draws.uniform(0.88, 1.0, 1)
     scenes.base[:, 0] = middle - delta / 2
@@ -243,10 +243,10 @@ def clip_scenes(
         scenes.start[who, actor], scenes.end[who, actor] = start[who], end[who]
     scenes.drift[:] = draws.uniform(-0.06, 0.06, 2)
 
-    return _where((motion & 1).astype(bool), scenes.reversed(), scenes)
+    return choose((motion & 1).astype(bool), scenes.reversed(), scenes)
 
 
-def _where(mask: np.ndarray, yes: Scenes, no: Scenes) -> Scenes:
+def choose(mask: np.ndarray, yes: Scenes, no: Scenes) -> Scenes:
     """Per scene the one or the other, as `np.where`."""
     return Scenes(
         *(

@@ -10,13 +10,18 @@ import torch
 
 from minilib.claims import environment
 from minilib.cost import compare_speed, peak_training_memory
+from minilib.papers.detection_pretraining import DetectionPretraining, VolumeFreeze, frame_labels, unchanged
+from minilib.papers.detection_pretraining_cutmix import TransientView
+from minilib.papers.detection_pretraining_mixes import VolumeMixUp
+from minilib.papers.dist_speed import contest
 from minilib.papers.zeroi2v import STDHA, VideoAttention, merge
 from minilib.papers.zeroi2v_arms import ARMS
 from minilib.papers.zeroi2v_experiments import GRID, build
 from minilib.papers.zeroi2v_heads import Mixing
 from minilib.papers.zeroi2v_speed import tower, zeroi2v
 from minilib.world import train_batches
-from tests.benchmarks import slots
+from tests.benchmarks import detection, slots
+from tests.benchmarks import dist as dist_steps
 
 
 def show(what: str, ratio: object, target: str) -> None:
@@ -65,6 +70,28 @@ def main() -> None:
     step = partial(slots.training_step, clip=clip)
     ratio = compare_speed(partial(step, attention), partial(step, loop), rounds)
     show("the same with the backward pass", ratio, "at most 0.5")
+
+    fast, plain_x3d, clips = detection.networks(device)
+    for what, run in (("forward", forward), ("a training step", detection.training_step)):
+        ratio = compare_speed(partial(run, fast, clips), partial(run, plain_x3d, clips), rounds)
+        show(f"fast X3D-M against the plain one, {what}, 2 x 16 frames of 112", ratio, "at most 0.67 on a CPU")
+    coarse_fine, fine_fine, clip, cheaper = detection.two_streams(device)
+    ratio = compare_speed(partial(forward, coarse_fine, clip), partial(forward, fine_fine, clip), rounds)
+    show("Coarse-Fine against Fine-Fine, forward, 128 frames of the small world", ratio, f"at most {1.1 * cheaper:.3f}")
+    net, clips, labels = detection.pretraining_batch(device)
+    task = partial(DetectionPretraining(unchanged, 8), net, clips, labels)
+    known = frame_labels(labels, clips.shape[2])
+    for augmentation in (VolumeFreeze(), VolumeMixUp(), TransientView()):
+        ratio = compare_speed(partial(augmentation, clips, known), lambda task=task: task().backward(), rounds)
+        show(f"{type(augmentation).__name__} against a step of pretraining, small world", ratio, "at most 0.02")
+
+    calls = dist_steps.steps(device)
+    for name, target in (("computed", "at most 0.95"), ("cached", "at most 0.45")):
+        ratio = compare_speed(calls[name], calls["straightforward"], rounds)
+        show(f"DiST's training step, features {name}, against the straightforward released graph", ratio, target)
+    models = contest(dist_steps.FRAMES, device)
+    memory = [peak_training_memory(partial(models.train, name), device).peak for name in ("dist", "st_adapter")]
+    show("DiST against ST-Adapter: peak memory of a training step", f"ratio {memory[0] / memory[1]:.4f}", "at most 0.5")
 
     arm = ARMS["zeroi2v"]
     model = build(arm, 0).to(device).train()

@@ -1,0 +1,81 @@
+"""OCA's Tables 9 and 10 as ratios on one device: time and memory of a training step, and throughput.
+
+The methods take turns within each round, and a round is recorded under its number as seed, as a ratio to OCA. The image
+model is ViT-B/16 with random weights; OCA computes its features in every step, as on data that no cache holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minilib.claims import Measurements
+from minilib.classifier import VideoClassifier
+from minilib.clip import VIT_B16, Architecture, build
+from minilib.cost import peak_training_memory
+from minilib.papers.object_centric import OnFrames, oca
+from minilib.papers.object_centric_losses import on_frames
+from minilib.papers.peers import AIM, EVL, STAdapter
+from minilib.papers.zeroi2v_speed import rounds_of, tower
+
+Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
+CLASSES = 10
+
+
+def entropy(model: nn.Module, frames: Tensor, target: Tensor) -> Tensor:
+    return F.cross_entropy(model(frames), target)
+
+
+def models(architecture: Architecture, frames: int) -> dict[str, tuple[nn.Module, Loss]]:
+    """Each method with the loss it trains with."""
+    clip = build(architecture, tokenize=lambda texts: None).eval()
+    peers = {
+        "st_adapter": STAdapter(tower(architecture), frames, CLASSES),
+        "aim": AIM(tower(architecture), frames, CLASSES, temporal_adapters=2),
+        "evl": EVL(tower(architecture), frames, CLASSES),
+        "full_image": VideoClassifier(tower(architecture).requires_grad_(True), CLASSES),
+    }
+    ours = OnFrames(clip, oca(clip.visual, frames, CLASSES))
+    return {"oca": (ours, on_frames)} | {name: (model, entropy) for name, model in peers.items()}
+
+
+def relative(rounds: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{name: seconds / each["oca"] for name, seconds in each.items()} for each in rounds]
+
+
+def measured(
+    frames: int, rounds: int, device: str, architecture: Architecture = VIT_B16, batch: int = 1
+) -> tuple[dict[str, float], list[dict[str, float]], list[dict[str, float]]]:
+    """Peak memory of a training step, seconds of a step and seconds of a forward pass by method, relative to OCA."""
+    size = architecture.vision["image_size"]
+    pixels = torch.randint(256, (batch, frames, size, size, 3), dtype=torch.uint8, device=device)
+    target = torch.arange(batch, device=device) % CLASSES
+    memory, steps, passes = {}, {}, {}
+    for name, (model, loss) in models(architecture, frames).items():
+        model.to(device).train()
+
+        def step(model: nn.Module = model, loss: Loss = loss) -> None:
+            loss(model, pixels, target).backward()
+            model.zero_grad(set_to_none=True)
+
+        memory[name] = peak_training_memory(step, device).peak
+        steps[name] = step
+        passes[name] = torch.inference_mode()(partial(model, pixels))
+    times = rounds_of(steps, rounds)
+    return {n: m / memory["oca"] for n, m in memory.items()}, relative(times), relative(rounds_of(passes, rounds))
+
+
+def measure_costs(measurements: Measurements, rounds: int = 3, frames: int = 8) -> None:
+    """Records what is missing of the rows cost/memory.*, cost/step.* and cost/throughput.*, `rounds` each."""
+    if measurements.find("cost/throughput.evl", rounds - 1) is not None:
+        return
+    memory, steps, passes = measured(frames, rounds, measurements.device)
+    for number, (step, seconds) in enumerate(zip(steps, passes, strict=True)):
+        for name in memory:
+            measurements.record(f"cost/memory.{name}", memory[name], number)
+            measurements.record(f"cost/step.{name}", step[name], number)
+            measurements.record(f"cost/throughput.{name}", 1 / seconds[name], number)
