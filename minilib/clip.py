@@ -8,16 +8,15 @@ Axes: b clips, t frames, n patches, d width, e joint embedding, l layers.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import open_clip
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from minilib.checkpoints import load_strictly, read_state
 from minilib.errors import BadInput
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)  # OpenAI's channel statistics, used for every model of the suite
@@ -140,46 +139,6 @@ def build(architecture: Architecture, tokenize: Callable[[Sequence[str]], Tensor
             return bpe(list(texts))
 
     return ImageText(model, tokenize)
-
-
-def read_state(path: Path | str) -> dict[str, Tensor]:
-    """The tensors of a weights file: safetensors, a PyTorch file of plain tensors, or OpenAI's TorchScript archive."""
-    path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"weights {path}: no such file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's advice on old formats, which is not the reader's to follow
-            try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
-            except RuntimeError as error:
-                if "TorchScript" not in str(error):
-                    raise
-                state = torch.jit.load(path, map_location="cpu").state_dict()
-        for wrapper in ("state_dict", "model_state", "model_state_dict"):
-            state = state.get(wrapper, state)
-        if not all(isinstance(value, Tensor) for value in state.values()):
-            raise TypeError("it holds other things than tensors")
-    except Exception as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        raise BadInput(f"weights {path}: cannot be read as tensors ({reason})") from error
-    return state
-
-
-def load_strictly(module: nn.Module, state: dict[str, Tensor], source: object) -> None:
-    """Copies `state` into `module`; a missing, foreign or misshapen tensor is named before anything is written."""
-    own = module.state_dict()
-    missing, foreign = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
-    misshapen = [k for k in sorted(own.keys() & state.keys()) if own[k].shape != state[k].shape]
-    for what, keys in (("is missing", missing), ("is not part of this model", foreign)):
-        if keys:
-            raise BadInput(f"weights {source}: {keys[0]} {what} ({len(keys)} such tensors)")
-    if misshapen:
-        k = misshapen[0]
-        raise BadInput(f"weights {source}: {k} is {tuple(state[k].shape)}, the model has {tuple(own[k].shape)}")
-    module.load_state_dict(state)
 
 
 def openai_clip(architecture: Architecture, path: Path | str) -> ImageText:

@@ -15,7 +15,8 @@ from open_clip.pos_embed import get_2d_sincos_pos_embed
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from minilib.clip import SMALL, ImageText, build, load_strictly
+from minilib.checkpoints import load_strictly
+from minilib.clip import SMALL, ImageText, build
 from minilib.errors import BadInput
 from minilib.world import (
     COLOURS,

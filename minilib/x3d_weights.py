@@ -11,11 +11,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from minilib.errors import BadInput
+from minilib.checkpoints import load_strictly, read_state
 from minilib.x3d import X3D
 
 State = dict[str, Tensor]
@@ -73,41 +71,6 @@ def from_public(state: State) -> State:
         out |= {f"stages.0.0.downsample.1.{name}": shortcut.new_zeros(width) for name in ("bias", "running_mean")}
         out["stages.0.0.downsample.1.running_var"] -= nn.BatchNorm3d(1).eps
     return out
-
-
-def read_state(path: Path | str) -> State:
-    """The tensors of a safetensors or torch file, out of the envelope that training scripts put around them."""
-    path = Path(path)
-    if not path.is_file():
-        raise BadInput(f"weights {path}: no such file")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise BadInput(f"weights {path}: cannot be read as a {path.suffix or 'torch'} file of plain tensors") from error
-    for envelope in ("model_state_dict", "model_state"):
-        state = state.get(envelope, state) if isinstance(state, dict) else state
-    if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise BadInput(f"weights {path}: holds no dictionary of tensors")
-    return {key.removeprefix("module."): value for key, value in state.items()}
-
-
-def load_strictly(model: nn.Module, state: State, path: Path | str) -> None:
-    """Loads all or nothing; the first tensor that does not fit is named. Counters of batches may be missing."""
-    own = model.state_dict()
-    counters = {key: own[key] for key in own.keys() - state.keys() if key.endswith("num_batches_tracked")}
-    state = state | counters
-    for what, keys in (("lacks", own.keys() - state.keys()), ("has an unknown", state.keys() - own.keys())):
-        if keys:
-            raise BadInput(f"weights {path}: the file {what} {sorted(keys)[0]} ({len(keys)} in all)")
-    for key, tensor in own.items():
-        if tensor.shape != state[key].shape:
-            raise BadInput(
-                f"weights {path}: {key} is {tuple(state[key].shape)}, the model's {tuple(tensor.shape)}; "
-                "build the model in the file's size and number of classes"
-            )
-    model.load_state_dict(state)
 
 
 def load_x3d(model: X3D, path: Path | str) -> X3D:

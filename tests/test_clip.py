@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
+from minilib.checkpoints import load_strictly, read_state
 from minilib.classifier import VideoClassifier, embedding_width, frame_embedding, train_only
 from minilib.clip import (
     TINY,
@@ -18,9 +19,7 @@ from minilib.clip import (
     VIT_L14,
     Architecture,
     build,
-    load_strictly,
     openai_clip,
-    read_state,
     vit_in21k,
 )
 from minilib.errors import BadInput

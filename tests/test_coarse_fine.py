@@ -433,7 +433,7 @@ def test_a_released_checkpoint_loads_strictly(tmp_path):
     assert torch.allclose(model(x, levels), source(x, levels), atol=1e-6)
     del state["mix3.conv_at.bias"]
     torch.save({"model_state_dict": state}, path)
-    with pytest.raises(BadInput, match="lacks fusion.mixings.1.conv_at.bias"):
+    with pytest.raises(BadInput, match="fusion.mixings.1.conv_at.bias is missing"):
         load_released(model, path)
 
 

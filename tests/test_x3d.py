@@ -255,10 +255,10 @@ def test_wrong_files_are_named_and_change_nothing(tmp_path):
     lacking = {key: value for key, value in whole.items() if key != "layer2.0.conv2.weight"}
     wide = whole | {"fc2.weight": torch.zeros(9, 8)}
     for content, message in (
-        (lacking, "lacks stages.1.0.conv2.weight"),
-        (whole | {"other": torch.zeros(1)}, "unknown other"),
+        (lacking, "stages.1.0.conv2.weight is missing"),
+        (whole | {"other": torch.zeros(1)}, "other is not part of this model"),
         (wide, r"head.fc2.weight is \(9, 8\)"),
-        ([1], "no dictionary"),
+        ([1], "cannot be read as tensors"),
     ):
         torch.save(content, path)
         with pytest.raises(BadInput, match=message):

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from minilib.checkpoints import load_strictly
 from minilib.classifier import VideoClassifier, train_only
-from minilib.clip import TINY, build, load_strictly
+from minilib.clip import TINY, build
 from minilib.errors import BadInput
 from minilib.papers import zeroi2v_variants as variants
 from minilib.papers.zeroi2v import FOUR, SIX, Adaptation, Adapter, attach, blocks, detach, merge

@@ -124,3 +124,14 @@ def number(text: str, where: str, what: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise BadInput(f"{where}: {what} must be a whole number, not {text!r}")
     return int(text)
+
+
+def read_classes(path: Path | str) -> tuple[str, ...]:
+    """The names of a list of '<number> <class>', whose numbers must run from 1 in order."""
+    names = []
+    for where, line in read_lines(path):
+        parts = line.split()
+        if len(parts) != 2 or number(parts[0], where, "the class number") != len(names) + 1 or parts[1] in names:
+            raise BadInput(f"{where}: {line!r} should be '{len(names) + 1} <class>', each class once")
+        names.append(parts[1])
+    return tuple(names)

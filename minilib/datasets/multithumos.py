@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from minilib.datasets.annotations import class_index, inside, number, read_lines
+from minilib.datasets.annotations import class_index, inside, read_classes, read_lines
 from minilib.errors import BadInput
 
 PREFIX = {"train": "video_validation_", "test": "video_test_"}
@@ -47,17 +47,6 @@ class AnnotatedActions:
 
     def __len__(self) -> int:
         return len(self.clips)
-
-
-def read_classes(path: Path | str) -> tuple[str, ...]:
-    """The names of class_list.txt, numbered from 1 without a gap."""
-    names = []
-    for where, line in read_lines(path):
-        parts = line.split()
-        if len(parts) != 2 or number(parts[0], where, "the class number") != len(names) + 1 or parts[1] in names:
-            raise BadInput(f"{where}: {line!r} should be '{len(names) + 1} <class>', each class once")
-        names.append(parts[1])
-    return tuple(names)
 
 
 def seconds(text: str, where: str) -> float:

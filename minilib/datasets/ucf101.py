@@ -10,19 +10,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from minilib.datasets.annotations import Annotated, Clip, class_index, inside, lookup, number, read_lines
+from minilib.datasets.annotations import Annotated, Clip, class_index, inside, lookup, number, read_classes, read_lines
 from minilib.errors import BadInput
-
-
-def read_classes(path: Path | str) -> tuple[str, ...]:
-    """The names of classInd.txt, whose numbers must run from 1 in order."""
-    names = []
-    for where, line in read_lines(path):
-        parts = line.split()
-        if len(parts) != 2 or number(parts[0], where, "the class number") != len(names) + 1 or parts[1] in names:
-            raise BadInput(f"{where}: {line!r} should be '{len(names) + 1} <class>', each class once")
-        names.append(parts[1])
-    return tuple(names)
 
 
 def read_list(path: Path | str, videos: Path | str, classes: tuple[str, ...]) -> Annotated:

@@ -13,10 +13,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from minilib.checkpoints import load_strictly, read_state
 from minilib.papers.coarse_fine import CHARADES_MEAN, CHARADES_STD, CoarseStream
 from minilib.papers.coarse_fine_fusion import MultiStageFusion
 from minilib.x3d import X3D, X3D_M, Size
-from minilib.x3d_weights import State, from_released, load_strictly, read_state, renamed
+from minilib.x3d_weights import State, from_released, renamed
 
 OWN = (
     (r"^pool_1\.", "pool.head."),

@@ -15,7 +15,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from minilib.clip import FrameFeatures, ImageText, load_strictly, read_state
+from minilib.checkpoints import load_strictly, read_state
+from minilib.clip import FrameFeatures, ImageText
 from minilib.errors import BadInput
 from minilib.papers.dist import DiST
 from minilib.papers.dist_head import check_texts, similarity

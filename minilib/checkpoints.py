@@ -1,0 +1,56 @@
+"""Weights from files: tensors alone are read, and every tensor must find its place."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from minilib.errors import BadInput
+
+
+def read_state(path: Path | str) -> dict[str, Tensor]:
+    """The tensors of a weights file: safetensors, a PyTorch file of plain tensors, or OpenAI's TorchScript archive."""
+    path = Path(path)
+    if not path.is_file():
+        raise BadInput(f"weights {path}: no such file")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's advice on old formats, which is not the reader's to follow
+            try:
+                state = torch.load(path, map_location="cpu", weights_only=True)
+            except RuntimeError as error:
+                if "TorchScript" not in str(error):
+                    raise
+                state = torch.jit.load(path, map_location="cpu").state_dict()
+        for envelope in ("state_dict", "model_state", "model_state_dict"):
+            state = state.get(envelope, state)
+        if not all(isinstance(value, Tensor) for value in state.values()):
+            raise TypeError("it holds other things than tensors")
+    except Exception as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise BadInput(f"weights {path}: cannot be read as tensors ({reason})") from error
+    return {name.removeprefix("module."): value for name, value in state.items()}  # of data-parallel training
+
+
+def load_strictly(module: nn.Module, state: dict[str, Tensor], source: object) -> None:
+    """Copies `state` into `module`; a missing, foreign or misshapen tensor is named before anything is written.
+
+    Counters of batches, which old files lack, may be missing.
+    """
+    own = module.state_dict()
+    state = {name: value for name, value in own.items() if name.endswith("num_batches_tracked")} | state
+    missing, foreign = sorted(own.keys() - state.keys()), sorted(state.keys() - own.keys())
+    misshapen = [k for k in sorted(own.keys() & state.keys()) if own[k].shape != state[k].shape]
+    for what, keys in (("is missing", missing), ("is not part of this model", foreign)):
+        if keys:
+            raise BadInput(f"weights {source}: {keys[0]} {what} ({len(keys)} such tensors)")
+    if misshapen:
+        k = misshapen[0]
+        raise BadInput(f"weights {source}: {k} is {tuple(state[k].shape)}, the model has {tuple(own[k].shape)}")
+    module.load_state_dict(state)
