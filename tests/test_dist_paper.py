@@ -55,7 +55,7 @@ def test_every_count_of_tables_1d_to_1f_is_printed_so():
 
 def test_parameters_and_gradients():
     design = dist_counts.SSV2
-    net = dist_counts.whole(design).net
+    net = dist_counts.net_of(design)
     convolutions = 12 * (384 * 96 * 2 + 384)
     psi = sum(p.numel() for p in net.branches.temporal2integration_nets.parameters())
     assert psi == convolutions + 12 * 8 * 384

@@ -16,7 +16,13 @@ def notebook(request) -> tuple:
 
 
 def test_there_are_notebooks():
-    assert [path.stem for path in NOTEBOOKS] == ["00_tour", "01_small_world", "02_zeroi2v"]
+    assert [path.stem for path in NOTEBOOKS] == [
+        "00_tour",
+        "01_small_world",
+        "02_zeroi2v",
+        "03_dist",
+        "04_object_centric_adaptation",
+    ]
 
 
 def test_it_is_valid_executed_in_order_and_small(notebook):

@@ -28,12 +28,14 @@ Taps = Callable[[nn.Module, Tensor, int], FrameFeatures]  # image model, dense p
 def _blocks(visual: nn.Module, x: Tensor, clips: int) -> FrameFeatures:
     """Tokens after every block, of tokens (b t, 1 + n, d) before the first one."""
     blocks = visual.transformer.resblocks
-    out = x.new_empty(len(blocks), *x.shape)
-    for block, kept in zip(blocks, out, strict=True):
+    lead = (len(blocks), clips, len(x) // clips)
+    cls, patches = x.new_empty(*lead, x.shape[2]), x.new_empty(*lead, x.shape[1] - 1, x.shape[2])
+    for at, block in enumerate(blocks):
         x = x + block.ls_1(self_attention(block.attn, block.ln_1(x)))
-        x = kept.copy_(x + block.ls_2(block.mlp(block.ln_2(x))))
-    out = out.unflatten(1, (clips, -1))
-    return FrameFeatures(out[..., 0, :], out[..., 1:, :])
+        x = x + block.ls_2(block.mlp(block.ln_2(x)))
+        # each by itself and whole, so that the layers that read them need no copy, and keep none for the backward pass
+        cls[at], patches[at] = x[:, 0].view_as(cls[at]), x[:, 1:].unflatten(0, lead[1:])
+    return FrameFeatures(cls, patches)
 
 
 @torch.no_grad()

@@ -9,12 +9,12 @@ is counted (`released_taps`); `.efficient` is the same table with the image mode
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
+from functools import cache, partial
 
 import torch
 from torch import nn
 
-from minilib.clip import TINY, VIT_B16, VIT_L14, Architecture, build
+from minilib.clip import TINY, VIT_B16, VIT_L14, Architecture, FrameFeatures, build
 from minilib.cost import multiply_adds, parameters
 from minilib.papers import dist_variants as variants
 from minilib.papers.dist import Design, DiST, ImageSizes
@@ -27,29 +27,40 @@ LARGE_336 = replace(VIT_L14, vision={**VIT_L14.vision, "image_size": 336})
 ARCHITECTURES = {"b16": VIT_B16, "l14": VIT_L14}
 
 
-class Whole(nn.Module):
-    """Image model and DiST as one module, to be counted."""
-
-    def __init__(self, image: nn.Module, net: DiST, taps: Taps):
-        super().__init__()
-        self.image, self.net, self.taps = image, net, taps
-
-    def forward(self, dense: torch.Tensor) -> torch.Tensor:
-        return self.net(self.taps(self.image, dense, self.net.design.gamma), dense)
+@cache
+def tower(architecture: Architecture) -> nn.Module:
+    """The real image tower without weights, its projection included."""
+    return visual(architecture, projection=True)
 
 
-def whole(design: Design, architecture: Architecture = VIT_B16, taps: Taps = released_taps) -> Whole:
-    """A model of the real size without weights."""
-    image = visual(architecture, projection=True)
+def net_of(design: Design, architecture: Architecture = VIT_B16) -> DiST:
+    """DiST for an image model of the real size, without weights."""
     with torch.device("meta"):
-        return Whole(image, DiST(ImageSizes.of(image), design), taps)
+        return DiST(ImageSizes.of(tower(architecture)), design)
+
+
+@cache
+def image_cost(architecture: Architecture, frames: int, gamma: int, taps: Taps) -> int:
+    """Multiply-adds of the image model for `frames` sparse frames, by the graph `taps`."""
+    side = architecture.vision["image_size"]
+    dense = torch.empty(1, gamma * frames, 3, side, side, device="meta")
+    return multiply_adds(partial(taps, tower(architecture), dense, gamma))
 
 
 def giga(design: Design, architecture: Architecture = VIT_B16, taps: Taps = released_taps) -> float:
-    """10^9 multiply-adds of one view."""
-    side = architecture.vision["image_size"]
-    dense = torch.empty(1, design.gamma * design.frames, 3, side, side, device="meta")
-    return multiply_adds(whole(design, architecture, taps), dense) / 1e9
+    """10^9 multiply-adds of one view, the image model's included."""
+    net, side = net_of(design, architecture), architecture.vision["image_size"]
+    sizes, t = net.sizes, design.frames
+    empty = partial(torch.empty, device="meta")
+    lead = (sizes.depth, 1, t)
+    features = FrameFeatures(empty(*lead, sizes.width), empty(*lead, sizes.grid[0] * sizes.grid[1], sizes.width))
+    own = multiply_adds(net, features, empty(1, design.gamma * t, 3, side, side))
+    return (own + image_cost(architecture, t, design.gamma, taps)) / 1e9
+
+
+def params(design: Design, architecture: Architecture) -> float:
+    """10^6 parameters of DiST and the image tower."""
+    return (parameters(net_of(design, architecture)) + parameters(tower(architecture))) / 1e6
 
 
 def table_1() -> dict[str, float]:
@@ -80,9 +91,9 @@ def tables_4_and_6() -> dict[str, float]:
         for name, architecture in ARCHITECTURES.items():
             for frames in (8, 16, 32):
                 out[f"{table}.tflops.{name}.{frames}"] = giga(replace(design, frames=frames), architecture) / 1e3
-            out[f"{table}.params.{name}"] = parameters(whole(design, architecture)) / 1e6
+            out[f"{table}.params.{name}"] = params(design, architecture)
     out["t6.tflops.l14_336.32"] = giga(replace(K400, frames=32), LARGE_336) / 1e3
-    out["t6.params.l14_336"] = parameters(whole(K400, LARGE_336)) / 1e6
+    out["t6.params.l14_336"] = params(K400, LARGE_336)
     return out
 
 
@@ -100,12 +111,12 @@ def peers() -> dict[str, float]:
     }
     out = {}
     for name, (architecture, method) in rows.items():
-        plain, side = visual(architecture, projection=True), architecture.vision["image_size"]
+        side = architecture.vision["image_size"]
         with torch.device("meta"):
-            model = method(visual(architecture), 32, 1)
+            model = method(tower(architecture), 32, 1)
             model.head = nn.Identity()
             out[f"peer.{name}.tflops"] = multiply_adds(model, torch.empty(1, 32, 3, side, side)) / 1e12
-        out[f"peer.{name}.params"] = (parameters(model) + plain.proj.numel()) / 1e6
+        out[f"peer.{name}.params"] = parameters(model) / 1e6
     return out
 
 

@@ -19,7 +19,7 @@ from minilib.papers.dist_runs import CLIPS, Clips, clips, described, run
 from minilib.training import TrainSettings
 
 GRID = TrainSettings(steps=300, batch=16, lr=1.5e-3, warmup=30)  # the short recipe of the wide grids
-CORE = replace(GRID, steps=1500, lr=2e-3, warmup=100)  # the live comparison
+CORE = replace(GRID, steps=1200, lr=2e-3, warmup=100)  # the live comparison
 
 NAMES = (*ARMS, *dist_zero_shot.ZERO_SHOT)
 
