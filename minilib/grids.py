@@ -1,6 +1,7 @@
-"""Measuring a grid of arms with paired seeds: the command line that every paper's `<paper>_experiments` module has.
+"""Measuring a grid of arms with paired seeds: what every paper's `<paper>_experiments` module shares.
 
-python -m minilib.papers.zeroi2v_experiments --seeds 5 --jobs 2     measures what results/rows lacks
+Each such module is a command line: `python -m minilib.papers.zeroi2v_experiments --seeds 5 --jobs 2` measures what
+results/rows lacks.
 """
 
 from __future__ import annotations
@@ -8,15 +9,39 @@ from __future__ import annotations
 import argparse
 import multiprocessing
 import os
+import re
 from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 
 from minilib.claims import Measurements
 from minilib.claims.environment import cores
 from minilib.notebook import progress
 
 Measure = Callable[[str, int, Measurements], float]  # arm, seed, rows: the row that is there, or the run that makes it
+After = Callable[[Measurements, list[int]], None]  # derives rows from those of a whole grid
+
+
+def in_words(*parts: object) -> str:
+    """All that makes a row but the seed, as text, of which its settings hash is taken; no function's address."""
+    return re.sub(r" at 0x[0-9a-f]+", "", " ".join(map(str, parts)))
+
+
+def random_labels(label: Tensor, classes: int, seed: int) -> Tensor:
+    """Labels that say nothing about their clips, as many as `label` (b,): a negative control."""
+    return torch.randint(classes, label.shape, generator=torch.Generator().manual_seed(seed))
+
+
+def measure_all(
+    measure: Measure, measurements: Measurements, seeds: list[int], names: Sequence[str], after: After | None = None
+) -> None:
+    """Every arm with every seed in this process, and what `after` derives from them."""
+    for seed in seeds:
+        for name in progress(names, desc=f"grid, seed {seed}"):
+            measure(name, seed, measurements)
+    if after is not None:
+        after(measurements, seeds)
 
 
 def _one(job: tuple[str, Measure, str, int, str, int]) -> tuple[str, int, float]:
@@ -29,7 +54,7 @@ def command_line(
     paper: str,
     arms: Sequence[str],
     measure: Measure,
-    after: Callable[[Measurements, list[int]], None] | None = None,
+    after: After | None = None,
     arguments: Sequence[str] | None = None,
 ) -> None:
     """Reads --seeds, --arms, --jobs and --out, and measures every arm with every seed, several runs side by side.

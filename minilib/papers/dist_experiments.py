@@ -5,14 +5,14 @@ python -m minilib.papers.dist_experiments --seeds 5 --jobs 2     measures what r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 from torch import nn
 
 from minilib.claims import Measurements
-from minilib.grids import command_line
-from minilib.notebook import progress
+from minilib.grids import command_line, measure_all
 from minilib.papers import dist_maps, dist_zero_shot
 from minilib.papers.dist_arms import ARMS
 from minilib.papers.dist_runs import CLIPS, Clips, clips, described, run
@@ -70,13 +70,7 @@ def gains(measurements: Measurements, seeds: list[int]) -> None:
                 measurements.measured_or_run(f"contrast/{what}{task}", lambda a=with_, b=without: a - b, seed)
 
 
-def measure_grid(measurements: Measurements, seeds: list[int], names: Sequence[str] = NAMES) -> None:
-    """Every arm with every seed, and the gains derived from them."""
-    for seed in seeds:
-        for name in progress(names, desc=f"grid, seed {seed}"):
-            measure(name, seed, measurements)
-    gains(measurements, seeds)
-
+measure_grid = partial(measure_all, measure, names=NAMES, after=gains)
 
 if __name__ == "__main__":
     command_line("dist", NAMES, measure, after=gains)

@@ -9,7 +9,6 @@ Axes: b clips.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
@@ -23,6 +22,7 @@ from minilib.clip import ImageText
 from minilib.cost import counting
 from minilib.features import CachedFeatures, cached
 from minilib.files import ROOT
+from minilib.grids import in_words, random_labels
 from minilib.papers.dist_arms import SMALL, Arm, Inputs
 from minilib.small_clip import small_clip
 from minilib.training import History, TrainSettings, accuracy, evaluate, train
@@ -48,9 +48,7 @@ class Clips:
     def features(self) -> CachedFeatures | None:
         if self.folder is None:
             return None
-        own = {
-            field.name: getattr(self.source, field.name) for field in fields(WorldClips)
-        }  # labels are not its matter
+        own = {field.name: getattr(self.source, field.name) for field in fields(WorldClips)}  # not a subclass' labels
         own |= {"task": "motion", "steps": self.source.steps // self.gamma, "every": self.gamma}
         return _cached(WorldClips(**own), self.folder)
 
@@ -95,8 +93,7 @@ def clips(arm: Arm, seed: int, split: str, count: int = 0) -> Clips:
 
 def described(arm: Arm, recipe: TrainSettings) -> str:
     """All that makes a row but the seed, in words: what its settings hash is taken of."""
-    text = f"{arm} {replace(recipe, seed=0)} {CLIPS['train']} clips, {CLIPS['test']} test clips"
-    return re.sub(r" at 0x[0-9a-f]+", "", text)
+    return in_words(arm, replace(recipe, seed=0), f"{CLIPS['train']} clips, {CLIPS['test']} test clips")
 
 
 def build(arm: Arm, seed: int, clip: ImageText | None = None) -> nn.Module:
@@ -120,9 +117,7 @@ def fit(
 ) -> tuple[nn.Module, History]:
     """A trained model of an arm, and its history."""
     model = build(arm, seed)
-    random = lambda step, label: torch.randint(  # noqa: E731
-        len(TASKS[arm.task]), label.shape, generator=torch.Generator().manual_seed(LABELS + step)
-    )
+    random = lambda step, label: random_labels(label, len(TASKS[arm.task]), LABELS + step)  # noqa: E731
     relabel = {"relabel": random} if arm.control == "labels" else {}
     batches = clips(arm, seed, "train", count).training(seed, recipe.batch, **relabel)
     recipe = replace(recipe, lr=recipe.lr * arm.lr, seed=seed)

@@ -9,10 +9,9 @@ evaluation clips are always the same.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -23,8 +22,7 @@ from minilib.clip import FrameFeatures, ImageText
 from minilib.crf import refine
 from minilib.features import CachedFeatures, cached, feature_batches, held_feature_batches
 from minilib.files import ROOT
-from minilib.grids import command_line
-from minilib.notebook import progress
+from minilib.grids import command_line, in_words, measure_all, random_labels
 from minilib.papers.object_centric import ObjectCentric, Parts
 from minilib.papers.object_centric_arms import ARMS, CLIPS, Arm
 from minilib.papers.object_centric_masks import boxes, change_norms, clusters, enlarge, percent, proposals, score
@@ -66,9 +64,7 @@ def features(clips: WorldClips, device: str = "cpu") -> CachedFeatures:
 
 def described(arm: Arm, recipe: TrainSettings) -> str:
     """All that makes a row but the seed, in words: what its settings hash is taken of."""
-    return re.sub(
-        r" at 0x[0-9a-f]+", "", f"{arm} {replace(recipe, seed=0)} {TEST_CLIPS} test clips, {MASKED_CLIPS} with masks"
-    )
+    return in_words(arm, replace(recipe, seed=0), f"{TEST_CLIPS} test clips, {MASKED_CLIPS} with masks")
 
 
 def build(arm: Arm, seed: int) -> nn.Module:
@@ -96,13 +92,9 @@ def batches(arm: Arm, seed: int, batch: int, device: str = "cpu", sizes: Sizes =
     damage: dict[str | None, Callable] = {
         None: lambda step, x, label: (x, label),
         "frames": lambda step, x, label: (shuffled(x, step), label),
-        "labels": lambda step, x, label: (x, _random(label, len(TASKS[arm.task]), step)),
+        "labels": lambda step, x, label: (x, random_labels(label, len(TASKS[arm.task]), step)),
     }
     return lambda step: damage[arm.control](step, *given(step))
-
-
-def _random(label: Tensor, classes: int, seed: int) -> Tensor:
-    return torch.randint(classes, label.shape, generator=torch.Generator().manual_seed(seed))
 
 
 def held(arm: Arm, device: str = "cpu", sizes: Sizes = FULL) -> Iterator[tuple[list[FrameFeatures], Tensor]]:
@@ -200,13 +192,7 @@ def contrasts(measurements: Measurements, seeds: list[int]) -> None:
             measurements.measured_or_run(f"contrast/few/{share}", lambda a=ours, b=theirs: a - b, seed)
 
 
-def measure_grid(measurements: Measurements, seeds: list[int], names: Sequence[str] = tuple(ARMS)) -> None:
-    """Every arm with every seed, and what follows from them."""
-    for seed in seeds:
-        for name in progress(names, desc=f"grid, seed {seed}"):
-            measure(name, seed, measurements)
-    contrasts(measurements, seeds)
-
+measure_grid = partial(measure_all, measure, names=tuple(ARMS), after=contrasts)
 
 if __name__ == "__main__":
     command_line("object_centric", tuple(ARMS), measure, after=contrasts)

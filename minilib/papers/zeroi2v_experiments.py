@@ -8,16 +8,14 @@ shared by all arms; evaluation clips are always the same.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 
 from minilib.claims import Measurements
 from minilib.classifier import VideoClassifier, train_only
-from minilib.grids import command_line
-from minilib.notebook import progress
+from minilib.grids import command_line, in_words, measure_all, random_labels
 from minilib.papers.zeroi2v_arms import ARMS, Arm
 from minilib.small_clip import small_clip
 from minilib.training import TrainSettings, accuracy, evaluate, train
@@ -30,7 +28,7 @@ TEST_CLIPS = 512
 
 def described(arm: Arm, recipe: TrainSettings) -> str:
     """All that makes a row but the seed, in words: what its settings hash is taken of."""
-    return re.sub(r" at 0x[0-9a-f]+", "", f"{arm} {replace(recipe, seed=0)} {TEST_CLIPS} test clips")
+    return in_words(arm, replace(recipe, seed=0), TEST_CLIPS, "test clips")
 
 
 def build(arm: Arm, seed: int) -> VideoClassifier:
@@ -60,8 +58,7 @@ def _damaged(batches, control: str, classes: int):
         frames, label = batches(step)
         if control == "frames":
             return shuffled(frames, seed=step), label
-        generator = torch.Generator().manual_seed(step)
-        return frames, torch.randint(classes, label.shape, generator=generator)
+        return frames, random_labels(label, classes, step)
 
     return at
 
@@ -82,14 +79,6 @@ def recipe(scale: str) -> TrainSettings:
     return CORE if scale == "small" else replace(GRID, steps=4, warmup=1, batch=8)
 
 
-def measure_grid(measurements: Measurements, seeds: list[int], names: Sequence[str] = tuple(ARMS)) -> None:
-    """Every arm with every seed, and what temporal heads add on each task (the contrast of Table 9)."""
-    for seed in seeds:
-        for name in progress(names, desc=f"grid, seed {seed}"):
-            measure(name, seed, measurements)
-    gains(measurements, seeds)
-
-
 def gains(measurements: Measurements, seeds: list[int]) -> None:
     """What temporal heads add on each task, as rows of their own: the contrast of Table 9."""
     for seed in seeds:
@@ -97,6 +86,8 @@ def gains(measurements: Measurements, seeds: list[int]) -> None:
             with_, without = (measure(prefix + arm, seed, measurements) for arm in ("zeroi2v", "adapters"))
             measurements.measured_or_run(f"contrast/{task}", lambda a=with_, b=without: a - b, seed)
 
+
+measure_grid = partial(measure_all, measure, names=tuple(ARMS), after=gains)
 
 if __name__ == "__main__":
     command_line("zeroi2v", tuple(ARMS), measure, after=gains)
