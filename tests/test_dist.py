@@ -44,9 +44,9 @@ def model(design=SMALL, sizes=SIZES, branches=Branches, std=0.3):
     return net
 
 
-def tiny_clip():
+def tiny_clip(quick: bool = False):
     torch.manual_seed(0)
-    return build(TINY, tokenize).eval()
+    return build(replace(TINY, quick_gelu=quick), tokenize).eval()
 
 
 # --- the pieces against what they are said to be ---
@@ -293,9 +293,10 @@ def test_train_and_evaluation_mode_agree():
     assert not recogniser.train().clip.training
 
 
+@pytest.mark.parametrize("quick", [False, True])
 @pytest.mark.parametrize("gamma", [1, 2, 4])
-def test_both_graphs_give_the_image_models_own_features(gamma):
-    clip = tiny_clip()
+def test_both_graphs_give_the_image_models_own_features(gamma, quick):
+    clip = tiny_clip(quick)
     frames = torch.randint(0, 256, (2, 4, 16, 16, 3), dtype=torch.uint8)
     pixels = clip.normalise(frames)
     efficient, released = (taps(clip.visual, pixels, gamma) for taps in (sparse_taps, released_taps))

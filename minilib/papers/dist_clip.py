@@ -13,6 +13,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+import torch.nn.functional as F
+from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
 from minilib.checkpoints import load_strictly, read_state
@@ -25,6 +27,16 @@ from minilib.papers.peers.frozen import embed, self_attention
 Taps = Callable[[nn.Module, Tensor, int], FrameFeatures]  # image model, dense pixels (b, g t, 3, h, w), g
 
 
+def _feed_forward(mlp: nn.Sequential, x: Tensor) -> Tensor:
+    """mlp(x), where no gradient will want its hidden tokens: four times the width, they are changed in place."""
+    if not isinstance(mlp.gelu, QuickGELU):
+        return mlp(x)
+    slope = 1.702
+    hidden = F.silu(mlp.c_fc(x).mul_(slope), inplace=True)  # x sigmoid(s x) = silu(s x) / s
+    out = torch.addmm(mlp.c_proj.bias, hidden.flatten(0, 1), mlp.c_proj.weight.T, alpha=1 / slope)
+    return out.view_as(x)
+
+
 def _blocks(visual: nn.Module, x: Tensor, clips: int) -> FrameFeatures:
     """Tokens after every block, of tokens (b t, 1 + n, d) before the first one."""
     blocks = visual.transformer.resblocks
@@ -32,7 +44,7 @@ def _blocks(visual: nn.Module, x: Tensor, clips: int) -> FrameFeatures:
     cls, patches = x.new_empty(*lead, x.shape[2]), x.new_empty(*lead, x.shape[1] - 1, x.shape[2])
     for at, block in enumerate(blocks):
         x = x + block.ls_1(self_attention(block.attn, block.ln_1(x)))
-        x = x + block.ls_2(block.mlp(block.ln_2(x)))
+        x = x + block.ls_2(_feed_forward(block.mlp, block.ln_2(x)))
         # each by itself and whole, so that the layers that read them need no copy, and keep none for the backward pass
         cls[at], patches[at] = x[:, 0].view_as(cls[at]), x[:, 1:].unflatten(0, lead[1:])
     return FrameFeatures(cls, patches)
