@@ -20,7 +20,7 @@ from minilib.papers.zeroi2v_experiments import GRID, build
 from minilib.papers.zeroi2v_heads import Mixing
 from minilib.papers.zeroi2v_speed import tower, zeroi2v
 from minilib.world import train_batches
-from tests.benchmarks import detection, slots
+from tests.benchmarks import detection, slots, victr
 from tests.benchmarks import dist as dist_steps
 
 
@@ -92,6 +92,17 @@ def main() -> None:
     memory = peaks(dist_steps.FRAMES, device)
     ratio = f"ratio {memory['dist'] / memory['st_adapter']:.4f}"
     show(f"DiST against ST-Adapter: peak memory of a training step, {BATCH} clips", ratio, "at most 0.5")
+
+    head, direct, inputs = victr.pair(device)
+    few = max(rounds // 4, 1)  # each takes seconds on a CPU
+    shape = f"{victr.CLIPS} clips of {victr.FRAMES} frames x {victr.CLASSES + sum(victr.GROUPS)} names"
+    for what, run in (("forward", forward), ("a training step", victr.training_step)):
+        calls = [partial(run, model, *inputs) for model in (head, direct)]
+        ratio = compare_speed(*calls, few, warmup=1)
+        show(f"VicTR's head over {shape} against a text token for every frame, {what}: time", ratio, "at most 0.8")
+        memory = [peak_training_memory(call, device) for call in calls]
+        ratio = f"ratio {memory[0].peak / memory[1].peak:.4f}, {memory[0].added / memory[1].added:.4f} without weights"
+        show("the same: peak memory", ratio, "at most 0.5")
 
     arm = ARMS["zeroi2v"]
     model = build(arm, 0).to(device).train()
