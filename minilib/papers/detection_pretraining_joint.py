@@ -95,6 +95,9 @@ class Manifold(nn.Module):
         super().__init__()
         self.net, self.augmentation = net, augmentation
 
+    def normalise(self, frames: Tensor) -> Tensor:
+        return self.net.normalise(frames)
+
     def forward(self, clips: Tensor, labels: Labels) -> tuple[Tensor, Labels]:
         net, x = self.net, self.net.pixels(clips)
         parts = [nn.Identity(), nn.Sequential(net.stem, net.stages[0]), *net.stages[1:]]

@@ -1,0 +1,140 @@
+"""Rows of the comparison: every method on every task after the same clips, on motion also after the same seconds, and
+what each costs on this machine.
+
+    python -m minilib.papers.comparison_experiments --seeds 5 --jobs 2     measures what results/rows lacks
+
+The methods that OCA is compared with are trained here as they are there; a run whose row is there already is not made
+twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from statistics import median
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from minilib.claims import Measurements
+from minilib.cost import multiply_adds, peak_training_memory, tunable_parameters
+from minilib.grids import command_line, in_words, measure_all
+from minilib.papers import object_centric_experiments
+from minilib.papers.comparison import CLIPS, FRAMES, METHODS, TASKS, TEST_CLIPS, Method, Task, build, run
+from minilib.papers.object_centric_arms import ARMS as OBJECT_CENTRIC
+from minilib.papers.object_centric_arms import PEERS
+from minilib.papers.zeroi2v import merge
+from minilib.papers.zeroi2v_speed import rounds_of
+from minilib.training import TrainSettings
+from minilib.world import clip_batch
+
+GRID = object_centric_experiments.GRID
+SECONDS = "seconds/"  # before a method's name: as long as REFERENCE takes for the recipe, on motion
+REFERENCE = "st_adapter"
+ROUNDS = 5
+NAMES = (*(f"{task}/{name}" for task in TASKS for name in METHODS), *(SECONDS + name for name in METHODS))
+
+
+def measure(
+    name: str,
+    seed: int,
+    measurements: Measurements,
+    recipe: TrainSettings = GRID,
+    methods: Mapping[str, Method] = METHODS,
+) -> float:
+    """The accuracy of "<task>/<method>" or "seconds/<method>" with one seed: a row that is there, or the run that makes
+    it. `methods` may hold a reader's own."""
+    where, method = name.split("/")
+    task, known = TASKS.get(where, TASKS["motion"]), f"grid/{name}"
+    settings = in_words(name, methods[method], task, replace(recipe, seed=0), FRAMES, CLIPS, TEST_CLIPS, "test clips")
+    value = measurements.find(known, seed, settings)
+    if value is None and recipe == GRID:
+        value = twin(name, seed, measurements)
+        if value is not None:
+            measurements.record(known, value, seed, settings)
+    if value is not None:
+        return value
+    if name.startswith(SECONDS):
+        steps = paid(method, measurements, recipe, methods)
+        recipe = replace(recipe, steps=steps, warmup=min(recipe.warmup, steps // 2))
+    _, history, value = run(methods[method], task, recipe, seed, measurements.device, name)
+    measurements.record(known, value, seed, settings, history.seconds)
+    return value
+
+
+def twin(name: str, seed: int, measurements: Measurements) -> float | None:
+    """The same run in OCA's own grid, where it has been made: the same model, clips, start and recipe."""
+    task, method = name.split("/")
+    arm = method if task == "motion" else f"{task}/{method}"
+    if method not in PEERS or arm not in OBJECT_CENTRIC:
+        return None
+    rows = Measurements("object_centric", measurements.path.parents[1], measurements.scale, measurements.fresh)
+    return rows.find(f"grid/{arm}", seed, object_centric_experiments.described(OBJECT_CENTRIC[arm], GRID))
+
+
+# --- cost -------------------------------------------------------------------------------------------------------------
+
+
+def paid(method: str, measurements: Measurements, recipe: TrainSettings, methods: Mapping[str, Method]) -> int:
+    """How many steps a method makes in the time that REFERENCE needs for the recipe's, by the measured ratio."""
+    rows = measurements.seeds_of(measurements.scale)
+    known = f"cost/step.{method}"
+    if known not in rows:
+        measure_costs(measurements, methods)
+        rows = measurements.seeds_of(measurements.scale)
+    return max(round(recipe.steps / median(rows[known].values())), 1)
+
+
+def costs(methods: Mapping[str, Method], task: Task, device: str, batch: int = 8, rounds: int = ROUNDS) -> dict:
+    """{what: {method: one number a round, or one}}: step and latency as ratios to REFERENCE, the methods taking turns;
+    peak memory of a step in MiB; million multiply-adds of a clip; thousand tunable parameters."""
+    steps, passes, memory, work, tunable = {}, {}, {}, {}, {}
+    for name, method in methods.items():
+        model = build(method, task, 0).to(device)
+        clips = clip_batch(task.labels, 0, "train", range(batch), FRAMES * method.gamma)
+        frames, labels = (x.to(device) for x in clips)
+        steps[name] = partial(training_step, model, method, frames, labels)
+        passes[name] = partial(forward, model, frames)
+        memory[name] = peak_training_memory(steps[name], device).peak / 2**20
+        tunable[name] = tunable_parameters(model) / 1e3
+        work[name] = multiply_adds(model.eval(), frames[:1]) / 1e6
+        if name == "zeroi2v":
+            folded = build(method, task, 0).to(device)
+            folded.backbone = merge(folded.backbone.eval())
+            passes[f"{name}_merged"] = partial(forward, folded, frames)
+    ratios = lambda calls: [{n: s / r[REFERENCE] for n, s in r.items()} for r in rounds_of(calls, rounds)]  # noqa: E731
+    return {
+        "step": ratios(steps),
+        "latency": ratios(passes),
+        "memory": [memory],
+        "work": [work],
+        "tunable": [tunable],
+    }
+
+
+@torch.inference_mode()
+def forward(model: nn.Module, frames: torch.Tensor) -> None:
+    model.eval()(frames)
+
+
+def training_step(model: nn.Module, method: Method, frames: torch.Tensor, labels: torch.Tensor) -> None:
+    """Forward and backward, without the optimiser, which is the same for all."""
+    loss = method.objective or (lambda model, frames, labels: F.cross_entropy(model(frames), labels))
+    loss(model.train(), frames, labels).backward()
+    model.zero_grad(set_to_none=True)
+
+
+def measure_costs(measurements: Measurements, methods: Mapping[str, Method] = METHODS, rounds: int = ROUNDS) -> None:
+    """Records the rows cost/<what>.<method>; a round is recorded under its number as seed, so that rounds pair up."""
+    for what, numbers in costs(methods, TASKS["motion"], measurements.device, rounds=rounds).items():
+        for number, each in enumerate(numbers):
+            for name, value in each.items():
+                measurements.record(f"cost/{what}.{name}", value, number)
+
+
+measure_grid = partial(measure_all, measure, names=NAMES)
+
+if __name__ == "__main__":
+    command_line("comparison", NAMES, measure)
