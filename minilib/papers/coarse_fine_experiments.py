@@ -10,6 +10,7 @@ levels stored, as released.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -18,6 +19,7 @@ import torch
 from torch import nn
 
 from minilib.claims import Measurements
+from minilib.cost import multiply_adds
 from minilib.grids import command_line, in_words, measure_all
 from minilib.papers.coarse_fine import CoarseFine
 from minilib.papers.coarse_fine_arms import ARMS, Arm
@@ -48,6 +50,7 @@ GRID = Recipe(
     TrainSettings(steps=50, batch=8, lr=5e-3, warmup=5),
     TrainSettings(steps=50, batch=8, lr=5e-3, warmup=5),
 )
+CORE = replace(GRID, arms=replace(GRID.arms, steps=120))  # the live comparison
 SHORT = 8  # frames of a short clip: things are then about as fast, in pixels a frame, as in 64 frames of a long one
 CROWDED = Rhythm(rests=(0.02, 0.03), objects=(1, 2))  # hardly a frame without an action
 
@@ -103,19 +106,38 @@ def prepared(arm: Arm, recipe: Recipe, seed: int, device: str = "cpu") -> tuple[
     return model, first
 
 
+Prepared = tuple[nn.Module, Inputs | None, Inputs | None]  # what trains, its input in training and in evaluation
+
+
+def frozen(model: CoarseFine, fine: X3D, given: LongClips, held: LongClips, device: str) -> Prepared:
+    """As released: the coarse stream alone trains, on levels that the fine one left."""
+    return OnLevels(model.coarse), stored(fine, given, device), stored(fine, held, device)
+
+
+def together(model: CoarseFine, fine: X3D, given: LongClips, held: LongClips, device: str) -> Prepared:
+    """As in the text: both streams train end to end."""
+    return model, None, None
+
+
 def run(
-    arm: Arm, recipe: Recipe, seed: int, device: str = "cpu", label: str = "training", split: str = "test"
+    arm: Arm,
+    recipe: Recipe,
+    seed: int,
+    device: str = "cpu",
+    label: str = "training",
+    split: str = "test",
+    streams: Callable[..., Prepared] = frozen,
 ) -> tuple[nn.Module, History, float]:
-    """The last stage of one arm; returns the model, its history and its mAP over every frame of the evaluation clips."""
+    """The last stage of one arm; returns the model, its history and its mAP over every frame of the split's clips."""
     model, fine = prepared(arm, recipe, seed, device)
     given, held = clips(arm, recipe, seed, "train"), clips(arm, recipe, seed, split)
-    inputs: tuple[Inputs | None, Inputs | None] = (None, None)
+    fed = seen = None
     if isinstance(model, CoarseFine):
-        model, inputs = OnLevels(model.coarse), (stored(fine, given, device), stored(fine, held, device))
+        model, fed, seen = streams(model, fine, given, held, device)
     settings = replace(recipe.arms, seed=seed)
-    feed = batches(given, settings.batch, seed, inputs[0])
+    feed = batches(given, settings.batch, seed, fed)
     history = train(model, feed, settings, given.classes, device, label=label, objective=arm.objective)
-    return model, history, detection_map(model, held, device, inputs[1])
+    return model, history, detection_map(model, held, device, seen)
 
 
 def described(arm: Arm, recipe: Recipe) -> str:
@@ -137,6 +159,21 @@ def measure(name: str, seed: int, measurements: Measurements, recipe: Recipe = G
         return score
 
     return measurements.measured_or_run(f"grid/{name}", one, seed, settings)
+
+
+def cost_of(arm: Arm) -> float:
+    """10^6 multiply-adds of one clip, all products counted, the fine stream's included."""
+    given = clips(arm, GRID, 0, "test")
+    frames = torch.zeros(1, given.frames, given.size, given.size, 3, dtype=torch.uint8)
+    return multiply_adds(arm.build(given.classes, 0).eval(), frames) / 1e6
+
+
+def recipe(scale: str) -> Recipe:
+    """The live comparison's recipe, or for smoke a few steps that only show that everything runs."""
+    if scale == "small":
+        return CORE
+    few = {name: replace(getattr(GRID, name), steps=2, warmup=1, batch=4) for name in ("short", "busy", "fine", "arms")}
+    return Recipe(**few, train=8, test=16)
 
 
 measure_grid = partial(measure_all, measure, names=tuple(ARMS))

@@ -72,6 +72,15 @@ def thesis_grid(confidence: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     return (frames * cdf - 1).clamp(min=0), cdf
 
 
+def inverse_grid(confidence: Tensor, frames: int) -> tuple[Tensor, Tensor]:
+    """Our variant: n + 1 points where cdf(p) takes evenly spaced values, so their density at a frame is the confidence
+    there. In Eq. 3.2 p_i shortens the i-th step, wherever the steps before it have led."""
+    cdf = F.pad((confidence / (confidence.sum(1, keepdim=True) + 1e-16)).cumsum(1), (1, 0))
+    even = torch.linspace(0, 1, cdf.shape[1], device=cdf.device, dtype=cdf.dtype).expand_as(cdf)
+    share = inverse(cdf, even) / confidence.shape[1]
+    return share * (frames - 1), share
+
+
 # --- poolings --------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from minilib.papers.coarse_fine import CoarseStream
+from minilib.papers.coarse_fine import CoarseFine, CoarseStream
 from minilib.papers.coarse_fine_grid import GridPool, inverse
 from minilib.papers.coarse_fine_runs import LongClips, OnLevels
 
@@ -32,9 +32,15 @@ def correlation(density: Tensor, informative: Tensor) -> float:
     return float(((x * y).sum(1) / size.clamp(min=1e-3)).mean())
 
 
+def true_confidence(informative: Tensor, ratio: int = 4, contrast: float = 0.9) -> Tensor:
+    """What a perfect head would say: the share of each interval in which something happens, times `contrast`;
+    bool (b, t) -> (b, t / ratio)."""
+    return contrast * informative.float().unflatten(1, (-1, ratio)).mean(2)
+
+
 def coarse_of(model: nn.Module) -> CoarseStream:
     """The coarse stream of whatever was trained."""
-    return model.coarse if isinstance(model, OnLevels) or hasattr(model, "coarse") else model
+    return model.coarse if isinstance(model, OnLevels | CoarseFine) else model
 
 
 @torch.no_grad()

@@ -73,14 +73,16 @@ class Recipe:
 # --- what is kept on disk --------------------------------------------------------------------------------------------
 
 
+PARTS = (
+    *(f"detection_pretraining{name}" for name in ("", "_arms", "_cutmix", "_joint", "_mixes", "_runs")),
+    *(f"coarse_fine{name}" for name in ("", "_fusion", "_grid", "_losses", "_peers", "_runs")),
+)
+
+
 @cache
 def code_hash() -> str:
     """SHA-256 of the code that makes weights and predictions: networks, worlds, training and both papers' parts."""
-    papers = sorted(Path(__file__).parent.glob("detection_pretraining*.py")) + sorted(
-        Path(__file__).parent.glob("coarse_fine*.py")
-    )
-    late = ("arms", "counts", "experiments", "gains", "maps", "released", "tables")  # they change no weight
-    own = [path for path in papers if not path.stem.endswith(late)]
+    own = [Path(__file__).parent / f"{name}.py" for name in PARTS]
     world = sorted(Path(minilib.world.__file__).parent.glob("*.py"))
     beside = [Path(minilib.training.__file__), *sorted(Path(minilib.x3d.__file__).parent.glob("x3d*.py"))]
     return hashlib.sha256(b"".join(path.read_bytes() for path in (*own, *world, *beside))).hexdigest()
