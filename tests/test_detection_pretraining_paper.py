@@ -249,6 +249,9 @@ def test_pretraining_runs_on_files(tmp_path):
     outcome = recipe.run(settings, tmp_path)
     assert outcome["steps"] == 2 and outcome["clips"] == 5 and 0 <= outcome["top1"] <= 100
     assert list(tmp_path.glob("detection_pretraining_kinetics400_small_16.pt"))
+    for wrong, message in (({"backbone": "vit_b16"}, "choose of x3d_m, small"), ({"frames": 8}, "16 frames alone")):
+        with pytest.raises(BadInput, match=message):
+            recipe.run(replace(settings, **wrong), tmp_path)
 
 
 def test_a_checkpoint_gives_all_but_the_last_layer(tmp_path):

@@ -22,6 +22,10 @@ def test_there_are_notebooks():
         "02_zeroi2v",
         "03_dist",
         "04_object_centric_adaptation",
+        "05_victr",
+        "06_image_to_video_compared",
+        "07_coarse_fine",
+        "08_detection_pretraining",
     ]
 
 

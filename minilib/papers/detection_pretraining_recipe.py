@@ -9,11 +9,13 @@ Axes: b clips, t frames, k classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
+from dataclasses import replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from minilib.errors import BadInput
 from minilib.papers.detection_pretraining import DetectionPretraining
 from minilib.papers.detection_pretraining_arms import JOINT
 from minilib.papers.detection_pretraining_runs import LITTLE
@@ -41,6 +43,9 @@ RECIPE = {
 }
 
 
+FRAMES_OF = {"x3d_m": "vit_b16", "small": "small"}  # the shared loop knows sizes of frames by its image models' names
+
+
 class ForClips(X3D):
     """Trains on every frame, the background among the classes; in evaluation a clip has its frames' mean, (b, k)."""
 
@@ -61,4 +66,10 @@ def pretraining(settings: Run, classes: Sequence[str]) -> Prepared:
     return Prepared("detection_pretraining", model, settings.frames, RECIPE, objective)
 
 
-run = partial(run_method, method=pretraining)
+def run(settings: Run, out_dir: Path | str) -> dict[str, float]:
+    """Pretrains and evaluates; see `zeroi2v_recipe.run`. `settings.backbone` is x3d_m or small."""
+    if settings.backbone not in FRAMES_OF:
+        raise BadInput(f"backbone {settings.backbone!r}: choose of {', '.join(FRAMES_OF)}")
+    if settings.frames not in RECIPE["stride"]:
+        raise BadInput(f"frames={settings.frames}: detection pretraining has a stride for 16 frames alone")
+    return run_method(replace(settings, backbone=FRAMES_OF[settings.backbone]), out_dir, pretraining)

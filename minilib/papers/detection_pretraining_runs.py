@@ -105,9 +105,7 @@ def kept(made_of: str, make: Callable[[], State]) -> State:
 # --- pretraining -----------------------------------------------------------------------------------------------------
 
 
-def pretraining(
-    name: str, recipe: Recipe, seed: int, device: str = "cpu", label: str | None = None
-) -> tuple[X3D, History]:
+def pretraining(name: str, recipe: Recipe, seed: int, device: str = "cpu") -> tuple[X3D, History]:
     """An X3D after the pretext `name`: its label for the clip, or for every frame of augmented clips."""
     pretext = PRETEXTS[name]
     torch.manual_seed(seed)
@@ -129,7 +127,7 @@ def pretraining(
         replace(recipe.pretrain, steps=steps, seed=seed),
         CLASSES,
         device,
-        label=label or f"pretraining, {name}",
+        label=f"pretraining, {name}",
         objective=None if head is ClipHead else objective,
     )
     return net, history

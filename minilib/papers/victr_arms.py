@@ -102,9 +102,7 @@ class Reader(nn.Module):
         return (frames - self.mean) / self.deviation
 
     def scores(self, frames: Tensor, names: Tensor | None = None) -> Scores:
-        return self.head(
-            self.standard(frames), self.names if names is None else names, self.attributes, self.groups
-        )
+        return self.head(self.standard(frames), self.names if names is None else names, self.attributes, self.groups)
 
     def forward(self, frames: Tensor) -> Tensor:
         return self.scores(frames).logits
@@ -162,10 +160,14 @@ def _rows(*names: str) -> dict[str, Arm]:
 
 VICTR = Arm(partial(victr, "victr"))
 CORE_ARMS = _rows("victr", "clip_text") | {"probe": Arm(probe, False)}
-GRID_ARMS = CORE_ARMS | _rows("no_aux", "clip_visual") | {
-    "control/shuffled_frames": Arm(VICTR.build, control="frames"),
-    "control/shuffled_labels": Arm(VICTR.build, control="labels"),
-}
+GRID_ARMS = (
+    CORE_ARMS
+    | _rows("no_aux", "clip_visual")
+    | {
+        "control/shuffled_frames": Arm(VICTR.build, control="frames"),
+        "control/shuffled_labels": Arm(VICTR.build, control="labels"),
+    }
+)
 LONG_ARMS = _rows(*ablations(1)) | {
     "actionclip": Arm(partial(transformer, 6), False),
     "clip4clip": Arm(partial(transformer, 4), False),

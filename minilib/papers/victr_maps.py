@@ -42,7 +42,9 @@ def inside(model: Reader, frames: Tensor) -> Inside:
             hook.remove()
     tokens, ends = kept
     video, text = head.classifier.map(tokens.at(slice(None))[:, :, 0]), head.classifier.map(ends.text)
-    return Inside(affinity(ends.frames, model.names[None]), affinity(video, text), F.normalize(text, dim=-1)[:, :classes])
+    return Inside(
+        affinity(ends.frames, model.names[None]), affinity(video, text), F.normalize(text, dim=-1)[:, :classes]
+    )
 
 
 def plane(points: Tensor) -> Tensor:

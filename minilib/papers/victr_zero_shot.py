@@ -27,9 +27,9 @@ from minilib.grids import in_words
 from minilib.papers.victr_arms import GRID_ARMS, SCALE, Arm, Names, Reader, names_of, started
 from minilib.papers.victr_classifier import victr_loss
 from minilib.papers.victr_clips import ASKED, FRAMES, Embedded, QuestionClips, embedded
-from minilib.papers.victr_runs import AUXILIARY, Sizes, logits, loss
+from minilib.papers.victr_runs import AUXILIARY, COMMON, Sizes, logits, loss
 from minilib.training import TrainSettings, accuracy, train
-from minilib.world import MOTIONS, SHAPES, WorldClips, clip_scenes
+from minilib.world import MOTIONS, SHAPES, Question, WorldClips, clip_scenes
 
 PAIRS = tuple(pair for pair, name in enumerate(MOTIONS[::2]) if not name.startswith("spinning"))
 SPLITS = 3
@@ -47,7 +47,7 @@ SEEN = tuple(each for each in ALL if not any(each in split for split in HELD))
 ENDS = {  # what is seen at the start and at the end: "star left and star right moving right"
     "moving right": ("{} left", "{} right"), "moving down": ("{} top", "{} bottom"),
     "growing": ("small {}", "large {}"), "spinning clockwise": ("{}", "{}"),
-    "appearing": ("one object", "two objects"), "coming together": ("two {} apart", "two {} together"),
+    "appearing": ("one object", "one object and one {}"), "coming together": ("two {} apart", "two {} together"),
 }  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def name(shape: int, motion: int) -> str:
 def description(shape: int, motion: int) -> str:
     """What the frames of such a clip look like, first and last, in words that the small CLIP's captions have."""
     first, last = ENDS[MOTIONS[motion & ~1]][:: -1 if motion & 1 else 1]
-    return f"{first} and {last} {MOTIONS[motion]}".format(*[SHAPES[shape]] * 2)
+    return f"{first} and {last} {MOTIONS[motion]}".replace("{}", SHAPES[shape])
 
 
 Text = Callable[[int, int], str]  # shape, motion -> how a class is put into words
@@ -104,9 +104,7 @@ def pretrained(
     """Trained on the seen classes."""
     clips, names = only(seed, "train", sizes.train, SEEN, device), seen_names(text)
     model, recipe = build(arm, names, clips, seed), replace(recipe, seed=seed)
-    train(
-        model, clips.batches(seed, recipe.batch), recipe, len(SEEN), device, label=label, objective=among_batch
-    )
+    train(model, clips.batches(seed, recipe.batch), recipe, len(SEEN), device, label=label, objective=among_batch)
     return model
 
 
@@ -117,9 +115,7 @@ def reading(model: Reader, names: Tensor) -> Reader:
     return other
 
 
-def zero_shot(
-    model: Reader, text: Text, device: str = "cpu", sizes: Sizes = SIZES, split: str = "test"
-) -> list[float]:
+def zero_shot(model: Reader, text: Text, device: str = "cpu", sizes: Sizes = SIZES, split: str = "test") -> list[float]:
     """Accuracy among the classes of each split, in percent."""
     out = []
     for held in HELD:
@@ -155,11 +151,18 @@ def unread(seed: int, device: str = "cpu", sizes: Sizes = SIZES) -> Reader:
     return build(GRID_ARMS["probe"], names_of(tuple(name(*each) for each in HELD[0])), clips, seed)
 
 
+def statements(question: Question) -> list[str]:
+    """Each answer as the name of a class, "star moving right": no class that was trained on says a colour, and the
+    objects of a clip differ in shape."""
+    shape = question.subject.split()[-1]
+    return [f"{shape} {answer}" for answer in question.answers]
+
+
 @torch.no_grad()
 def answers(model: Reader, device: str = "cpu", count: int = ASKED, split: str = "test") -> float:
     """How many questions are answered right, in percent: the answer whose statement the clip's views are nearest to."""
     source = QuestionClips(0, split, count)
-    clips, asked = embedded(source, device), [q.statements for q in source.questions]
+    clips, asked = embedded(source, device), [statements(question) for question in source.questions]
     every = sorted({statement for each in asked for statement in each})
     names = seen_names(name).read(every).to(device)
     choice = torch.tensor([[every.index(statement) for statement in each] for each in asked])
@@ -174,4 +177,4 @@ def answers(model: Reader, device: str = "cpu", count: int = ASKED, split: str =
 def described(arm: Arm, what: str, recipe: TrainSettings, tuning: TrainSettings) -> str:
     """All that makes a row but the seed, in words."""
     recipes = replace(recipe, seed=0), replace(tuning, seed=0)
-    return in_words(arm, what, *recipes, SIZES, ENDS, HELD, f"{ASKED} questions, auxiliary {AUXILIARY}, scale {SCALE}")
+    return in_words(arm, what, *recipes, SIZES, ENDS, HELD, f"{ASKED} questions in {VIEWS}", COMMON)
