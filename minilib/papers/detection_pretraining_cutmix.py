@@ -21,6 +21,7 @@ from minilib.papers.detection_pretraining_mixes import (
     joined,
     partners,
     released_windows,
+    reordered,
     thesis_ramp,
 )
 
@@ -57,7 +58,8 @@ class TransientWindow:
         mask2 = torch.where(both, 1 - mask, weight2[..., None])
         (x1, one), (x2, two) = partners(clips, labels, self.content(windows, frames))
         across = lambda mask: mask.to(x1.dtype)[:, None, :, None]  # noqa: E731
-        return x1 * across(mask1) + x2 * across(mask2), joined(one, two, mask1.mean(-1), mask2.mean(-1))
+        mixed = x2.mul_(across(mask2)).addcmul_(x1, across(mask1))  # x2 is a copy of its own
+        return mixed, joined(one, two, mask1.mean(-1), mask2.mean(-1))
 
 
 class View(NamedTuple):
@@ -105,15 +107,16 @@ class TransientView:
     def __call__(self, clips: Tensor, labels: Labels) -> Batch:
         frames, _, width = clips.shape[2:]
         view = self.view(frames, width, clips.device)
-        (x1, one), (x2, two) = partners(clips, labels)
-        x1, x2 = _shown(x1, view.left, view.high), _shown(x2, view.right, width - view.low)
+        own, other = torch.arange(len(clips), device=clips.device), torch.randperm(len(clips), device=clips.device)
+        x1, x2 = _shown(clips, own, view.left, view.high), _shown(clips, other, view.right, width - view.low)
         seam = torch.lerp(x1[..., view.low :], x2[..., : view.high - view.low], view.share.to(x1.dtype))
         half = torch.full((len(clips), frames), 0.5, device=clips.device)
         out = torch.cat([x1[..., : view.low], seam, x2[..., view.high - view.low :]], -1)
-        return out, joined(one, two, half, half)
+        return out.movedim(2, 1), joined(labels, reordered(labels, other), half, half)
 
 
-def _shown(x: Tensor, first: Tensor, width: int) -> Tensor:
-    """Columns `first[t]` to `first[t]` + width of each frame of x (b, c, t, h, w)."""
+def _shown(x: Tensor, order: Tensor, first: Tensor, width: int) -> Tensor:
+    """Columns `first[t]` to `first[t]` + width of each frame of the clips `order` of x (b, c, t, h, w): the only copy
+    that is made of them, (b, t, c, h, width)."""
     frames = torch.arange(x.shape[2], device=x.device)
-    return x.unfold(4, width, 1)[:, :, frames, :, first].movedim(0, 2)
+    return x.unfold(4, width, 1)[order[:, None], :, frames, :, first]

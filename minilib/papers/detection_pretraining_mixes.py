@@ -120,13 +120,18 @@ def from_its_start(windows: Windows, frames: int) -> tuple[Tensor, Tensor]:
 def partners(clips: Tensor, labels: Labels, sources: tuple[Tensor, Tensor] | None = None) -> tuple[Batch, Batch]:
     """The batch, and the batch in another order; frames taken from `sources` where they move."""
     other = torch.randperm(len(clips), device=clips.device)
-    pair = (clips, labels), (clips[other], Labels(*(part[:, other] for part in labels)))
+    pair = (clips, labels), (clips[other], reordered(labels, other))
     if sources is None:
         return pair
     return tuple(
         (take_frames(x, source), Labels(*(part.gather(2, source.expand_as(part)) for part in parts)))
         for (x, parts), source in zip(pair, sources, strict=True)
     )
+
+
+def reordered(labels: Labels, order: Tensor) -> Labels:
+    """The labels of the clips `order` (b,)."""
+    return Labels(*(part[:, order] for part in labels))
 
 
 def joined(one: Labels, two: Labels, weight1: Tensor, weight2: Tensor) -> Labels:
@@ -160,4 +165,5 @@ class VolumeMixUp:
         weight1, weight2 = self.ramp(windows, clips.shape[2])
         (x1, one), (x2, two) = partners(clips, labels, self.content(windows, clips.shape[2]))
         along = lambda weight: weight.to(x1.dtype)[:, None, :, None, None]  # noqa: E731
-        return x1 * along(weight1) + x2 * along(weight2), joined(one, two, weight1, weight2)
+        mixed = x2.mul_(along(weight2)).addcmul_(x1, along(weight1))  # x2 is a copy of its own
+        return mixed, joined(one, two, weight1, weight2)
