@@ -7,7 +7,7 @@ shows: chance is one in 16. Then the same model
 - is tuned on k clips of each class of the first split (few-shot);
 - answers what an object does, in clips of several objects, of which it sees four frames at a time (questions).
 
-Training sets a clip against the classes of its own batch: all of them at once would cost six times as much.
+Training sets a clip against the classes of its own batch: all of them at once would cost several times as much.
 
 Axes: b clips, t frames, n names, d width.
 """
@@ -42,6 +42,7 @@ HELD = tuple(
     tuple((shape, 2 * PAIRS[(shape + 2 * split) % len(PAIRS)] + way) for shape in range(len(SHAPES)) for way in (0, 1))
     for split in range(SPLITS)
 )
+CHANCE = 100 / (2 * len(SHAPES))  # percent: every split has a pair of motions of each shape
 SEEN = tuple(each for each in ALL if not any(each in split for split in HELD))
 
 ENDS = {  # what is seen at the start and at the end: "star left and star right moving right"
