@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from minilib.errors import BadInput
+from minilib.papers.coarse_fine_arms import LITTLE
 from minilib.papers.detection_pretraining import DetectionPretraining
 from minilib.papers.detection_pretraining_arms import JOINT
-from minilib.papers.detection_pretraining_runs import LITTLE
 from minilib.papers.zeroi2v_recipe import Prepared, Run
 from minilib.papers.zeroi2v_recipe import run as run_method
 from minilib.x3d import X3D, X3D_M

@@ -27,6 +27,7 @@ from minilib.errors import BadInput
 from minilib.files import ROOT, write_whole
 from minilib.grids import in_words
 from minilib.papers.coarse_fine import CoarseStream
+from minilib.papers.coarse_fine_arms import LITTLE
 from minilib.papers.coarse_fine_losses import detection
 from minilib.papers.coarse_fine_runs import LongClips, OnLevels, StoredLevels, batches, predictions
 from minilib.papers.detection_pretraining import DetectionPretraining
@@ -39,7 +40,6 @@ from minilib.x3d import X3D, ClipHead, FrameHead, Size
 CLASSES = len(LONG_MOTIONS)  # short and long clips show the same ten motions; the last layer is new all the same
 BACKGROUND = CLASSES  # a class of its own while pretraining
 CACHE = ROOT / "runs" / "detection_pretraining"
-LITTLE = Size((1, 1, 2, 1), (16, 24, 48, 72), (8, 12, 24, 36), 8, 72, 64)
 MEETING = Rhythm(actions=(0.12, 0.25), rests=(0.1, 0.4), objects=(2, 3))  # frames of no, one and several actions
 
 PRETRAIN = TrainSettings(steps=120, batch=16, lr=1e-2, warmup=10)
