@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,9 +11,9 @@ from tqdm import tqdm
 
 from minilib.datasets.epic_kitchens import CLASS_COLUMNS, COLUMNS
 from minilib.errors import BadInput
-from minilib.files import write_whole
 from minilib.video import write_video
 from minilib.world.export import FPS, check_counts, open_world
+from minilib.world.export_long import write_csv
 from minilib.world.labels import labels
 from minilib.world.render import render
 from minilib.world.scenes import clip_scenes
@@ -45,7 +43,7 @@ def export_epic_kitchens(
     settings = dict(layout="epic_kitchens", seed=seed, frames=frames, size=size, segments=segments)
     root = open_world(root, lists, **settings)
     for kind, names in (("verb", MOTIONS), ("noun", SHAPES)):
-        _write_csv(root / lists / f"EPIC_100_{kind}_classes.csv", CLASS_COLUMNS, enumerate(names))
+        write_csv(root / lists / f"EPIC_100_{kind}_classes.csv", CLASS_COLUMNS, enumerate(names))
     for split, count in counts.items():
         person, rows = PARTICIPANTS[split], []
         folder = root / "EPIC-KITCHENS" / person / "videos"
@@ -60,7 +58,7 @@ def export_epic_kitchens(
             colours = (COLOURS[colour] for colour in scenes.colour[:, 0])
             for k, what in enumerate(zip(label.verb.tolist(), label.noun.tolist(), colours, strict=True)):
                 rows.append(_row(person, path.stem, k, frames, *what))
-        _write_csv(root / lists / f"EPIC_100_{split}.csv", COLUMNS, rows)
+        write_csv(root / lists / f"EPIC_100_{split}.csv", COLUMNS, rows)
     return root
 
 
@@ -79,9 +77,3 @@ def _row(person: str, video: str, k: int, frames: int, verb: int, noun: int, col
 def _timestamp(seconds: float) -> str:
     minutes, rest = divmod(seconds, 60)
     return f"{int(minutes) // 60:02d}:{int(minutes) % 60:02d}:{rest:06.3f}"
-
-
-def _write_csv(path: Path, header: Sequence[str], rows) -> None:
-    text = io.StringIO(newline="")
-    csv.writer(text).writerows([header, *rows])
-    write_whole(path, text.getvalue())
