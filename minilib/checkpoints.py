@@ -28,7 +28,7 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
                 if "TorchScript" not in str(error):
                     raise
                 state = torch.jit.load(path, map_location="cpu").state_dict()
-        for envelope in ("state_dict", "model_state", "model_state_dict"):
+        for envelope in ("state_dict", "model_state", "model_state_dict", "model"):
             state = state.get(envelope, state)
         if not all(isinstance(value, Tensor) for value in state.values()):
             raise TypeError("it holds other things than tensors")

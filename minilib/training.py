@@ -1,7 +1,7 @@
 """One training loop for every paper: any model that maps frames to scores, any source of batches.
 
 Batches come from a function of the step, so a run that stopped goes on at the same batch; the checkpoint holds what
-trains, the optimiser and the random states, and is written whole or not at all.
+trains, the buffers, the optimiser and the random states, and is written whole or not at all.
 
 Axes: b clips, t frames, h and w pixels, k classes.
 """
@@ -112,6 +112,8 @@ def train(
         raise BadInput("nothing to train: every parameter is frozen")
     torch.manual_seed(settings.seed)
     model.to(device).train()
+    lasting = model.state_dict().keys()
+    kept = trained | {n: b for n, b in model.named_buffers() if n in lasting}  # a norm's statistics are learned, too
     optimizer = create_optimizer_v2(
         model, opt="adamw", lr=settings.lr, weight_decay=settings.weight_decay, betas=settings.betas
     )
@@ -128,7 +130,7 @@ def train(
     history = History([], 0.0)
     start = 0
     if checkpoint is not None and checkpoint.exists():
-        start = _resume(checkpoint, settings, trained, optimizer, history)
+        start = _resume(checkpoint, settings, kept, optimizer, history)
 
     began = time.perf_counter()
     earlier = history.seconds
@@ -157,17 +159,17 @@ def train(
             )
         history.seconds = earlier + time.perf_counter() - began
         if checkpoint is not None and every and (step + 1) % every == 0:
-            _save(checkpoint, step + 1, settings, trained, optimizer, history)
+            _save(checkpoint, step + 1, settings, kept, optimizer, history)
     if checkpoint is not None:
-        _save(checkpoint, settings.steps, settings, trained, optimizer, history)
+        _save(checkpoint, settings.steps, settings, kept, optimizer, history)
     return history
 
 
-def _save(path: Path, step: int, settings: TrainSettings, trained, optimizer, history: History) -> None:
+def _save(path: Path, step: int, settings: TrainSettings, kept, optimizer, history: History) -> None:
     state = {
         "recipe": settings.key(),
         "step": step,
-        "model": {name: p.detach() for name, p in trained.items()},
+        "model": {name: p.detach() for name, p in kept.items()},
         "optimizer": optimizer.state_dict(),
         "rng": torch.get_rng_state(),
         "loss": history.loss,
@@ -184,18 +186,18 @@ def _save(path: Path, step: int, settings: TrainSettings, trained, optimizer, hi
         raise BadInput(f"checkpoint {path}: cannot be written ({error.strerror or error})") from error
 
 
-def _resume(path: Path, settings: TrainSettings, trained, optimizer, history: History) -> int:
+def _resume(path: Path, settings: TrainSettings, kept, optimizer, history: History) -> int:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         raise BadInput(f"checkpoint {path}: cannot be read, remove it to start anew") from error
     if state["recipe"] != settings.key():
         raise BadInput(f"checkpoint {path} belongs to another recipe: remove it or name another file")
-    if state["model"].keys() != trained.keys():
-        raise BadInput(f"checkpoint {path} holds other trained tensors than this model: remove it or name another file")
+    if state["model"].keys() != kept.keys():
+        raise BadInput(f"checkpoint {path} holds other tensors than this model: remove it or name another file")
     with torch.no_grad():
         for name, value in state["model"].items():
-            trained[name].copy_(value)
+            kept[name].copy_(value)
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["rng"])
     if "cuda_rng" in state and torch.cuda.is_available():

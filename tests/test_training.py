@@ -1,5 +1,6 @@
 """The training loop: what it trains, what it leaves, and that a run that stopped ends like one that did not."""
 
+import contextlib
 from dataclasses import replace
 
 import pytest
@@ -92,13 +93,46 @@ def test_a_resumed_run_ends_like_an_uninterrupted_one(tmp_path, stop):
     assert same.loss == history.loss and torch.equal(again.head.weight, whole.head.weight)
 
 
+class Normed(Tiny):
+    """Learns statistics beside its parameters."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(1)
+
+    def forward(self, frames):
+        level = frames.float().mean((1, 2, 3, 4))[:, None]
+        return super().forward(frames) + self.norm(level)
+
+
+@pytest.mark.parametrize("stop", [2, SETTINGS.steps])
+def test_a_norms_statistics_are_resumed_too(tmp_path, stop):
+    torch.manual_seed(0)
+    whole = Normed()
+    train(whole, batches, SETTINGS, 3)
+
+    def interrupted(step):
+        if step == stop:
+            raise KeyboardInterrupt
+        return batches(step)
+
+    torch.manual_seed(0)
+    with contextlib.suppress(KeyboardInterrupt):
+        train(Normed(), interrupted, SETTINGS, 3, checkpoint=tmp_path / "run.pt", every=1)
+    torch.manual_seed(0)
+    resumed = Normed()
+    train(resumed, batches, SETTINGS, 3, checkpoint=tmp_path / "run.pt", every=1)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(resumed.state_dict()[name], value), name
+
+
 def test_a_checkpoint_of_another_recipe_or_model_is_refused(tmp_path):
     trained(tmp_path)
     with pytest.raises(BadInput, match="another recipe"):
         trained(tmp_path, settings=replace(SETTINGS, lr=1e-3))
     other = Tiny()
     other.frozen.requires_grad_(True)
-    with pytest.raises(BadInput, match="other trained tensors"):
+    with pytest.raises(BadInput, match="other tensors"):
         train(other, batches, SETTINGS, 3, checkpoint=tmp_path / "run.pt")
 
 
