@@ -78,7 +78,7 @@ def test_a_row_of_ocas_grid_is_taken_over_and_not_run_again(tmp_path, monkeypatc
     settings = object_centric_experiments.described(ARMS["noun/aim"], comparison_experiments.GRID)
     elsewhere.record("grid/noun/aim", 12.5, 77, settings)
     monkeypatch.setattr(comparison_experiments, "run", None)
-    rows = claims.Measurements("comparison", tmp_path, committed=tmp_path / "none")
+    rows = claims.Measurements("image_to_video_compared", tmp_path, committed=tmp_path / "none")
     assert comparison_experiments.measure("noun/aim", 77, rows) == 12.5
     assert comparison_experiments.twin("noun/oca", 77, rows) is None  # OCA's own features are rounded there
 
@@ -93,7 +93,7 @@ class Mine(nn.Module):
 
 
 def test_a_readers_own_method_is_one_more_row(tmp_path, monkeypatch):
-    rows = claims.Measurements("comparison", tmp_path, committed=tmp_path / "none")
+    rows = claims.Measurements("image_to_video_compared", tmp_path, committed=tmp_path / "none")
     methods = comparison.METHODS | {"mine": comparison.Method(Mine)}
     value = comparison_experiments.measure("motion/mine", 0, rows, QUICK, methods)
     assert 0 <= value <= 100
@@ -105,7 +105,7 @@ def test_a_readers_own_method_is_one_more_row(tmp_path, monkeypatch):
 
 
 def test_the_same_seconds_are_steps_by_the_measured_ratio(tmp_path):
-    rows = claims.Measurements("comparison", tmp_path, committed=tmp_path / "none")
+    rows = claims.Measurements("image_to_video_compared", tmp_path, committed=tmp_path / "none")
     for number, ratio in enumerate((0.4, 0.5, 9.0)):  # the median counts
         rows.record("cost/step.probe", ratio, number)
     assert comparison_experiments.paid("probe", rows, QUICK, comparison.METHODS) == 4
@@ -150,7 +150,7 @@ def test_what_is_not_measured_stays_empty():
 
 def test_every_claim_names_rows_that_are_measured():
     made = {f"grid/{name}" for name in comparison_experiments.NAMES}
-    assert {m for claim in claims.load("comparison").claims for m in claim.measures} <= made
+    assert {m for claim in claims.load("image_to_video_compared").claims for m in claim.measures} <= made
 
 
 @pytest.mark.parametrize("path", sorted((NOTEBOOKS / "parameters").glob("*.yaml")), ids=lambda p: Path(p).stem)

@@ -137,4 +137,4 @@ def measure_costs(measurements: Measurements, methods: Mapping[str, Method] = ME
 measure_grid = partial(measure_all, measure, names=NAMES)
 
 if __name__ == "__main__":
-    command_line("comparison", NAMES, measure)
+    command_line("image_to_video_compared", NAMES, measure)
