@@ -40,7 +40,8 @@ LARGEST = 500_000  # bytes of a committed notebook
 
 
 def select(notebooks: Path, only: str | None) -> list[Path]:
-    """The numbered notebooks; `only` takes numbers, names, or names without the number: '02' or 'zeroi2v'."""
+    """The numbered notebooks; `only` takes numbers, names, names without the number, or else what is part of a name:
+    '02', 'zeroi2v', 'object_centric'."""
     every = sorted(path for path in notebooks.glob("*.ipynb") if not path.name.startswith("."))
     if not every:
         raise BadInput(f"{notebooks}: no notebooks there")
@@ -49,6 +50,7 @@ def select(notebooks: Path, only: str | None) -> list[Path]:
     chosen = []
     for name in filter(None, (part.strip() for part in only.split(","))):
         found = [p for p in every if name in (p.stem, p.stem.split("_", 1)[0], p.stem.split("_", 1)[-1])]
+        found = found or [p for p in every if name in p.stem.split("_", 1)[-1]]
         if not found:
             raise BadInput(f"--only {name}: no such notebook; there are {', '.join(p.stem for p in every)}")
         chosen += found

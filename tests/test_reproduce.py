@@ -195,6 +195,7 @@ def test_selection_and_plan(tmp_path):
         write_notebook(tmp_path, name)
     chosen = select(tmp_path / "notebooks", "dist, 01")
     assert [path.stem for path in chosen] == ["01_world", "03_dist"]
+    assert [path.stem for path in select(tmp_path / "notebooks", "zero")] == ["02_zeroi2v"]  # part of a name
     jobs = plan(chosen, tmp_path / "out", "smoke", settings={"lr": 1}, jobs=1000)
     assert jobs[0].threads == 1 and jobs[0].parameters["lr"] == 1 and "seeds" not in jobs[0].parameters
     (tmp_path / "notebooks" / "02_zeroi2v.ipynb").write_text('{"cells": [')
