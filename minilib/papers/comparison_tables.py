@@ -78,6 +78,11 @@ def elsewhere(measured: Mapping[str, Measured]) -> Table:
 
 def scatter(axis, measured: Measured, methods: Sequence[str], task: str, cost: str) -> None:
     """Accuracy of a task against a cost, a point a method with the standard deviation of its seeds."""
+    axis.set_title(TASKS[task])
+    if not any(_values(measured, f"grid/{task}/{name}") for name in methods):
+        axis.text(0.5, 0.5, "not measured yet", ha="center", va="center", transform=axis.transAxes)
+        axis.set_axis_off()
+        return
     for place, name in enumerate(methods):
         values, costs = _values(measured, f"grid/{task}/{name}"), _values(measured, f"cost/{cost}.{name}")
         if not values or not costs:
@@ -89,7 +94,6 @@ def scatter(axis, measured: Measured, methods: Sequence[str], task: str, cost: s
         axis.annotate(name, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7)
     axis.set_xlabel(COSTS[cost][0])
     axis.set_ylabel("top-1, %")
-    axis.set_title(TASKS[task])
 
 
 @dataclass(frozen=True)
