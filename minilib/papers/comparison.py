@@ -25,7 +25,8 @@ from minilib.classifier import VideoClassifier, train_only
 from minilib.clip import ImageText
 from minilib.papers import dist_arms, object_centric_arms, victr_arms, victr_runs, zeroi2v_arms
 from minilib.papers.object_centric import OnFrames, oca
-from minilib.papers.object_centric_losses import Objective as Distilled
+from minilib.papers.object_centric_losses import distilled
+from minilib.papers.victr_vocabularies import embed_frames
 from minilib.papers.zeroi2v import STDHA
 from minilib.papers.zeroi2v_heads import Mixing
 from minilib.small_clip import small_clip
@@ -90,11 +91,6 @@ def object_centric(clip: ImageText, frames: int, task: str) -> nn.Module:
     return OnFrames(clip, oca(clip.visual, frames, len(world.TASKS[task])))
 
 
-def distilled(model: OnFrames, frames: Tensor, labels: Tensor, losses: Distilled) -> Tensor:
-    """OCA's losses, of clips."""
-    return losses(model.trained, model.features(frames), labels)
-
-
 def dist(clip: ImageText, frames: int, task: str) -> nn.Module:
     """DiST, which takes `frames` dense ones."""
     design = replace(dist_arms.SMALL, frames=frames // dist_arms.SMALL.gamma)
@@ -114,8 +110,8 @@ class OnEmbeddings(nn.Module):
 
 @torch.no_grad()
 def embeddings(clip: ImageText, frames: Tensor) -> Tensor:
-    """Each frame in the space of the texts, (b, t, h, w, 3) -> (b, t, d), not normalised."""
-    return clip.eval().model.encode_image(clip.normalise(frames).flatten(0, 1)).unflatten(0, frames.shape[:2])
+    """Each frame in the space of the texts, uint8 (b, t, h, w, 3) -> (b, t, d), without gradient."""
+    return embed_frames(clip.eval(), frames)
 
 
 def conditioned(clip: ImageText, frames: int, task: str, arm: victr_arms.Arm) -> nn.Module:

@@ -49,19 +49,16 @@ def measure(
     where, method = name.split("/")
     task, known = TASKS.get(where, TASKS["motion"]), f"grid/{name}"
     settings = in_words(name, methods[method], task, replace(recipe, seed=0), FRAMES, CLIPS, TEST_CLIPS, "test clips")
-    value = measurements.find(known, seed, settings)
-    if value is None and recipe == GRID:
-        value = twin(name, seed, measurements)
-        if value is not None:
-            measurements.record(known, value, seed, settings)
-    if value is not None:
-        return value
-    if name.startswith(SECONDS):
-        steps = paid(method, measurements, recipe, methods)
-        recipe = replace(recipe, steps=steps, warmup=min(recipe.warmup, steps // 2))
-    _, history, value = run(methods[method], task, recipe, seed, measurements.device, name)
-    measurements.record(known, value, seed, settings, history.seconds)
-    return value
+
+    def one() -> float:
+        same = twin(name, seed, measurements) if recipe == GRID else None
+        if same is not None:
+            return same
+        steps = paid(method, measurements, recipe, methods) if name.startswith(SECONDS) else recipe.steps
+        paced = replace(recipe, steps=steps, warmup=min(recipe.warmup, steps // 2))
+        return run(methods[method], task, paced, seed, measurements.device, name)[2]
+
+    return measurements.measured_or_run(known, one, seed, settings)
 
 
 def twin(name: str, seed: int, measurements: Measurements) -> float | None:

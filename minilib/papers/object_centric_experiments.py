@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from minilib import world
 from minilib.claims import Measurements
 from minilib.clip import FrameFeatures, ImageText
 from minilib.crf import refine
@@ -77,10 +78,9 @@ def build(arm: Arm, seed: int) -> nn.Module:
 def shuffled(features: FrameFeatures, seed: int) -> FrameFeatures:
     """The frames of each clip in a random order of its own. Frames are looked at one by one, so this is what the
     features of a shuffled clip would be."""
-    clips, frames = features.cls.shape[1:3]
-    order = torch.rand(clips, frames, generator=torch.Generator().manual_seed(seed)).argsort(1)
-    row = torch.arange(clips)[:, None]
-    return FrameFeatures(features.cls[:, row, order], features.patches[:, row, order])
+    return FrameFeatures(
+        *(world.shuffled(x.movedim(0, 2), seed).movedim(2, 0) for x in (features.cls, features.patches))
+    )
 
 
 def batches(arm: Arm, seed: int, batch: int, device: str = "cpu", sizes: Sizes = FULL) -> Batches:

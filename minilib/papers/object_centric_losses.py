@@ -92,6 +92,9 @@ class Objective:
         return loss
 
 
-def on_frames(model, frames: Tensor, labels: Tensor) -> Tensor:
+PAPER = Objective()  # the weights of Eq. 10
+
+
+def distilled(model, frames: Tensor, labels: Tensor, losses: Objective = PAPER) -> Tensor:
     """Eq. 10 where no features are kept: `model` is an `OnFrames`, frames uint8 (b, t, h, w, 3), labels (b,)."""
-    return Objective()(model.trained, model.features(frames), labels)
+    return losses(model.trained, model.features(frames), labels)

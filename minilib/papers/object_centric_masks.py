@@ -5,16 +5,12 @@ Axes: b clips, t frames, s slots, n = r c patches, h and w pixels, p state chang
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 import torch.nn.functional as F
 from sklearn.cluster import KMeans
 from torch import Tensor
 
 from minilib.metrics.segmentation import SequenceScore, score_sequence, summarise
-
-Refine = Callable[[Tensor, Tensor], Tensor]  # frames uint8 (..., h, w, 3), soft masks (..., s, h, w) -> the same
 
 
 def enlarge(masks: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:

@@ -12,7 +12,7 @@ from functools import partial
 import torch
 
 from minilib.papers.object_centric import OnFrames, oca
-from minilib.papers.object_centric_losses import on_frames
+from minilib.papers.object_centric_losses import distilled
 from minilib.papers.zeroi2v_counts import PUBLISHED
 from minilib.papers.zeroi2v_recipe import Prepared, Run, image_text
 from minilib.papers.zeroi2v_recipe import run as run_method
@@ -29,7 +29,7 @@ def object_centric(settings: Run, classes: Sequence[str]) -> Prepared:
     clip = image_text(settings)
     torch.manual_seed(settings.seed)
     model = OnFrames(clip, oca(clip.visual, settings.frames, len(classes)))
-    return Prepared("object_centric", model, settings.frames, recipe, on_frames)
+    return Prepared("object_centric", model, settings.frames, recipe, distilled)
 
 
 run = partial(run_method, method=object_centric)

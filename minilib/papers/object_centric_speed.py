@@ -18,7 +18,7 @@ from minilib.classifier import VideoClassifier
 from minilib.clip import VIT_B16, Architecture, build
 from minilib.cost import peak_training_memory
 from minilib.papers.object_centric import OnFrames, oca
-from minilib.papers.object_centric_losses import on_frames
+from minilib.papers.object_centric_losses import distilled
 from minilib.papers.peers import AIM, EVL, STAdapter
 from minilib.papers.zeroi2v_speed import rounds_of, tower
 
@@ -40,7 +40,7 @@ def models(architecture: Architecture, frames: int) -> dict[str, tuple[nn.Module
         "full_image": VideoClassifier(tower(architecture).requires_grad_(True), CLASSES),
     }
     ours = OnFrames(clip, oca(clip.visual, frames, CLASSES))
-    return {"oca": (ours, on_frames)} | {name: (model, entropy) for name, model in peers.items()}
+    return {"oca": (ours, distilled)} | {name: (model, entropy) for name, model in peers.items()}
 
 
 def relative(rounds: list[dict[str, float]]) -> list[dict[str, float]]:

@@ -20,6 +20,7 @@ from minilib.clip import FrameFeatures, ImageText
 from minilib.features import ClipSource, cached
 from minilib.files import ROOT
 from minilib.grids import random_labels
+from minilib.papers.victr_vocabularies import embed_frames
 from minilib.small_clip import small_clip
 from minilib.training import Batches
 from minilib.world import (
@@ -46,7 +47,7 @@ class FrameEmbeddings(ImageText):
     """The image model with each frame's embedding in the joint space, not normalised, in the place of its tokens."""
 
     def frame_features(self, frames: Tensor, layers: Sequence[int]) -> FrameFeatures:
-        out = self.model.encode_image(self.normalise(frames).flatten(0, 1)).unflatten(0, frames.shape[:2])[None]
+        out = embed_frames(self, frames)[None]
         return FrameFeatures(out, out[..., None, :][..., :0, :])
 
 

@@ -39,15 +39,10 @@ RECIPE = {
 
 
 class OnPixels(VideoRecogniser):
-    """Takes frames that the training loop has normalised already, too, so that clips can be mixed."""
+    """Its `normalise` lets the training loop mix clips before the image model sees them."""
 
     def normalise(self, frames: Tensor) -> Tensor:
         return self.clip.normalise(frames)
-
-    def frame_embeddings(self, frames: Tensor) -> Tensor:
-        pixels = frames if frames.is_floating_point() else self.normalise(frames)
-        with torch.no_grad():
-            return self.clip.model.encode_image(pixels.flatten(0, 1)).unflatten(0, frames.shape[:2])
 
 
 def loss(model: VideoRecogniser, frames: Tensor, labels: Tensor) -> Tensor:

@@ -80,6 +80,13 @@ def embed(clip: ImageText, names: Sequence[str], prompt: str = PROMPT) -> Tensor
     return clip.model.encode_text(clip.tokenize(texts).to(clip.mean.device))
 
 
+def embed_frames(clip: ImageText, frames: Tensor) -> Tensor:
+    """Each frame in the space of the texts, not normalised: uint8 (b, t, h, w, 3), or what `normalise` made of it,
+    -> (b, t, d)."""
+    pixels = frames if frames.is_floating_point() else clip.normalise(frames)
+    return clip.model.encode_image(pixels.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
+
 class VideoRecogniser(nn.Module):
     """Frames against names: the image model on every frame, then `head`. The text tower is frozen and asked once, as
     X-CLIP does; what else trains is the caller's choice.
@@ -109,8 +116,7 @@ class VideoRecogniser(nn.Module):
 
     def frame_embeddings(self, frames: Tensor) -> Tensor:
         """(b, t, d) of uint8 (b, t, h, w, 3), not normalised."""
-        pixels = self.clip.normalise(frames).flatten(0, 1)
-        return self.clip.model.encode_image(pixels).unflatten(0, frames.shape[:2])
+        return embed_frames(self.clip, frames)
 
     def scores(self, frames: Tensor) -> Scores:
         """Class logits and auxiliary logits, for the loss."""
