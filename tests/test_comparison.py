@@ -114,9 +114,10 @@ def test_the_same_seconds_are_steps_by_the_measured_ratio(tmp_path):
 def test_costs_are_ratios_in_rounds(tmp_path):
     few = {name: comparison.METHODS[name] for name in ("st_adapter", "zeroi2v", "probe")}
     costs = comparison_experiments.costs(few, MOTION, "cpu", batch=1, rounds=2)
-    assert len(costs["step"]) == len(costs["latency"]) == 2
-    assert all(each["st_adapter"] == 1.0 for each in costs["step"] + costs["latency"])
-    assert set(costs["latency"][0]) == {*few, "zeroi2v_merged"}
+    assert len(costs["step"]) == len(costs["latency"]) == len(costs["throughput"]) == 2
+    assert all(each["st_adapter"] == 1.0 for each in costs["step"] + costs["latency"] + costs["throughput"])
+    assert set(costs["latency"][0]) == set(costs["work"][0]) == {*few, "zeroi2v_merged"}
+    assert costs["work"][0]["zeroi2v_merged"] == costs["work"][0]["probe"] < costs["work"][0]["zeroi2v"]
     assert costs["tunable"][0]["probe"] < costs["tunable"][0]["zeroi2v"]
     assert costs["memory"][0]["probe"] < costs["memory"][0]["st_adapter"]
 
@@ -130,13 +131,49 @@ def synthetic():
 def test_advice_follows_from_the_rows():
     needs = (
         comparison_tables.Need("any", "motion"),
-        comparison_tables.Need("small", "motion", "memory", 0.5),
+        comparison_tables.Need("small", "motion", "memory", 4),
         comparison_tables.Need("unknown", "few"),
     )
     any_, small, unknown = comparison_tables.advice(synthetic(), "abc", needs).rows
     assert any_[1:] == ("a", "81.0 ± 1.4", "b")
     assert small[1] == "b" and small[3] == "nobody"
     assert unknown[1] == "not measured yet"
+
+
+def test_what_is_merged_costs_what_it_does_then():
+    rows = synthetic() | {"cost/work.a": {0: 9.0}, "cost/work.b": {0: 4.0}, "cost/work.c": {0: 4.0}}
+    need = comparison_tables.Need("often", "motion", "work", 1.05)
+    assert comparison_tables.advice(rows, "abc", [need]).rows[0][1] == "b"
+    rows["cost/work.a_merged"] = {0: 4.1}
+    assert comparison_tables.advice(rows, "abc", [need]).rows[0][1] == "a"
+    merged = comparison_tables.table(rows, "a").rows[1]
+    assert merged[:2] == ("a_merged", "81.0 ± 1.4") and "4" in merged
+
+
+def test_a_folded_method_gives_the_same_scores():
+    model = comparison.build(comparison.METHODS["zeroi2v"], MOTION, 0).eval()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            nn.init.normal_(parameter, std=0.05)
+    frames, _ = clips_for(comparison.METHODS["zeroi2v"])
+    with torch.no_grad():
+        before = model(frames)
+        torch.testing.assert_close(comparison.folded(model)(frames), before, atol=1e-4, rtol=1e-4)
+    assert sum(p.numel() for p in model.parameters()) < sum(
+        p.numel() for p in comparison.build(comparison.METHODS["zeroi2v"], MOTION, 0).parameters()
+    )
+
+
+def test_other_seconds_are_another_row(tmp_path, monkeypatch):
+    rows = claims.Measurements("image_to_video_compared", tmp_path, committed=tmp_path / "none")
+    steps = []
+    monkeypatch.setattr(
+        comparison_experiments, "run", lambda method, task, recipe, *rest: (steps.append(recipe.steps), None, 50.0)
+    )
+    for number in (0, 0, 1):
+        rows.record("cost/step.probe", 0.5 + 0.5 * number)
+        comparison_experiments.measure("seconds/probe", 0, rows, QUICK)
+    assert steps == [4, 2]
 
 
 def test_what_is_not_measured_stays_empty():

@@ -70,7 +70,7 @@ def test_claims_and_tables_name_what_is_measured():
     pairs = [pair for c in claims.load("dist").claims for pair in c.pairs]
     named = {m.removeprefix("grid/") for pair in pairs for m in (pair.better, pair.worse) if m.startswith("grid/")}
     zero_shot = {f"{name}/{how}" for name in dist_zero_shot.ZERO_SHOT for how in ("dist", "clip", "fused")}
-    assert named <= {*ARMS, *zero_shot}
+    assert named <= {*ARMS, *zero_shot, "chance"}
     for name, table in vars(dist_tables).items():
         if name.isupper() and not name.startswith("_"):
             assert {measure.removeprefix("grid/") for measure, _ in table.values()} <= set(ARMS), name
@@ -162,8 +162,9 @@ def test_rows_of_one_arm_with_what_it_looks_at(tmp_path):
         "cka/integrated",
         "maps/moving/temporal",
         "maps/moving/spatial",
+        "maps/moving/uniform",
     }
-    assert len(rows) == 5
+    assert len(rows) == 6
 
 
 def test_moving_objects_cover_what_they_cover():

@@ -322,7 +322,7 @@ def test_every_ordering_names_rows_that_a_run_makes():
     arms = object_centric_arms.ARMS
     known = {f"grid/{name}" for name in arms} | {"contrast/few/10", "contrast/few/100"}
     known |= {"seg/" + name.removeprefix("appearance/") for name in object_centric_experiments.MASKED}
-    known |= {"seg/motion/oca", "seg/crf/oca", "seg/kmeans", "seg/control/boxes"}
+    known |= {"grid/chance", "seg/motion/oca", "seg/motion/crf/oca", "seg/crf/oca", "seg/kmeans", "seg/control/boxes"}
     known |= {f"norm/{task}{where}" for task in ("", "appearance/") for where in ("foreground", "background")}
     known |= {
         f"cost/{what}.{name}"
@@ -341,7 +341,8 @@ def test_the_tables_name_arms():
             for measure, _ in getattr(object_centric_tables, task)(number).values():
                 name = measure.removeprefix(prefix)
                 assert (f"appearance/{name}" if task == "masks" else name) in arms, measure
-    for table in (object_centric_tables.RIVALS, object_centric_tables.CONTROLS):
+    tables = [getattr(object_centric_tables, n) for n in ("RIVALS", "RIVALS_APPEARANCE", "NOUNS", "CONTROLS")]
+    for table in tables:
         assert all(measure.removeprefix("grid/") in arms for measure, _ in table.values())
 
 

@@ -25,7 +25,6 @@ from minilib.papers import object_centric_experiments
 from minilib.papers.comparison import CLIPS, FRAMES, METHODS, TASKS, TEST_CLIPS, Method, Task, build, run
 from minilib.papers.object_centric_arms import ARMS as OBJECT_CENTRIC
 from minilib.papers.object_centric_arms import PEERS
-from minilib.papers.zeroi2v import merge
 from minilib.papers.zeroi2v_speed import rounds_of
 from minilib.training import TrainSettings
 from minilib.world import clip_batch
@@ -33,7 +32,7 @@ from minilib.world import clip_batch
 GRID = object_centric_experiments.GRID
 SECONDS = "seconds/"  # before a method's name: as long as REFERENCE takes for the recipe, on motion
 REFERENCE = "st_adapter"
-ROUNDS = 5
+ROUNDS = 15
 NAMES = (*(f"{task}/{name}" for task in TASKS for name in METHODS), *(SECONDS + name for name in METHODS))
 
 
@@ -48,15 +47,16 @@ def measure(
     it. `methods` may hold a reader's own."""
     where, method = name.split("/")
     task, known = TASKS.get(where, TASKS["motion"]), f"grid/{name}"
+    if name.startswith(SECONDS):
+        steps = paid(method, measurements, recipe, methods)
+        recipe = replace(recipe, steps=steps, warmup=min(recipe.warmup, steps // 2))
     settings = in_words(name, methods[method], task, replace(recipe, seed=0), FRAMES, CLIPS, TEST_CLIPS, "test clips")
 
     def one() -> float:
         same = twin(name, seed, measurements) if recipe == GRID else None
         if same is not None:
             return same
-        steps = paid(method, measurements, recipe, methods) if name.startswith(SECONDS) else recipe.steps
-        paced = replace(recipe, steps=steps, warmup=min(recipe.warmup, steps // 2))
-        return run(methods[method], task, paced, seed, measurements.device, name)[2]
+        return run(methods[method], task, recipe, seed, measurements.device, name)[2]
 
     return measurements.measured_or_run(known, one, seed, settings)
 
@@ -79,36 +79,43 @@ def paid(method: str, measurements: Measurements, recipe: TrainSettings, methods
     rows = measurements.seeds_of(measurements.scale)
     known = f"cost/step.{method}"
     if known not in rows:
-        measure_costs(measurements, methods)
+        measure_costs(measurements, {name: methods[name] for name in (REFERENCE, method)})
         rows = measurements.seeds_of(measurements.scale)
     return max(round(recipe.steps / median(rows[known].values())), 1)
 
 
-def costs(methods: Mapping[str, Method], task: Task, device: str, batch: int = 8, rounds: int = ROUNDS) -> dict:
-    """{what: {method: one number a round, or one}}: step and latency as ratios to REFERENCE, the methods taking turns;
-    peak memory of a step in MiB; million multiply-adds of a clip; thousand tunable parameters."""
-    steps, passes, memory, work, tunable = {}, {}, {}, {}, {}
+def costs(
+    methods: Mapping[str, Method], task: Task, device: str, batch: int = 8, rounds: int = ROUNDS
+) -> dict[str, list[dict[str, float]]]:
+    """{what: [{method: value}, one a round, or one in all]}. As ratios to REFERENCE, the methods taking turns: time of
+    a step, latency of one clip, clips a second in a batch. Then peak memory of a step in MiB; million multiply-adds of
+    a clip; thousand tunable parameters. What can be merged is measured once more as "<method>_merged"."""
+    steps, single, many, memory, work, tunable = {}, {}, {}, {}, {}, {}
     for name, method in methods.items():
         model = build(method, task, 0).to(device)
         clips = clip_batch(task.labels, 0, "train", range(batch), FRAMES * method.gamma)
         frames, labels = (x.to(device) for x in clips)
         steps[name] = partial(training_step, model, method, frames, labels)
-        passes[name] = partial(forward, model, frames)
         memory[name] = peak_training_memory(steps[name], device).peak / 2**20
         tunable[name] = tunable_parameters(model) / 1e3
-        work[name] = multiply_adds(model.eval(), frames[:1]) / 1e6
-        if name == "zeroi2v":
-            folded = build(method, task, 0).to(device)
-            folded.backbone = merge(folded.backbone.eval())
-            passes[f"{name}_merged"] = partial(forward, folded, frames)
-    ratios = lambda calls: [{n: s / r[REFERENCE] for n, s in r.items()} for r in rounds_of(calls, rounds)]  # noqa: E731
+        served = {name: model}
+        if method.merge:
+            served[f"{name}_merged"] = method.merge(build(method, task, 0)).to(device)
+        for label, each in served.items():
+            work[label] = multiply_adds(each.eval(), frames[:1]) / 1e6
+            single[label], many[label] = partial(forward, each, frames[:1]), partial(forward, each, frames)
     return {
-        "step": ratios(steps),
-        "latency": ratios(passes),
+        "step": relative(rounds_of(steps, rounds)),
+        "latency": relative(rounds_of(single, rounds)),
+        "throughput": [{name: 1 / ratio for name, ratio in each.items()} for each in relative(rounds_of(many, rounds))],
         "memory": [memory],
         "work": [work],
         "tunable": [tunable],
     }
+
+
+def relative(rounds: list[dict[str, float]]) -> list[dict[str, float]]:
+    return [{name: seconds / each[REFERENCE] for name, seconds in each.items()} for each in rounds]
 
 
 @torch.inference_mode()

@@ -112,7 +112,8 @@ def dist(clip: ImageText, design: Design, task: str, branches=Branches, wrapper:
 
 
 def order_blind(clip: ImageText, design: Design, task: str) -> nn.Module:
-    """Everything but time."""
+    """Everything but time. Its frames should lie evenly in the clip: every gamma-th frame from the first is not where
+    every gamma-th from the last is, which alone tells a clip from its mirror image."""
     return dist(clip, replace(design, frames=1, gamma=1), task, wrapper=EachFrameAlone)
 
 
@@ -158,7 +159,7 @@ EVL_ARM = Arm(partial(peer, method=partial(EVL, mlp_dropout=0.0, dropout=0.0)))
 ST_ARM = Arm(partial(peer, method=partial(STAdapter, bottleneck=WIDTH // 2, dropout=0.0)))
 
 CORE_ARMS = {
-    "order_blind": Arm(order_blind),
+    "order_blind": Arm(order_blind, replace(SMALL, gamma=1)),
     "integration_only": _design(psi_at=(), phi_at=()),
     "dist": Arm(),
 }

@@ -17,6 +17,7 @@ from minilib.papers import dist_maps, dist_zero_shot
 from minilib.papers.dist_arms import ARMS
 from minilib.papers.dist_runs import CLIPS, Clips, clips, described, run
 from minilib.training import TrainSettings
+from minilib.world import MOTIONS
 
 GRID = TrainSettings(steps=300, batch=16, lr=1.5e-3, warmup=30)  # the short recipe of the wide grids
 CORE = replace(GRID, steps=1200, lr=2e-3, warmup=100)  # the live comparison
@@ -62,12 +63,13 @@ GAINS = {"": ("dist", "integration_only"), "evl/": ("dist", "evl"), "gamma/": ("
 
 
 def gains(measurements: Measurements, seeds: list[int]) -> None:
-    """What the encoder, DiST against EVL, and dense frames gain on each task, as rows `contrast/...`."""
+    """What the encoder, DiST against EVL, and dense frames gain on each task, as rows `contrast/...`; and chance."""
     for seed in seeds:
         for what, arms in GAINS.items():
             for task, prefix in (("motion", ""), ("appearance", "appearance/")):
                 with_, without = (measure(prefix + arm, seed, measurements) for arm in arms)
                 measurements.measured_or_run(f"contrast/{what}{task}", lambda a=with_, b=without: a - b, seed)
+        measurements.measured_or_run("grid/chance", lambda: 100 / len(MOTIONS), seed)
 
 
 measure_grid = partial(measure_all, measure, names=NAMES, after=gains)

@@ -71,6 +71,11 @@ class Magnitudes:
         """The part of the maps' sum that lies on what moves, in percent."""
         return 100 * float((maps * self.moving).sum() / maps.sum())
 
+    @property
+    def uniform(self) -> float:
+        """The share of a map that is the same everywhere: only more than that looks at what moves."""
+        return 100 * float(self.moving.mean())
+
 
 def cover(source: WorldClips, indices: np.ndarray, gamma: int) -> Tensor:
     """How much of each patch of the sparse frames belongs to an object with a motion: (b, t, h, w)."""
@@ -94,8 +99,8 @@ def magnitudes(model: nn.Module, inputs: Inputs, moving: Tensor) -> Magnitudes:
 
 
 def of_dist(model: nn.Module, clips) -> dict[str, float]:
-    """Rows of a trained DiST on `dist_experiments.Clips`: likeness of its last layers to the image model's, and the
-    share of magnitude on what moves."""
+    """Rows of a trained DiST on `dist_runs.Clips`: likeness of its last layers to the image model's, and the share of
+    magnitude on what moves."""
     out = {
         f"cka/{name}": float(likeness(model, layers, clips.held())[-1, -1])
         for name, layers in (("temporal", temporal), ("integrated", integrated))
@@ -103,7 +108,8 @@ def of_dist(model: nn.Module, clips) -> dict[str, float]:
     indices = np.arange(min(64, len(clips.source)))
     inputs, _ = clips.batch(indices)
     maps = magnitudes(model, inputs, cover(clips.source, indices, clips.gamma))
-    return out | {"maps/moving/temporal": maps.share(maps.temporal), "maps/moving/spatial": maps.share(maps.spatial)}
+    shares = {"temporal": maps.share(maps.temporal), "spatial": maps.share(maps.spatial), "uniform": maps.uniform}
+    return out | {f"maps/moving/{name}": share for name, share in shares.items()}
 
 
 def of_evl(model: nn.Module, clips) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """Training DiST's arms on the small world: clips with cached features, models, one run.
 
 The seed sets the clips that an arm is trained on, the start of everything new and the order of the batches, and is
-shared by all arms; evaluation clips are always the same. The frozen image model's features of the default's sparse
-frames are cached, so that most arms cost only what they train; other frames' features are made as they are needed.
+shared by all arms; evaluation clips are always the same. The frozen image model's features of the common
+sparse frames are cached, so that most arms cost only what they train; others' features are made as they are needed.
 
 Axes: b clips.
 """
@@ -83,12 +83,12 @@ def _cached(source: WorldClips, folder: Path) -> CachedFeatures:
 
 
 def clips(arm: Arm, seed: int, split: str, count: int = 0) -> Clips:
-    """An arm's clips, `count` or as many as CLIPS says; with cached features where they are those of the default."""
+    """An arm's clips, `count` or as many as CLIPS says; with cached features where several arms see the same frames."""
     design = arm.design
     shuffle = (1 if split == "train" else 2) if arm.control == "frames" else None
     source = WorldClips(arm.task, seed, split, count or CLIPS[split], design.gamma * design.frames, shuffle=shuffle)
-    default = (design.frames, design.gamma) == (SMALL.frames, SMALL.gamma) and shuffle is None
-    return Clips(source, design.gamma, CACHE if default else None)
+    common = design.frames == SMALL.frames and design.gamma in (1, SMALL.gamma) and shuffle is None
+    return Clips(source, design.gamma, CACHE if common else None)
 
 
 def described(arm: Arm, recipe: TrainSettings) -> str:

@@ -1,4 +1,4 @@
-"""OCA's ablations on the small world as data: one *arm* a table row, and the tables that arms make up.
+"""OCA's ablations on the small world as data: one *arm* a table row.
 
 An arm says which parts the model has, which losses train it, on what clips and labels. `object_centric_experiments.py`
 runs them.
@@ -25,8 +25,8 @@ CLIPS = 4096  # of training, a seed
 
 @dataclass(frozen=True)
 class Arm:
-    """One row of a table. limit: trains on so many clips. control: how the data are damaged. lr multiplies the
-    recipe's rate."""
+    """One row of a table. limit: trains on so many clips. control: how the data are damaged. on_frames:
+    is trained from pixels, not from cached features. lr multiplies the recipe's rate."""
 
     build: Build = oc.oca
     objective: Objective | None = LOSSES  # None: cross-entropy alone
@@ -34,7 +34,7 @@ class Arm:
     frames: int = 4
     limit: int = CLIPS
     control: str | None = None
-    on_frames: bool = False  # trained through the image model, which no cache can spare
+    on_frames: bool = False
     lr: float = 1.0
 
 
@@ -63,7 +63,7 @@ def full_image(visual: nn.Module, frames: int, classes: int) -> VideoClassifier:
 
 
 class OrderBlind(oc.StateChanges):
-    """Changes from each frame to itself: the same parameters and work, and frames never meet before the final mean."""
+    """Changes from each frame to itself: the same parameters, and frames never meet before the final mean."""
 
     def forward(self, states: Tensor) -> Tensor:
         return self.mlp(torch.cat([states, states], -1))
@@ -76,7 +76,7 @@ CORE_ARMS = {
 _PEERS = {
     "st_adapter": Arm(partial(STAdapter, bottleneck=48, dropout=0.0)),
     "aim": Arm(partial(AIM, dropout=0.0)),
-    "evl": Arm(partial(EVL, layers=2, dropout=0.0, mlp_dropout=0.0)),
+    "evl": Arm(partial(EVL, dropout=0.0, mlp_dropout=0.0)),
     "full_image": Arm(full_image, lr=0.1),
 }
 PEERS = {name: replace(arm, objective=None, on_frames=True) for name, arm in _PEERS.items()}

@@ -30,7 +30,7 @@ from minilib.papers.object_centric_masks import boxes, change_norms, clusters, e
 from minilib.slots import SlotAttention
 from minilib.small_clip import small_clip
 from minilib.training import Batches, History, TrainSettings, accuracy, evaluate, train
-from minilib.world import TASKS, WorldClips, held_batches, train_batches
+from minilib.world import MOTIONS, TASKS, WorldClips, held_batches, train_batches
 from minilib.world.segmentation import segmentation_batch
 
 GRID = TrainSettings(steps=300, batch=16, lr=3e-3, warmup=40)  # the short recipe of the wide grids
@@ -142,20 +142,21 @@ def parsed(model: ObjectCentric, frames: int, device: str = "cpu") -> tuple[Part
 
 def mask_rows(name: str, arm: Arm, model: ObjectCentric, device: str = "cpu") -> dict[str, float]:
     """Zero-shot J&F of an arm's masks under the name of its measure: seg/<arm> if trained on appearance (the paper's
-    Kinetics), else seg/motion/<arm>. For OCA itself the norms of Table 11 too, and what its masks are compared with."""
+    Kinetics), else seg/motion/<arm>. For OCA itself the norms of Table 11 too, its masks refined by a random field, and
+    what they are compared with."""
     task, short = ("", name.removeprefix("appearance/")) if arm.task == "appearance" else ("motion/", name)
     pixels, truth, given = segmentation(arm.frames)
     parts, soft = parsed(model, arm.frames, device)
     answer = proposals(soft)
     rows = {f"seg/{task}{short}": percent(score(truth, answer))["jf"]}
     if short == "oca":
+        rows[f"seg/{task}crf/oca"] = percent(score(truth, proposals(refine(pixels, soft))))["jf"]
         at = "norm/appearance" if arm.task == "appearance" else "norm"
         rows[f"{at}/foreground"], rows[f"{at}/background"] = change_norms(parts.changes.cpu(), truth, answer)
     if name == "appearance/oca":
         patches = model.joint(given.to(device))[1].cpu()
         grid, size = image_model().visual.grid_size, truth.shape[2:]
         others = {
-            "seg/crf/oca": proposals(refine(pixels, soft)),
             "seg/kmeans": proposals(enlarge(clusters(patches, parts.masks.shape[2]), grid, size)),
             "seg/control/boxes": boxes(4, 4, size).expand_as(truth),
         }
@@ -185,11 +186,12 @@ def recipe(scale: str) -> tuple[TrainSettings, Sizes]:
 
 
 def contrasts(measurements: Measurements, seeds: list[int]) -> None:
-    """What OCA is ahead of ST-Adapter with a tenth of the clips and with all (Figure 4), as rows of their own."""
+    """What OCA is ahead of ST-Adapter with a tenth of the clips and with all (Figure 4), and chance, as rows."""
     for seed in seeds:
         for share, where in ((10, "few/10"), (100, "appearance")):
             ours, theirs = (measure(f"{where}/{name}", seed, measurements) for name in ("oca", "st_adapter"))
             measurements.measured_or_run(f"contrast/few/{share}", lambda a=ours, b=theirs: a - b, seed)
+        measurements.measured_or_run("grid/chance", lambda: 100 / len(MOTIONS), seed)
 
 
 measure_grid = partial(measure_all, measure, names=tuple(ARMS), after=contrasts)

@@ -68,6 +68,13 @@ RIVALS: Table = {
     "EVL": ("grid/evl", None),
     "full fine-tuning": ("grid/full_image", None),
 }
+RIVALS_APPEARANCE: Table = {
+    row: (measure.replace("grid/", "grid/appearance/"), None) for row, (measure, _) in RIVALS.items()
+}
+NOUNS: Table = {  # Table 3
+    row: (RIVALS[row][0].replace("grid/", "grid/noun/"), paper)
+    for row, paper in (("OCA", 60.9), ("ST-Adapter", 55.0), ("AIM", None), ("EVL", 51.0), ("full fine-tuning", None))
+}
 CONTROLS: Table = {
     "OCA": ("grid/oca", None),
     "its order-blind twin": ("grid/order_blind", None),
@@ -79,6 +86,7 @@ SEGMENTATION: Table = {
     "slots, trained on appearance": ("seg/oca", 44.7),
     "the same, refined by a CRF": ("seg/crf/oca", 49.3),
     "slots, trained on motion": ("seg/motion/oca", 41.0),
+    "the same, refined": ("seg/motion/crf/oca", None),
     "slots frozen as they start": ("seg/control/random_slots", None),
     "k-means of the same features": ("seg/kmeans", None),
     "a fixed grid of boxes": ("seg/control/boxes", None),

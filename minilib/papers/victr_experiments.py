@@ -15,6 +15,7 @@ from minilib.papers import victr_zero_shot as unseen
 from minilib.papers.victr_arms import GRID_ARMS, LONG_ARMS, ZERO_SHOT_ARMS, Arm
 from minilib.papers.victr_runs import GRID_TASK, LONG_TASK, Sizes, Task, described, run
 from minilib.training import TrainSettings
+from minilib.world import MOTIONS
 from minilib.world.questions import ANSWERS
 
 GRID = TrainSettings(steps=200, batch=16, lr=1.5e-3, warmup=20)  # the short recipe of the wide grids
@@ -87,6 +88,7 @@ def gains(measurements: Measurements, seeds: list[int]) -> None:
             ours, theirs = (measure(f"{where}/{arm}", seed, measurements) for arm in RICH)
             measurements.measured_or_run(f"zeroshot/gain/{style}", lambda a=ours, b=theirs: a - b, seed)
         measurements.measured_or_run("vqa/chance", lambda: 100 / ANSWERS, seed)
+        measurements.measured_or_run("grid/chance", lambda: 100 / len(MOTIONS), seed)
 
 
 def recipe(scale: str) -> tuple[TrainSettings, Sizes]:
