@@ -276,9 +276,9 @@ def test_plane_and_spread():
     assert torch.allclose(
         torch.cdist(flat.flatten(0, 1), flat.flatten(0, 1)), torch.cdist(*[points.flatten(0, 1)] * 2), atol=1e-4
     )
-    text = torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0]]])
-    found = victr_maps.spread(text, torch.tensor([0, 0, 1]))
-    assert found == {"both show it": 1.0, "one shows it": 0.0}
+    text = torch.tensor([[[1.0, 0.0]], [[1.0, 0.0]], [[0.0, 1.0]], [[0.0, -1.0]]])
+    found = victr_maps.spread(text, torch.tensor([0, 0, 1, 1]))
+    assert found == {"both show it": 1.0, "one shows it": 0.0, "neither shows it": -1.0}
 
 
 # --- real files ---

@@ -48,7 +48,7 @@ class FrameEmbeddings(ImageText):
 
     def frame_features(self, frames: Tensor, layers: Sequence[int]) -> FrameFeatures:
         out = embed_frames(self, frames)[None]
-        return FrameFeatures(out, out[..., None, :][..., :0, :])
+        return FrameFeatures(out, out.new_empty(*out.shape[:3], 0, out.shape[3]))  # no patches
 
 
 @cache

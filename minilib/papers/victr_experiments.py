@@ -12,7 +12,7 @@ from statistics import mean, pstdev
 from minilib.claims import Measurements
 from minilib.grids import command_line, measure_all
 from minilib.papers import victr_zero_shot as unseen
-from minilib.papers.victr_arms import GRID_ARMS, LONG_ARMS, ZERO_SHOT_ARMS, Arm
+from minilib.papers.victr_arms import CORE_ARMS, GRID_ARMS, LONG_ARMS, ZERO_SHOT_ARMS, Arm
 from minilib.papers.victr_runs import GRID_TASK, LONG_TASK, Sizes, Task, described, run
 from minilib.training import TrainSettings
 from minilib.world import MOTIONS
@@ -26,6 +26,7 @@ PROBE_TUNING = replace(TUNING, lr=1e-2)  # it starts from nothing
 TASKS: dict[str, tuple[Task, TrainSettings, dict[str, Arm]]] = {
     "grid": (GRID_TASK, GRID, GRID_ARMS),
     "long": (LONG_TASK, LONG, LONG_ARMS),
+    "core": (GRID_TASK, CORE, CORE_ARMS),
 }
 TUNED = ("victr", "xclip")  # of the pretrained, those that few-shot and questions take
 RICH = ("victr", "clip_text")

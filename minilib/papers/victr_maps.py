@@ -57,10 +57,12 @@ def plane(points: Tensor) -> Tensor:
 
 def spread(text: Tensor, labels: Tensor) -> dict[str, float]:
     """How far names (b, n, c) move from clip to clip: mean cosine of a class' name in two clips, where both show that
-    class, and where only one does."""
+    class, where only one does, and where neither does."""
     own = F.normalize(text, dim=-1).transpose(0, 1)  # (n, b, c)
     shows = labels == torch.arange(len(own), device=labels.device)[:, None]  # (n, b)
     cosines = own @ own.mT
     other = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    both, one = shows[:, :, None] & shows[:, None] & other, shows[:, :, None] & ~shows[:, None]
-    return {"both show it": float(cosines[both].mean()), "one shows it": float(cosines[one].mean())}
+    first, second = shows[:, :, None], shows[:, None]
+    kinds = {"both show it": first & second & other, "one shows it": first & ~second}
+    kinds |= {"neither shows it": ~first & ~second & other}
+    return {kind: float(cosines[pairs].mean()) for kind, pairs in kinds.items()}

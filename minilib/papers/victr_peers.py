@@ -66,13 +66,14 @@ class XClip(TemporalTransformer):
     """X-CLIP: one block over frames, and prompts: every name attends to the video's tokens and is moved a little.
 
     Its prompts read patches averaged over time; here, where a frame is one embedding, they read the frames. The step's
-    size starts at 0.1: at the released 1e-4 a recipe as short as ours would never use it.
+    size starts at 0.1: at the released 1e-4 a recipe as short as ours would never use it. The attention between frames
+    inside the image model is left out. prompts: how many layers of them.
     """
 
-    def __init__(self, width: int, heads: int, frames: int, layers: int = 2, **how):
+    def __init__(self, width: int, heads: int, frames: int, prompts: int = 2, **how):
         super().__init__(width, heads, frames, layers=1, **how)
-        self.attend = nn.ModuleList(nn.MultiheadAttention(width, heads, batch_first=True) for _ in range(layers))
-        self.mlps = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), Mlp(width)) for _ in range(layers))
+        self.attend = nn.ModuleList(nn.MultiheadAttention(width, heads, batch_first=True) for _ in range(prompts))
+        self.mlps = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), Mlp(width)) for _ in range(prompts))
         self.norm, self.read = nn.LayerNorm(width), nn.LayerNorm(width)
         self.step = nn.Parameter(torch.full((width,), 0.1))
 

@@ -59,6 +59,12 @@ TABLE_5_8: Table = {
     "X-CLIP": ("vqa/xclip", 43.8),
     "VicTR": ("vqa/victr", 45.5),
 }
+LONGER: Table = {
+    "frozen names, 200 steps": ("grid/clip_text", None),
+    "VicTR, 200 steps": ("grid/victr", None),
+    "frozen names, 600 steps": ("core/clip_text", None),
+    "VicTR, 600 steps": ("core/victr", None),
+}
 CONTROLS: Table = {
     "VicTR": ("grid/victr", None),
     "linear classifier, frames' mean": ("grid/probe", None),
