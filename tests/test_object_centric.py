@@ -334,6 +334,13 @@ def test_every_ordering_names_rows_that_a_run_makes():
             assert measure in known, f"{claim.id} names {measure}"
 
 
+def test_costs_stand_beside_the_rows_of_a_table():
+    counted = object_centric_counts.count_all()
+    for number in (6, 7, 8, 12):
+        assert set(object_centric_tables.costs(number, counted)) == set(object_centric_tables.motion(number))
+    assert object_centric_tables.costs(5, counted) == {}
+
+
 def test_the_tables_name_arms():
     arms = object_centric_arms.ARMS
     for number in (5, 6, 7, 8, 12):

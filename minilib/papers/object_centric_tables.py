@@ -5,6 +5,8 @@ The same tables on appearance and for masks have the paper's numbers on Kinetics
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 Table = dict[str, tuple[str, float | None]]
 _ROWS = {  # arm: row, Something-Something v2, Kinetics-400, DAVIS-2017 (J&F)
     5: {
@@ -44,6 +46,23 @@ _ROWS = {  # arm: row, Something-Something v2, Kinetics-400, DAVIS-2017 (J&F)
         "oi_ta": ("interaction, temporal attention", 66.8, 85.4, 43.5),
     },
 }
+
+
+_COUNTS = {  # arm: what `object_centric_counts` calls it
+    6: {"oca": "t6.4.1", "delta2": "t6.8.2", "delta4": "t6.8.4"},
+    7: {"slots1": "t7.1", "slots4": "t7.4", "oca": "t7.8", "slots16": "t7.16", "tokens": "t7.none"},
+    8: {f"delta{delta}": f"t8.{delta}" for delta in range(1, 8)} | {"all_deltas": "t8.all"},
+    12: {"no_interaction": "t12.none"}
+    | {arm: f"t12.{arm}" for arm in ("oi", "ti", "ta", "oi_ta")}
+    | {"oca": "t12.oi_ti"},
+}
+
+
+def costs(number: int, counted: Mapping[str, float]) -> dict[str, str]:
+    """What a row costs at the paper's size: tunable parameters and operations, in its table's own reading."""
+    names = _COUNTS.get(number, {})
+    cells = {arm: [counted[f"{name}.{what}"] for what in ("tunable", "gflops")] for arm, name in names.items()}
+    return {_ROWS[number][arm][0]: f"{tunable:.1f} M, {gflops:.1f} G" for arm, (tunable, gflops) in cells.items()}
 
 
 def motion(number: int) -> Table:
