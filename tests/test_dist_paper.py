@@ -23,7 +23,7 @@ from minilib.papers import (
 from minilib.papers.dist_arms import ARMS, Arm, Inputs
 from minilib.papers.dist_recipe import Run, run
 from minilib.small_clip import small_clip
-from minilib.world import MOTIONS, SHAPES, clip_batch, clip_scenes
+from minilib.world import MOTIONS, SHAPES, clip_batch, clip_scenes, sample_times
 from minilib.world.export import export_kinetics
 
 QUICK = replace(dist_experiments.GRID, steps=2, warmup=1, batch=4)
@@ -106,6 +106,15 @@ def test_only_some_arms_can_see_order(name):
     with torch.no_grad():
         same = torch.allclose(model(inputs), model(reordered(inputs)), atol=1e-4)
     assert same == (name in ("order_blind", "full_image"))
+
+
+def test_moments_do_not_betray_the_direction_to_the_order_blind():
+    evenly = {}
+    for name in ("order_blind", "dist"):
+        clips = dist_runs.clips(ARMS[name], 0, "val", 4)
+        times = sample_times(clips.source.steps)[:: clips.gamma]
+        evenly[name] = np.allclose(times, 1 - times[::-1])
+    assert evenly == {"order_blind": True, "dist": False}  # every second frame from the first is a little early
 
 
 @pytest.mark.parametrize("name", ["dist", "spatial_only", "order_blind", "full_image"])
