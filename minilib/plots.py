@@ -91,7 +91,7 @@ def dots(
         if paper and name in paper:
             axis.plot(paper[name], place, "D", color=COLOURS[1], fillstyle="none", zorder=4)
     axis.set_yticks(range(len(values)), values)
-    axis.invert_yaxis()
+    axis.set_ylim(len(values) - 0.5, -0.5)  # from the top, rows that nobody measured included
     axis.set_xlim(0, 100)
     axis.set_xlabel("top-1 accuracy on test clips, %")
     if chance is not None:
@@ -114,6 +114,22 @@ def ablation(
     axis.set_title(f"{title} ({' to '.join(map(str, counted[:: max(len(counted) - 1, 1)])) or 'no'} seeds)")
     axis.set_xlabel(unit)
     return figure
+
+
+def names_beside(axis, points: Mapping[str, tuple[float, float]], size: float = 7) -> None:
+    """The names of points in a column right of the axis, in the order of their heights and a line from each to its
+    point: names of near points do not overlap. Call it once the axis has its limits; points that are nan are left out.
+    """
+    known = {name: point for name, point in points.items() if np.isfinite(point).all()}
+    names = sorted(known, key=lambda name: known[name][1])
+    axis.autoscale_view()
+    places = axis.transData.transform([known[name] for name in names]) if names else np.empty((0, 2))
+    frame = axis.get_window_extent()
+    gap = 1.4 * size / 72 * axis.figure.dpi / frame.height * np.arange(len(names))
+    heights = np.maximum.accumulate((places[:, 1] - frame.y0) / frame.height - gap) + gap
+    for name, height in zip(names, np.minimum(heights, 1 - gap[::-1]), strict=True):
+        line = {"arrowstyle": "-", "linewidth": 0.4, "color": "0.6", "shrinkA": 1, "shrinkB": 3}
+        axis.annotate(name, known[name], (1.03, height), "data", "axes fraction", line, va="center", fontsize=size)
 
 
 def losses(axis, curves: dict[str, list[float]], window: int = 15) -> None:

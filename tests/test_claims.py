@@ -24,6 +24,7 @@ from minilib.claims import (
 )
 from minilib.claims.__main__ import main
 from minilib.claims.model import papers
+from minilib.claims.rows import newest
 from minilib.claims.verdicts import VERDICTS
 from minilib.errors import BadInput
 
@@ -169,6 +170,18 @@ def test_json_contract(folder, tmp_path, capsys):
     assert said.out == "" and said.err == "paper 'nothing' has no claims; known are: sums\n"
 
 
+def test_seeds_of_two_recipes_are_never_paired(tmp_path):
+    """Two seeds of a newer recipe are two seeds, though the older one has three."""
+    old = [Row(measure="a", value=1.0, seed=seed, settings="old") for seed in range(3)]
+    new = [Row(measure="a", value=9.0, seed=seed, settings="new") for seed in range(2)]
+    smoke = Row(measure="a", value=5.0, seed=7, settings="other", scale="smoke")
+    assert newest([*old, *new, smoke]) == [*new, smoke]
+    assert newest([*new, smoke, *old]) == [smoke, *old]
+    append_rows(tmp_path / "rows" / "zeroi2v.jsonl", [*old, *new])
+    kept = Measurements("zeroi2v", tmp_path, committed=tmp_path)
+    assert kept.seeds_of()["a"] == {0: 9.0, 1: 9.0}
+
+
 def test_the_last_of_two_rows_wins_and_a_torn_line_is_ignored(tmp_path):
     path = tmp_path / "rows.jsonl"
     append_rows(path, rows("a", [1.0]))
@@ -178,6 +191,8 @@ def test_the_last_of_two_rows_wins_and_a_torn_line_is_ignored(tmp_path):
     with pytest.warns(UserWarning, match="cut off"):
         found = read_rows(path)
     assert [row.value for row in latest(found, 2)] == [2.0]
+    again = [Row(measure="a", value=v, settings=s) for s, v in (("old", 1), ("new", 2), ("old", 3))]
+    assert [(row.settings, row.value) for row in latest(again, 1)] == [("new", 2), ("old", 3)]
     append_rows(path, rows("b", [3.0]))  # cuts the torn line off
     assert [row.measure for row in read_rows(path)] == ["a", "a", "b"]
     path.write_text("nonsense\n" + path.read_text())

@@ -244,6 +244,27 @@ def test_edge_sizes_and_one_clip_alone(frames, gamma):
     assert torch.allclose(net(alone, dense[1:2])[0], out[1], atol=1e-5)
 
 
+def on_device(device):
+    """Video features in bfloat16 there, and exactly on the CPU; unit vectors, as similarities take them."""
+    net, (features, dense) = model(std=0.1).eval(), inputs(SMALL)
+    with torch.no_grad():
+        exact = net(features, dense)
+        with torch.autocast(device, torch.bfloat16):
+            found = net.to(device)(features.to(device), dense.to(device))
+    return F.normalize(found.float().cpu(), dim=-1), F.normalize(exact, dim=-1)
+
+
+def test_bfloat16_stays_close():
+    found, exact = on_device("cpu")
+    assert (found * exact).sum(-1).min() > 0.99
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_half_precision_agrees_with_the_cpu():
+    found, exact = on_device("cuda")
+    assert (found * exact).sum(-1).min() > 0.99
+
+
 VARIANTS = {
     "default": {},
     "c3d": {"t_block": variants.C3D},

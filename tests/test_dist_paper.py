@@ -42,10 +42,10 @@ def few_clips(tmp_path_factory, monkeypatch):
 # --- counts ---
 
 
-def test_every_count_of_tables_1d_to_1f_is_printed_so():
-    counted = dist_counts.table_1()
+def test_every_count_meets_the_paper_or_says_why_not():
+    counted = dist_counts.count_all()
     for claim in claims.load("dist").claims:
-        if claim.kind == "count" and claim.id.startswith("t1"):
+        if claim.kind == "count":
             assert (abs(counted[claim.id] - claim.paper_value) < claim.digit) == (claim.conflict is None), claim.id
     for gamma in (2, 4, 8):
         saved = counted[f"t1d.gflops.gamma{gamma}"] - counted[f"t1d.gflops.gamma{gamma}.efficient"]
@@ -59,7 +59,6 @@ def test_parameters_and_gradients():
     convolutions = 12 * (384 * 96 * 2 + 384)
     psi = sum(p.numel() for p in net.branches.temporal2integration_nets.parameters())
     assert psi == convolutions + 12 * 8 * 384
-    assert dist_counts.frozen_gradients() == {"sec3.1.frozen_gradients": 0}
 
 
 # --- arms ---
@@ -69,7 +68,7 @@ def test_claims_and_tables_name_what_is_measured():
     counts = {c.id for c in claims.load("dist").claims if c.kind == "count"}
     pairs = [pair for c in claims.load("dist").claims for pair in c.pairs]
     named = {m.removeprefix("grid/") for pair in pairs for m in (pair.better, pair.worse) if m.startswith("grid/")}
-    zero_shot = {f"{name}/{how}" for name in dist_zero_shot.ZERO_SHOT for how in ("dist", "clip", "fused")}
+    zero_shot = {f"{name}/{how}" for name in dist_zero_shot.ZERO_SHOT for how in ("dist", "clip", "fused", "chance")}
     assert named <= {*ARMS, *zero_shot, "chance"}
     for name, table in vars(dist_tables).items():
         if name.isupper() and not name.startswith("_"):

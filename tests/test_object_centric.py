@@ -300,11 +300,11 @@ def counted():
 
 def test_every_count_meets_the_paper_or_says_why_not(counted):
     counts = [claim for claim in claims.load("object_centric").claims if claim.kind == "count"]
-    for claim in counts:
-        assert claim.id in counted, claim.id
-        off = abs(counted[claim.id] - claim.paper_value)
-        if claim.conflict is None:
-            assert off < claim.digit, f"{claim.id}: counted {counted[claim.id]}, printed {claim.paper_value}"
+    met = {claim.id for claim in counts if abs(counted[claim.id] - claim.paper_value) < claim.digit}
+    by_a_reading = {"t1.b16.8.gflops", "t1.b16.16.gflops"}  # met, but only by what the conflict says
+    by_a_reading |= {f"t7.{slots}.tunable" for slots in ("1", "16", "none")}
+    by_a_reading |= {f"t12.{parts}.tunable" for parts in ("oi", "ti", "ta", "oi_ta")}
+    assert met == {claim.id for claim in counts if claim.conflict is None} | by_a_reading
     assert abs(counted["t12.none.tunable"] - 2.37) < 0.01
     assert abs(counted["t1.b16.8.gflops"] - 281.49) < 0.01
 
@@ -423,3 +423,35 @@ def test_paper_recipe_runs_on_real_files(tmp_path):
     outcome = object_centric_recipe.run(job, tmp_path)
     assert outcome["steps"] == 2 and outcome["clips"] == 4 and 0 <= outcome["top1"] <= 100
     assert object_centric_recipe.run(job, tmp_path) == outcome  # the finished checkpoint is there
+
+
+def test_a_dense_recipe_says_which_frames_it_has_a_stride_for(tmp_path):
+    for folder in ("train/one", "train/two", "val/one", "val/two"):
+        (tmp_path / folder).mkdir(parents=True)
+        (tmp_path / folder / "never_opened.mp4").touch()
+    job = object_centric_recipe.Run("folder", str(tmp_path), "small", frames=4, max_steps=1, batch=2)
+    with pytest.raises(BadInput, match="4 frames a clip: the recipe has a stride for 8, 16, 32"):
+        object_centric_recipe.run(job, tmp_path / "out")
+
+
+# --- half precision and other devices ---
+
+
+def on_device(device):
+    """Logits in bfloat16 there, and exactly on the CPU."""
+    model, x = tiny(), given_features()
+    with torch.no_grad():
+        exact = model(x)
+        with torch.autocast(device, torch.bfloat16):
+            return model.to(device)(x.to(device)).float().cpu(), exact
+
+
+def test_bfloat16_stays_close():
+    found, exact = on_device("cpu")
+    assert (found - exact).abs().max() < 0.05
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_gpu_half_precision_agrees_with_the_cpu():
+    found, exact = on_device("cuda")
+    assert (found - exact).abs().max() < 0.05

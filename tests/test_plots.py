@@ -1,11 +1,13 @@
 """Pictures: what is drawn where, and that files stay small."""
 
 import io
+from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 import torch
+from matplotlib.text import Text
 from PIL import Image
 
 from minilib import plots
@@ -29,6 +31,26 @@ def test_an_ablation_shows_every_seed_its_mean_and_the_papers_value():
     assert [label.get_text() for label in axis.get_yticklabels()] == list(table)
     assert axis.get_title(loc="left") == "Table 1 (1 to 3 seeds)"
     assert plots.ablation("T", {"x": ("m", None)}, {}).axes[0].get_title(loc="left") == "T (no seeds)"
+
+
+def test_rows_that_nobody_measured_keep_their_place():
+    figure = plots.ablation("T", {"first": ("a", None), "ours": ("b", None), "last": ("c", None)}, {"b": {0: 40.0}})
+    assert figure.axes[0].get_ylim() == (2.5, -0.5)
+
+
+def test_names_stand_apart_in_the_order_of_their_points():
+    points = {"a": (1.0, 90.0), "b": (2.0, 90.1), "c": (1.5, 90.1), "low": (1.0, 10.0), "nowhere": (np.nan, 3.0)}
+    _, axis = plt.subplots()
+    for point in points.values():
+        axis.plot(*point, "o")
+    plots.names_beside(axis, points)
+    axis.figure.canvas.draw()
+    boxes = {text.get_text(): Text.get_window_extent(text) for text in axis.texts}  # without its line
+    assert list(boxes) == ["low", "a", "b", "c"]
+    ordered = list(boxes.values())
+    assert all(above.y0 >= below.y1 for below, above in pairwise(ordered))
+    assert all(box.x0 > axis.get_window_extent().x1 for box in ordered) and ordered[-1].y0 < axis.get_window_extent().y1
+    plots.names_beside(plt.figure().add_subplot(), {})
 
 
 def test_confusion_is_in_percent_of_the_true_class():

@@ -222,7 +222,14 @@ def test_zero_shot_few_shot_and_questions_run(monkeypatch):
 
 
 def test_claims_and_tables_name_what_is_measured():
-    made = {*victr_experiments.NAMES, "zeroshot/gain/names", "zeroshot/gain/rich", "vqa/chance", "grid/chance"}
+    made = {
+        *victr_experiments.NAMES,
+        "zeroshot/gain/names",
+        "zeroshot/gain/rich",
+        "zeroshot/chance",
+        "vqa/chance",
+        "grid/chance",
+    }
     made |= {f"zeroshot/std/{arm}" for arm in ZERO_SHOT_ARMS} | {f"vqa/{arm}" for arm in victr_experiments.TUNED}
     made |= {f"few/{k}/{arm}" for k in unseen.SHOTS for arm in (*victr_experiments.TUNED, "probe")}
     named = {m for c in claims.load("victr").claims if c.kind == "ordering" for m in c.measures}

@@ -128,8 +128,21 @@ def read_rows(path: Path | str) -> list[Row]:
 
 
 def latest(rows: Iterable[Row], experiment: int) -> list[Row]:
-    """The current experiment's rows, the last one of each measurement."""
-    return list({row.key: row for row in rows if row.experiment == experiment}.values())
+    """The current experiment's rows, the last one of each measurement, in the order in which they were measured."""
+    found: dict[tuple, Row] = {}
+    for row in rows:
+        if row.experiment == experiment:
+            found.pop(row.key, None)  # so that what is measured again comes last
+            found[row.key] = row
+    return list(found.values())
+
+
+def newest(rows: Iterable[Row]) -> list[Row]:
+    """Of each measure at each scale only the rows with the settings of its newest one. Rows of other settings are a
+    cache for runs that ask for them, and never shown beside or in the place of the newest."""
+    rows = list(rows)
+    settings = {(row.measure, row.scale): row.settings for row in rows}
+    return [row for row in rows if row.settings == settings[row.measure, row.scale]]
 
 
 def all_rows(paper: str, *folders: Path | str) -> list[Row]:
@@ -168,7 +181,7 @@ class Measurements:
     def seeds_of(self, scale: str = "small") -> dict[str, dict[int, float]]:
         """{measure: {seed: value}} of the current rows of one scale."""
         found: dict[str, dict[int, float]] = {}
-        for row in self.rows():
+        for row in newest(self.rows()):
             if row.scale == scale:
                 found.setdefault(row.measure, {})[row.seed] = row.value
         return found

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilib.claims.model import Claim, Claims, Pair
-from minilib.claims.rows import Row, latest
+from minilib.claims.rows import Row, latest, newest
 
 VERDICTS = ("reproduced", "partly", "not reproduced", "not testable here", "different setting")
 SEEDS = 3  # an interval from fewer is no interval
@@ -64,7 +64,7 @@ def judge(claims: Claims, rows: Iterable[Row]) -> list[Verdict]:
 
     Counts use rows of any scale, orderings those of the scales small and paper, magnitudes those of paper.
     """
-    current = latest(rows, claims.experiment)
+    current = newest(latest(rows, claims.experiment))
     judges = {"count": _count, "ordering": _ordering, "magnitude": _magnitude}
     return [judges[claim.kind](claim, current, claims.paper) for claim in claims.claims]
 

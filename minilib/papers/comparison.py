@@ -37,6 +37,7 @@ Build = Callable[[ImageText, int, str], nn.Module]  # image-text model, frames, 
 FRAMES = 4
 CLIPS = 4096  # of training, a seed
 TEST_CLIPS = 512
+MERGED = "_merged"  # after a method's name: what it is after its additions were folded away
 STANDARD = 64  # clips that say how large embeddings are
 
 

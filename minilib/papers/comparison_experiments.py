@@ -22,10 +22,10 @@ from minilib.claims import Measurements
 from minilib.cost import multiply_adds, peak_training_memory, tunable_parameters
 from minilib.grids import command_line, in_words, measure_all
 from minilib.papers import object_centric_experiments
-from minilib.papers.comparison import CLIPS, FRAMES, METHODS, TASKS, TEST_CLIPS, Method, Task, build, run
+from minilib.papers.comparison import CLIPS, FRAMES, MERGED, METHODS, TASKS, TEST_CLIPS, Method, Task, build, run
 from minilib.papers.object_centric_arms import ARMS as OBJECT_CENTRIC
 from minilib.papers.object_centric_arms import PEERS
-from minilib.papers.zeroi2v_speed import rounds_of
+from minilib.papers.zeroi2v_speed import relative, rounds_of
 from minilib.training import TrainSettings
 from minilib.world import clip_batch
 
@@ -89,33 +89,32 @@ def costs(
 ) -> dict[str, list[dict[str, float]]]:
     """{what: [{method: value}, one a round, or one in all]}. As ratios to REFERENCE, the methods taking turns: time of
     a step, latency of one clip, clips a second in a batch. Then peak memory of a step in MiB; million multiply-adds of
-    a clip; thousand tunable parameters. What can be merged is measured once more as "<method>_merged"."""
-    steps, single, many, memory, work, tunable = {}, {}, {}, {}, {}, {}
+    a clip; thousand tunable parameters. What can be merged is measured once more under its name and MERGED."""
+    timed: dict[str, dict] = {"step": {}, "single": {}, "many": {}}
+    memory, work, tunable = {}, {}, {}
     for name, method in methods.items():
         model = build(method, task, 0).to(device)
         clips = clip_batch(task.labels, 0, "train", range(batch), FRAMES * method.gamma)
         frames, labels = (x.to(device) for x in clips)
-        steps[name] = partial(training_step, model, method, frames, labels)
-        memory[name] = peak_training_memory(steps[name], device).peak / 2**20
+        timed["step"][name] = partial(training_step, model, method, frames, labels)
+        memory[name] = peak_training_memory(timed["step"][name], device).peak / 2**20
         tunable[name] = tunable_parameters(model) / 1e3
         served = {name: model}
         if method.merge:
-            served[f"{name}_merged"] = method.merge(build(method, task, 0)).to(device)
+            served[name + MERGED] = method.merge(build(method, task, 0)).to(device)
         for label, each in served.items():
             work[label] = multiply_adds(each.eval(), frames[:1]) / 1e6
-            single[label], many[label] = partial(forward, each, frames[:1]), partial(forward, each, frames)
+            timed["single"][label] = partial(forward, each, frames[:1])
+            timed["many"][label] = partial(forward, each, frames)
+    seconds = {what: relative(rounds_of(calls, rounds), REFERENCE) for what, calls in timed.items()}
     return {
-        "step": relative(rounds_of(steps, rounds)),
-        "latency": relative(rounds_of(single, rounds)),
-        "throughput": [{name: 1 / ratio for name, ratio in each.items()} for each in relative(rounds_of(many, rounds))],
+        "step": seconds["step"],
+        "latency": seconds["single"],
+        "throughput": [{name: 1 / ratio for name, ratio in each.items()} for each in seconds["many"]],
         "memory": [memory],
         "work": [work],
         "tunable": [tunable],
     }
-
-
-def relative(rounds: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{name: seconds / each[REFERENCE] for name, seconds in each.items()} for each in rounds]
 
 
 @torch.inference_mode()
@@ -124,7 +123,8 @@ def forward(model: nn.Module, frames: torch.Tensor) -> None:
 
 
 def training_step(model: nn.Module, method: Method, frames: torch.Tensor, labels: torch.Tensor) -> None:
-    """Forward and backward, without the optimiser, which is the same for all."""
+    """Forward and backward; without the optimiser's step and without the making of clips, of which DiST takes twice as
+    many frames."""
     loss = method.objective or (lambda model, frames, labels: F.cross_entropy(model(frames), labels))
     loss(model.train(), frames, labels).backward()
     model.zero_grad(set_to_none=True)

@@ -12,6 +12,7 @@ import numpy as np
 
 from minilib import plots
 from minilib.claims import Table
+from minilib.papers.comparison import MERGED
 
 Measured = Mapping[str, Mapping[int, float]]
 TASKS = {
@@ -30,7 +31,6 @@ COSTS = {  # what: (heading, format)
     "throughput": ("clips a second, relative", "{:.2f}"),
 }
 OURS = ("zeroi2v", "dist", "oca", "victr")  # the four papers of notebooks 02 to 05
-MERGED = "_merged"  # after a method's name: what it is after its additions were folded away
 ELSEWHERE = {  # what: ((paper, measure, whose), ...): rows of the methods' own notebooks, with their own recipes
     "zero-shot, unseen objects": (("dist", "grid/zeroshot/dist", "dist"), ("dist", "grid/zeroshot/clip", "plain CLIP")),
     "zero-shot, unseen combinations": (
@@ -91,14 +91,16 @@ def scatter(axis, measured: Measured, methods: Sequence[str], task: str, cost: s
         axis.set_axis_off()
         return
     costs = {name: np.percentile(_values(measured, f"cost/{cost}.{name}"), (25, 50, 75)) for name in shown}
-    for place, name in enumerate(sorted(shown, key=lambda name: costs[name][1])):
-        values, (low, x, high) = _values(measured, f"grid/{task}/{name}"), costs[name]
+    points = {}
+    for name, (low, x, high) in costs.items():
+        values = _values(measured, f"grid/{task}/{name}")
         y, spread = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0
         style = (
             {"marker": "o", "color": plots.COLOURS[5]} if name in OURS else {"marker": "s", "color": plots.COLOURS[1]}
         )
         axis.errorbar(x, y, spread, [[x - low], [high - x]], **style)
-        axis.annotate(name, (x, y), xytext=(5, 4 if place % 2 else -10), textcoords="offset points", fontsize=7)
+        points[name] = x, y
+    plots.names_beside(axis, points)
     axis.set_xlabel(COSTS[cost][0])
     axis.set_ylabel("top-1, %")
 

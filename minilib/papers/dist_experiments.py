@@ -47,7 +47,7 @@ def measure(
     def one() -> float:
         model, _, score = run(arm, recipe, seed, device, name)
         if name in LOOKS:
-            for look, value in LOOKS[name](model, clips(arm, 0, "test")).items():
+            for look, value in LOOKS[name](model.cpu(), clips(arm, 0, "test")).items():
                 measurements.record(look, value, seed, settings)
         return score
 
@@ -69,6 +69,8 @@ def gains(measurements: Measurements, seeds: list[int]) -> None:
             for task, prefix in (("motion", ""), ("appearance", "appearance/")):
                 with_, without = (measure(prefix + arm, seed, measurements) for arm in arms)
                 measurements.measured_or_run(f"contrast/{what}{task}", lambda a=with_, b=without: a - b, seed)
+        for name, task in dist_zero_shot.ZERO_SHOT.items():
+            measurements.measured_or_run(f"grid/{name}/chance", lambda task=task: task.chance, seed)
         measurements.measured_or_run("grid/chance", lambda: 100 / len(MOTIONS), seed)
 
 

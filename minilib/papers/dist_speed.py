@@ -20,7 +20,7 @@ from minilib.cost import peak_training_memory
 from minilib.papers.dist import Design, DiST, ImageSizes
 from minilib.papers.dist_clip import DiSTRecogniser, Taps, sparse_taps
 from minilib.papers.peers import EVL, STAdapter
-from minilib.papers.zeroi2v_speed import rounds_of, tower
+from minilib.papers.zeroi2v_speed import relative, rounds_of, tower
 
 CLASSES = 10
 BATCH = 2  # clips when memory is measured: with one, the frozen weights, which all methods hold, are half of it
@@ -83,10 +83,10 @@ def measure_costs(
         return
     memory = peaks(frames, measurements.device, architecture)
     models = contest(frames, measurements.device, architecture)
-    steps = rounds_of(models.calls(models.train), rounds)
-    infers = rounds_of(models.calls(models.infer), rounds)
-    for number, (step, infer) in enumerate(zip(steps, infers, strict=True)):
+    steps = relative(rounds_of(models.calls(models.train), rounds), "dist")
+    passes = relative(rounds_of(models.calls(models.infer), rounds), "dist")
+    for number, (step, seconds) in enumerate(zip(steps, passes, strict=True)):
         for name in models.models:
             measurements.record(f"cost/memory.{name}", memory[name] / memory["dist"], number)
-            measurements.record(f"cost/step.{name}", step[name] / step["dist"], number)
-            measurements.record(f"cost/throughput.{name}", infer["dist"] / infer[name], number)
+            measurements.record(f"cost/step.{name}", step[name], number)
+            measurements.record(f"cost/throughput.{name}", 1 / seconds[name], number)

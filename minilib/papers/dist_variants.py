@@ -1,7 +1,6 @@
 """DiST's alternatives (Tables 1 and 2), each a class that takes the default's place in `Design` or in `DiST`.
 
-The paper names them and gives no structure. What is chosen where it is silent stands in each docstring; the printed
-GFLOPs settle two of them.
+The paper names them and gives no structure. What is chosen where it is silent stands in each docstring.
 
 Axes: b clips, t frames, n = h w patches, i integration channels, c temporal channels, h heads; z is (b, t, h, w, c).
 """
@@ -59,7 +58,7 @@ class TAdaConv(nn.Module):
     """act(z + conv_t(LN z)): a 1x3x3 convolution whose weights are calibrated for every frame.
 
     A weight W[o, i] scaled by a_t[i] is W on inputs scaled by a_t: so one shared convolution does it, and no weights
-    are made for each frame. With `routing=None` it is the still convolution that the printed 162.0 G counts.
+    are made for each frame. With `routing=None` it is the still convolution; the printed 162.0 G fit both.
     """
 
     def __init__(self, channels: int, routing: type[nn.Module] | None = Routing):

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
+from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from minilib.clip import FrameFeatures, ImageText
@@ -137,17 +138,18 @@ class StateChanges(nn.Module):
 class TemporalAttention(nn.Module):
     """Phi_ta of Table 12, as in TimeSformer: each slot attends over its own frames. (b, t, s, d) -> the same.
 
-    Learned times, and TimeSformer's extra linear layer after the attention's own.
+    Learned times, and in the attention's residual branch TimeSformer's extra linear layer after the attention's own.
     """
 
     def __init__(self, width: int, frames: int, heads: int = 8, ratio: float = 8 / 3):
         super().__init__()
         self.times = nn.Parameter(nn.init.trunc_normal_(torch.empty(frames, 1, width), std=0.02))
-        self.over_time = Interaction(width, heads, ratio)
-        self.out = nn.Linear(width, width)
+        self.block = Block(width, heads, ratio, qkv_bias=True)
+        self.block.attn.proj = nn.Sequential(self.block.attn.proj, nn.Linear(width, width))
 
     def forward(self, states: Tensor) -> Tensor:
-        return self.out(self.over_time((states + self.times).transpose(1, 2)).transpose(1, 2))
+        x = (states + self.times).transpose(1, 2)  # (b, s, t, d)
+        return self.block(x.flatten(0, 1)).view_as(x).transpose(1, 2)
 
 
 # --- the whole -------------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from functools import cache, partial
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilib import world
@@ -143,24 +144,27 @@ def parsed(model: ObjectCentric, frames: int, device: str = "cpu") -> tuple[Part
 def mask_rows(name: str, arm: Arm, model: ObjectCentric, device: str = "cpu") -> dict[str, float]:
     """Zero-shot J&F of an arm's masks under the name of its measure: seg/<arm> if trained on appearance (the paper's
     Kinetics), else seg/motion/<arm>. For OCA itself the norms of Table 11 too, its masks refined by a random field, and
-    what they are compared with."""
+    what they are compared with, bare and refined."""
     task, short = ("", name.removeprefix("appearance/")) if arm.task == "appearance" else ("motion/", name)
     pixels, truth, given = segmentation(arm.frames)
     parts, soft = parsed(model, arm.frames, device)
     answer = proposals(soft)
-    rows = {f"seg/{task}{short}": percent(score(truth, answer))["jf"]}
+    jf = lambda answer: percent(score(truth, answer))["jf"]  # noqa: E731
+    rows = {f"seg/{task}{short}": jf(answer)}
+    if short in ("oca", "control/random_slots"):
+        rows[f"seg/{task}crf/{short}"] = jf(proposals(refine(pixels, soft)))
     if short == "oca":
-        rows[f"seg/{task}crf/oca"] = percent(score(truth, proposals(refine(pixels, soft))))["jf"]
         at = "norm/appearance" if arm.task == "appearance" else "norm"
         rows[f"{at}/foreground"], rows[f"{at}/background"] = change_norms(parts.changes.cpu(), truth, answer)
     if name == "appearance/oca":
         patches = model.joint(given.to(device))[1].cpu()
-        grid, size = image_model().visual.grid_size, truth.shape[2:]
+        drawn = boxes(4, 4, truth.shape[2:]).long() - 1
         others = {
-            "seg/kmeans": proposals(enlarge(clusters(patches, parts.masks.shape[2]), grid, size)),
-            "seg/control/boxes": boxes(4, 4, size).expand_as(truth),
+            "kmeans": enlarge(clusters(patches, parts.masks.shape[2]), image_model().visual.grid_size, truth.shape[2:]),
+            "control/boxes": F.one_hot(drawn).movedim(-1, 0).float().expand(*truth.shape[:2], -1, -1, -1),
         }
-        rows |= {measure: percent(score(truth, each))["jf"] for measure, each in others.items()}
+        rows |= {f"seg/{what}": jf(proposals(each)) for what, each in others.items()}
+        rows |= {f"seg/crf/{what}": jf(proposals(refine(pixels, each))) for what, each in others.items()}
     return rows
 
 

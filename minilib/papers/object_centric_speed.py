@@ -7,7 +7,6 @@ model is ViT-B/16 with random weights; OCA computes its features in every step, 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -20,7 +19,7 @@ from minilib.cost import peak_training_memory
 from minilib.papers.object_centric import OnFrames, oca
 from minilib.papers.object_centric_losses import distilled
 from minilib.papers.peers import AIM, EVL, STAdapter
-from minilib.papers.zeroi2v_speed import rounds_of, tower
+from minilib.papers.zeroi2v_speed import relative, rounds_of, tower
 
 Loss = Callable[[nn.Module, Tensor, Tensor], Tensor]
 CLASSES = 10
@@ -44,10 +43,6 @@ def models(architecture: Architecture, frames: int) -> dict[str, tuple[nn.Module
     return {"oca": (ours, distilled)} | {name: (model, entropy) for name, model in peers.items()}
 
 
-def relative(rounds: list[dict[str, float]]) -> list[dict[str, float]]:
-    return [{name: seconds / each["oca"] for name, seconds in each.items()} for each in rounds]
-
-
 def measured(
     frames: int, rounds: int, device: str, architecture: Architecture = VIT_B16, batch: int = BATCH
 ) -> tuple[dict[str, float], list[dict[str, float]], list[dict[str, float]]]:
@@ -57,26 +52,30 @@ def measured(
     target = torch.arange(batch, device=device) % CLASSES
     memory, steps, passes = {}, {}, {}
     for name, (model, loss) in models(architecture, frames).items():
-        model.to(device).train()
+        model.to(device)
 
         def step(model: nn.Module = model, loss: Loss = loss) -> None:
-            loss(model, pixels, target).backward()
+            loss(model.train(), pixels, target).backward()
             model.zero_grad(set_to_none=True)
 
+        @torch.inference_mode()
+        def infer(model: nn.Module = model) -> None:
+            model.eval()(pixels)
+
         memory[name] = peak_training_memory(step, device).peak
-        steps[name] = step
-        passes[name] = torch.inference_mode()(partial(model, pixels))
-    times = rounds_of(steps, rounds)
-    return {n: m / memory["oca"] for n, m in memory.items()}, relative(times), relative(rounds_of(passes, rounds))
+        steps[name], passes[name] = step, infer
+    memory = {name: bytes_ / memory["oca"] for name, bytes_ in memory.items()}
+    return memory, relative(rounds_of(steps, rounds), "oca"), relative(rounds_of(passes, rounds), "oca")
 
 
 def measure_costs(measurements: Measurements, rounds: int = 3, frames: int = 8) -> None:
     """Records what is missing of the rows cost/memory.*, cost/step.* and cost/throughput.*, `rounds` each."""
-    if measurements.find("cost/throughput.evl", rounds - 1) is not None:
+    settings = f"{BATCH} clips of {frames} frames"
+    if measurements.find("cost/throughput.evl", rounds - 1, settings) is not None:
         return
     memory, steps, passes = measured(frames, rounds, measurements.device)
     for number, (step, seconds) in enumerate(zip(steps, passes, strict=True)):
         for name in memory:
-            measurements.record(f"cost/memory.{name}", memory[name], number)
-            measurements.record(f"cost/step.{name}", step[name], number)
-            measurements.record(f"cost/throughput.{name}", 1 / seconds[name], number)
+            measurements.record(f"cost/memory.{name}", memory[name], number, settings)
+            measurements.record(f"cost/step.{name}", step[name], number, settings)
+            measurements.record(f"cost/throughput.{name}", 1 / seconds[name], number, settings)

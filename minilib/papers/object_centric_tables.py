@@ -103,10 +103,13 @@ CONTROLS: Table = {
 }
 SEGMENTATION: Table = {
     "slots, trained on appearance": ("seg/oca", 44.7),
-    "the same, refined by a CRF": ("seg/crf/oca", 49.3),
     "slots, trained on motion": ("seg/motion/oca", 41.0),
-    "the same, refined": ("seg/motion/crf/oca", None),
     "slots frozen as they start": ("seg/control/random_slots", None),
     "k-means of the same features": ("seg/kmeans", None),
     "a fixed grid of boxes": ("seg/control/boxes", None),
+    "refined: trained on appearance": ("seg/crf/oca", 49.3),
+    "refined: trained on motion": ("seg/motion/crf/oca", None),
+    "refined: frozen as they start": ("seg/crf/control/random_slots", None),
+    "refined: k-means": ("seg/crf/kmeans", None),
+    "refined: boxes": ("seg/crf/control/boxes", None),
 }

@@ -52,8 +52,10 @@ class AffinityClassifier(nn.Module):
         self.bias = None if bias is None else nn.Parameter(torch.tensor(float(bias)))
 
     def scaled(self, x: Tensor, y: Tensor) -> Tensor:
-        out = self.log_scale.exp() * affinity(self.map(x), self.map(y))
-        return out if self.bias is None else out + self.bias
+        return self.biased(self.log_scale.exp() * affinity(self.map(x), self.map(y)))
+
+    def biased(self, logits: Tensor) -> Tensor:
+        return logits if self.bias is None else logits + self.bias
 
     def logits(self, e: Embeddings) -> Tensor:
         return self.scaled(e.video[:, None], e.text)[:, 0]

@@ -88,6 +88,7 @@ def gains(measurements: Measurements, seeds: list[int]) -> None:
         for style, where in (("names", "zeroshot"), ("rich", "zeroshot/rich")):
             ours, theirs = (measure(f"{where}/{arm}", seed, measurements) for arm in RICH)
             measurements.measured_or_run(f"zeroshot/gain/{style}", lambda a=ours, b=theirs: a - b, seed)
+        measurements.measured_or_run("zeroshot/chance", lambda: 100 / len(unseen.HELD[0]), seed)
         measurements.measured_or_run("vqa/chance", lambda: 100 / ANSWERS, seed)
         measurements.measured_or_run("grid/chance", lambda: 100 / len(MOTIONS), seed)
 

@@ -67,7 +67,7 @@ class VisualClassifier(AffinityClassifier):
     def logits(self, e: Embeddings) -> Tensor:
         if e.text.shape[1] != self.linear.out_features:
             raise BadInput(f"{e.text.shape[1]} names: this visual classifier has {self.linear.out_features} classes")
-        return self.linear(e.video)
+        return self.biased(self.linear(e.video))
 
 
 class TextClassifier(AffinityClassifier):
@@ -78,7 +78,7 @@ class TextClassifier(AffinityClassifier):
         self.linear = nn.Linear(width, 1)
 
     def logits(self, e: Embeddings) -> Tensor:
-        return self.linear(e.text)[..., 0]
+        return self.biased(self.linear(e.text)[..., 0])
 
 
 class ClipVisual(AffinityClassifier):

@@ -15,6 +15,15 @@ def few(k: int) -> Table:
     }
 
 
+def longer(short: int, long: int) -> Table:
+    """Two recipes of so many steps, on motion."""
+    return {
+        f"{who}, {steps} steps": (f"{where}/{arm}", None)
+        for where, steps in (("grid", short), ("core", long))
+        for who, arm in (("frozen names", "clip_text"), ("VicTR", "victr"))
+    }
+
+
 TABLE_5_2: Table = {
     "ActionCLIP": ("zeroshot/actionclip", 40.8),
     "X-CLIP": ("zeroshot/xclip", 44.6),
@@ -58,12 +67,6 @@ TABLE_5_8: Table = {
     "chance": ("vqa/chance", 20.0),
     "X-CLIP": ("vqa/xclip", 43.8),
     "VicTR": ("vqa/victr", 45.5),
-}
-LONGER: Table = {
-    "frozen names, 200 steps": ("grid/clip_text", None),
-    "VicTR, 200 steps": ("grid/victr", None),
-    "frozen names, 600 steps": ("core/clip_text", None),
-    "VicTR, 600 steps": ("core/victr", None),
 }
 CONTROLS: Table = {
     "VicTR": ("grid/victr", None),

@@ -137,9 +137,10 @@ def few_shots(
 ) -> dict[int, float]:
     """Accuracy in percent among the first split's classes after tuning a copy of `model` on k clips of each, by k."""
     pool, held = only(seed, "train", sizes.train, HELD[0], device), only(0, split, sizes.test, HELD[0], device)
-    own, out = reading(model, seen_names(name).read([name(*each) for each in HELD[0]])), {}
+    names, out = [name(*each) for each in HELD[0]], {}
+    own = reading(model, seen_names(name).read(names))
     for k in shots:
-        clips, tuned = pool[torch.as_tensor(few_shot(pool.labels.tolist(), k, seed))], deepcopy(own)
+        clips, tuned = pool[torch.as_tensor(few_shot(pool.labels.tolist(), k, seed, names))], deepcopy(own)
         given = clips.batches(seed, recipe.batch)
         train(tuned, given, replace(recipe, seed=seed), len(HELD[0]), device, label=f"{k} clips", objective=loss)
         out[k] = accuracy(logits(tuned, held.frames, device), held.labels)

@@ -165,6 +165,9 @@ def run(settings: Run, out_dir: Path | str, method: Method = zeroi2v) -> dict[st
     classes = len(splits["train"].classes)
     sampling = uniform_indices
     if recipe["sampling"] == "dense":
+        if frames not in recipe["stride"]:
+            known = ", ".join(map(str, recipe["stride"]))
+            raise BadInput(f"{frames} frames a clip: the recipe has a stride for {known}; choose frames to suit")
         sampling = partial(dense_indices, stride=recipe["stride"][frames])
 
     limit = settings.max_clips or None

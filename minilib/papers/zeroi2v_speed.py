@@ -54,6 +54,11 @@ def rounds_of(calls: dict[str, Callable[[], object]], rounds: int, warmup: int =
     return out
 
 
+def relative(rounds: list[dict[str, float]], to: str) -> list[dict[str, float]]:
+    """Each round's seconds by name as ratios to those of the call `to`."""
+    return [{name: seconds / each[to] for name, seconds in each.items()} for each in rounds]
+
+
 def latency(frames: int, rounds: int, device: str, architecture: Architecture = VIT_B16) -> list[dict[str, float]]:
     """Forward passes of one clip by the plain and by the merged model, as ratios to the plain one."""
     plain = tower(architecture).to(device)
@@ -65,8 +70,7 @@ def latency(frames: int, rounds: int, device: str, architecture: Architecture = 
     def forward(model: nn.Module) -> None:
         model(pixels)
 
-    measured = rounds_of({"plain": partial(forward, plain), "merged": partial(forward, merged)}, rounds)
-    return [{name: seconds / each["plain"] for name, seconds in each.items()} for each in measured]
+    return relative(rounds_of({"plain": partial(forward, plain), "merged": partial(forward, merged)}, rounds), "plain")
 
 
 def training(frames: int, rounds: int, device: str, architecture: Architecture = VIT_B16, batch: int = 1):
@@ -90,8 +94,8 @@ def training(frames: int, rounds: int, device: str, architecture: Architecture =
 
         calls[name] = step
         memory[name] = peak_training_memory(step, device).peak
-    steps = [{n: s / each["zeroi2v"] for n, s in each.items()} for each in rounds_of(calls, rounds)]
-    return {name: value / memory["zeroi2v"] for name, value in memory.items()}, steps
+    memory = {name: value / memory["zeroi2v"] for name, value in memory.items()}
+    return memory, relative(rounds_of(calls, rounds), "zeroi2v")
 
 
 def measure_costs(measurements: Measurements, rounds: int = 3, frames: int = 8) -> None:
