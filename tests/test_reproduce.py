@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import nbformat
 import pytest
@@ -137,7 +138,8 @@ def test_a_killed_runner_takes_its_kernel_along_and_the_next_one_goes_on(tmp_pat
     runner.wait()
     _gone(kernel)
     (tmp_path / "out" / "mark").unlink()
-    runner = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # what runs in the background would not be interrupted
+    runner = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, preexec_fn=heed)
     kernel = _kernel(tmp_path / "out" / "mark")
     runner.send_signal(signal.SIGINT)
     assert runner.wait(300) == 130 and "goes on from here" in runner.stderr.read()
