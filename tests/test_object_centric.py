@@ -438,7 +438,7 @@ def test_a_dense_recipe_says_which_frames_it_has_a_stride_for(tmp_path):
 
 
 def on_device(device):
-    """Logits in bfloat16 there, and exactly on the CPU."""
+    """Logits in bfloat16 there, and exactly on the CPU; clips differ by about 0.015."""
     model, x = tiny(), given_features()
     with torch.no_grad():
         exact = model(x)
@@ -448,10 +448,10 @@ def on_device(device):
 
 def test_bfloat16_stays_close():
     found, exact = on_device("cpu")
-    assert (found - exact).abs().max() < 0.05
+    assert (found - exact).abs().max() < 0.005
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gpu_half_precision_agrees_with_the_cpu():
     found, exact = on_device("cuda")
-    assert (found - exact).abs().max() < 0.05
+    assert (found - exact).abs().max() < 0.005
