@@ -14,6 +14,7 @@ from minilib import claims
 from minilib.cost import tunable_parameters
 from minilib.errors import BadInput
 from minilib.models.clip import SMALL, TINY, FrameFeatures, build
+from minilib.models.small_clip import small_clip
 from minilib.papers.object_centric import arms as object_centric_arms
 from minilib.papers.object_centric import counts as object_centric_counts
 from minilib.papers.object_centric import experiments as object_centric_experiments
@@ -370,6 +371,26 @@ def test_every_arm_builds_and_frees_the_right_things(name):
         or "slots1" in name
         or (name.endswith("tokens"))
     )
+
+
+@pytest.mark.parametrize("name", ["oca", "st_adapter"])
+def test_a_seed_gives_one_start_whatever_was_built_before(name, monkeypatch):
+    """The first build of a process makes the image model, later ones find it: the start must not depend on it, not
+    even where making it draws."""
+
+    def drawing():
+        torch.randn(3)
+        return small_clip()
+
+    monkeypatch.setattr(object_centric_experiments, "small_clip", drawing)
+    arm = object_centric_arms.ARMS[name]
+    object_centric_experiments.image_model.cache_clear()
+    first, second = (object_centric_experiments.build(arm, seed=0).state_dict() for _ in range(2))
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    visual = small_clip().visual
+    torch.manual_seed(0)
+    own = arm.build(visual, arm.frames, 12).state_dict()
+    assert all(torch.equal(first[key], own[key]) for key in first), "drawn right after the seed"
 
 
 def test_settings_tell_arms_apart_and_seeds_not():

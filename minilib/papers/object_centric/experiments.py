@@ -71,8 +71,8 @@ def described(arm: Arm, recipe: TrainSettings) -> str:
 
 def build(arm: Arm, seed: int) -> nn.Module:
     """An arm's model at its start; what trains the image model too gets one of its own."""
-    torch.manual_seed(seed)
     visual = (small_clip() if arm.on_frames else image_model()).visual
+    torch.manual_seed(seed)
     return arm.build(visual, arm.frames, len(TASKS[arm.task]))
 
 
@@ -114,13 +114,14 @@ def run(
     sizes: Sizes = FULL,
 ) -> tuple[nn.Module, History, float]:
     """Trains one arm; returns the model, its history and its top-1 accuracy on the test clips, in percent."""
-    model, classes = build(arm, seed), len(TASKS[arm.task])
+    classes = len(TASKS[arm.task])
     recipe = replace(recipe, lr=arm.lr * recipe.lr, seed=seed)
     if arm.on_frames:
         given = train_batches(arm.task, seed, recipe.batch, arm.frames, limit=arm.limit)
         tests = held_batches(arm.task, 0, sizes.test, arm.frames)
     else:
         given, tests = batches(arm, seed, recipe.batch, device, sizes), held(arm, device, sizes)
+    model = build(arm, seed)  # after its inputs: what makes them cannot change where it starts
     history = train(model, given, recipe, classes, device, label=label, objective=arm.objective)
     return model, history, accuracy(*evaluate(model, tests, device))
 
