@@ -58,6 +58,16 @@ def test_the_papers_value_of_an_ordering_follows_from_two_printed_numbers(folder
         claims.number("t2.z")
 
 
+def test_the_paper_may_print_no_number_for_an_ordering(folder):
+    (folder / "sums.yaml").write_text(YAML.replace("paper: [t2.a, t2.b], ", ""))
+    claims = load("sums", folder)
+    assert claims["better"].paper_value is None and claims["better"].margin == 1
+    found = {verdict.id: verdict for verdict in judge(claims, [])}
+    assert json.loads(found["better"].json())["paper_value"] is None
+    assert "A beats B." in str(table(claims)) and "A beats B." in str(table(claims, list(found.values())))
+    assert "A beats B." in str(orderings(claims))
+
+
 def test_a_margin_is_half_of_the_effect_between_one_and_three_points(folder):
     claims = load("sums", folder)
     margins = {claim.id: claim.margin for claim in claims.claims if claim.kind == "ordering"}
@@ -106,7 +116,7 @@ WRONG = [
     (ON_MOTION, ON_MOTION.replace("motion", "flying"), "'flying' is not among the tasks (motion"),
     ("paper: [t2.a, t2.b]", "paper: [t2.a, t2.z]", "better: 't2.z' is no printed number"),
     ("paper: [t2.a, t2.b]", "paper_value: 1, paper: [t2.a, t2.b]", "better: needs either paper"),
-    ("paper: [t2.a, t2.b], ", "", "better: needs either paper"),
+    ("paper: t5.top1, ", "", "top1: needs either paper"),
     ("paper: t5.top1", "paper: [t5.top1, t2.a]", "only an ordering derives"),
     (PAIR, "{better: tuned/a, worse: tuned/a}", "tuned/a is compared with itself"),
     (PAIR, "{better: oracle, worse: chance}", "measures nothing"),
@@ -121,6 +131,8 @@ WRONG = [
     ("{grid/full: 1, grid/none: -1}", "{}", "gain/motion: a derived metric is a weighted sum"),
     ("t2.a: 65.8", "better: 1, t2.a: 65.8", "better is a printed number and an id"),
     ("title: A paper on sums", "title: A paper on sums\ncolour: red", "colour: Extra inputs"),
+    ("worse: grid/none}", "worse: grid/none, test: equal}", "tasks.motion.positive.test"),
+    ("{better: grid/full, worse: grid/none}", "{better: oracle, worse: chance}", "motion: a control between"),
     ("paper: [t2.a, t2.c]", "paper: [t2.a, t2.zero]", "above 0"),
 ]
 
@@ -255,9 +267,19 @@ def test_tables_for_a_page(folder):
     assert count_line(claims, rows("parameters", [87.0]) + measured[1:]) == (
         "0 of 3 to the digit; one with a reason; one off; one not counted yet"
     )
-    assert len(orderings(claims).rows) == 6 and "+4.6 points" in str(orderings(claims))
+    assert len(orderings(claims).rows) == 6 and "4.6 points" in str(orderings(claims))
     header, lines = tally(judge(claims, measured)).header, tally(judge(claims, measured)).rows
     assert header == ("claims", "reproduced", "not reproduced", "not testable here")
     by_kind = {line[0]: dict(zip(header[1:], line[1:], strict=True)) for line in lines}
     assert by_kind["count"] == {"reproduced": "1", "not reproduced": "1", "not testable here": "1"}
     assert by_kind["ordering"]["not testable here"] == "6" and by_kind["magnitude"]["not testable here"] == "2"
+
+
+def test_the_measured_metrics_behind_a_claim(folder):
+    claims = load("sums", folder)
+    assert claims["gain"].metrics == ("gain/motion", "gain/motion/nothing")
+    assert claims.base_metrics(claims["gain"]) == ("grid/full", "grid/none", "gain/motion/nothing")
+    assert claims.base_metrics(claims["parameters"]) == ("parameters",)
+    assert claims.gate_metrics(claims["better"]) == ("grid/full", "grid/none", "grid/control/labels")
+    assert claims.gate_metrics(claims["over_parameters"]) == ("still/lowest", "still/highest")
+    assert claims.gate_metrics(claims["cheaper"]) == ()

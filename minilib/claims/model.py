@@ -42,6 +42,7 @@ MARGINS = (1.0, 3.0)  # points; half of the paper's effect within these
 COST = "cost/"  # how the metrics of costs begin
 ENDS = ("chance", "oracle")  # words that stand for a task's two ends where a metric may stand
 Name = Annotated[str, Field(min_length=1, max_length=300)]
+Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Test = Literal["greater", "not_worse", "equal"]
 
 
@@ -64,8 +65,6 @@ class Control(Strict):
     def _two(self) -> Control:
         if self.better == self.worse:
             raise ValueError(f"{self.better} is compared with itself")
-        if not self.metrics:
-            raise ValueError(f"{self.better} against {self.worse} measures nothing")
         return self
 
     @property
@@ -92,6 +91,9 @@ class Task(Strict):
     def _ends_differ(self) -> Task:
         if self.chance == self.oracle:
             raise ValueError(f"chance and oracle are both {self.chance}")
+        numbers = not any(isinstance(end, str) for end in (self.chance, self.oracle))
+        if numbers and any(control and not control.metrics for control in (self.positive, self.negative)):
+            raise ValueError("a control between chance and oracle measures nothing where both are numbers")
         return self
 
 
@@ -99,29 +101,29 @@ class Claim(Strict):
     """One sentence of the paper that numbers can support or not."""
 
     id: Name
-    source: Name
-    statement: Annotated[str, Field(min_length=1, max_length=2000)]
+    source: Text
+    statement: Text
     kind: Literal["count", "ordering", "magnitude"]
     headline: bool = False
     paper: Name | tuple[Name, Name] | None = None  # keys of printed numbers
-    paper_value: FiniteFloat | None = None  # always a number once the file is loaded
+    paper_value: FiniteFloat | None = None  # once loaded a number, but for an ordering of which none is printed
     unit: str = ""
     # count and magnitude
     metric: Name | None = None  # default: id
     # count
     digit: PositiveFloat | None = None  # unit of the last printed digit
     cut: bool = False  # the paper cut its number off and did not round it
-    conflict: Name | None = None  # why the paper or its code already shows that the number cannot be right
+    conflict: Text | None = None  # why the paper or its code already shows that the number cannot be right
     # ordering
     task: Name | None = None
     pairs: tuple[Pair, ...] = ()
     margin: PositiveFloat | None = None  # points (costs: percent); a number once the file is loaded
     replicates: Literal["seeds", "clips"] = "seeds"  # clips where nothing is trained
     cost: bool = False  # rows are interleaved rounds, and less is better
-    setting: Name | None = None  # how our setting differs; shown, and no part of the verdict
+    setting: Text | None = None  # how our setting differs; shown, and no part of the verdict
     # magnitude
     within: PositiveFloat = 1.0  # how far a paper-scale mean may lie from the paper's
-    different_setting: Name | None = None  # why it would be another experiment here
+    different_setting: Text | None = None  # why it would be another experiment here
 
     @model_validator(mode="after")
     def _fits_its_kind(self) -> Claim:
@@ -133,7 +135,8 @@ class Claim(Strict):
         foreign = set().union(*own.values()) - own[self.kind]
         if given := sorted(foreign & self.model_fields_set):
             raise ValueError(f"{given[0]} does not belong to kind {self.kind}")
-        if (self.paper is None) == (self.paper_value is None):
+        both, neither = None not in (self.paper, self.paper_value), (self.paper, self.paper_value) == (None, None)
+        if both or (neither and self.kind != "ordering"):
             raise ValueError("needs either paper (keys of printed numbers) or paper_value")
         if self.kind != "ordering" and isinstance(self.paper, tuple):
             raise ValueError(f"a {self.kind} is one printed number; only an ordering derives its value from two")
@@ -154,8 +157,8 @@ class Claim(Strict):
         for pair, side in zip(self.pairs, sides, strict=True):
             if sides.count(side) > 1:
                 raise ValueError(f"the pair {pair.better}, {pair.worse} is there twice")
-            if self.cost and len(pair.metrics) < 2:
-                raise ValueError("a cost has neither chance nor oracle")
+            if not pair.metrics or (self.cost and len(pair.metrics) < 2):
+                raise ValueError(f"the pair {pair.better}, {pair.worse} measures nothing")
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -216,6 +219,21 @@ class Claims(Strict):
                 return claim
         raise BadInput(f"claims of {self.paper}: no id {id!r}; ids are in {self.paper}.yaml")
 
+    def base_metrics(self, claim: Claim) -> tuple[str, ...]:
+        """The measured metrics behind a claim: its own, in the place of a derived one the metrics that it sums."""
+        parts = (self.derived.get(name, (name,)) for name in claim.metrics)
+        return tuple(dict.fromkeys(part for names in parts for part in names))
+
+    def gate_metrics(self, claim: Claim) -> tuple[str, ...]:
+        """What else must be measured before an ordering is judged: controls and measured ends of its task."""
+        if claim.task is None:
+            return ()
+        task = self.tasks[claim.task]
+        ends = [end for end in (task.chance, task.oracle) if isinstance(end, str)]
+        names = [name for control in (task.positive, task.negative) if control for name in control.metrics]
+        parts = (self.derived.get(name, (name,)) for name in (*names, *ends))
+        return tuple(dict.fromkeys(part for names in parts for part in names))
+
     def number(self, key: str) -> float:
         """The paper's number of this key: a printed one, or that of a count or a magnitude."""
         if key in self.printed:
@@ -226,7 +244,7 @@ class Claims(Strict):
 def _filled(claim: Claim, numbers: Mapping[str, float]) -> Claim:
     """The claim with the paper's value looked up or derived, and its margin."""
     value = claim.paper_value
-    if value is None:
+    if claim.paper is not None:
         keys = (claim.paper,) if isinstance(claim.paper, str) else claim.paper
         if unknown := [key for key in keys if key not in numbers]:
             raise ValueError(f"{claim.id}: {unknown[0]!r} is no printed number and no id of a count or a magnitude")
@@ -236,7 +254,7 @@ def _filled(claim: Claim, numbers: Mapping[str, float]) -> Claim:
         value = first if not second else round(first / second[0] if claim.cost else first - second[0], 9)
     margin = claim.margin
     if claim.kind == "ordering" and margin is None:
-        effect = 100 * abs(value - 1) if claim.cost else abs(value)
+        effect = 0.0 if value is None else 100 * abs(value - 1) if claim.cost else abs(value)
         margin = min(max(effect / 2, MARGINS[0]), MARGINS[1])
     if claim.kind == "count" and abs(value / claim.digit - round(value / claim.digit)) > 1e-6:
         raise ValueError(f"{claim.id}: {value:g} has more digits than digit {claim.digit:g} says")

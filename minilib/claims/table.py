@@ -94,7 +94,7 @@ def headlines(claims: Claims, verdicts: Sequence[Verdict] | None = None) -> Tabl
 def orderings(claims: Claims) -> Table:
     """What the paper says of A against B, before anything is measured."""
     kept = [claim for claim in claims.claims if claim.kind == "ordering"]
-    rows = [(c.source, c.statement, f"{c.paper_value:+g} {c.unit}") for c in kept]
+    rows = [(c.source, c.statement, printed(c)) for c in kept]
     return Table(("source", "claim", "paper"), tuple(rows))
 
 
@@ -129,7 +129,9 @@ def occurring(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
 
 
 def printed(claim: Claim) -> str:
-    """The paper's value with its unit; a derived one to three digits."""
+    """The paper's value with its unit, a derived one to three digits; nothing where it prints none."""
+    if claim.paper_value is None:
+        return ""
     return _with_unit(f"{claim.paper_value:.3g}" if isinstance(claim.paper, tuple) else exact(claim.paper_value), claim)
 
 

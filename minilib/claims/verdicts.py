@@ -51,7 +51,7 @@ class Verdict:
     id: str
     kind: str
     source: str
-    paper_value: float
+    paper_value: float | None  # None where the paper says which is better and prints no number
     measured: float | None
     verdict: str
     why: str
