@@ -129,10 +129,7 @@ TABLES = {
     **{f"t{number}.motion": table(number, "ssv2") for number in ROWS},
     **{f"t{number}.appearance": table(number, "k400", "appearance/{}") for number in ROWS},
     **{f"t{number}.masks": table(number, "davis", "appearance/{}/jf", WITHOUT_MASKS) for number in ROWS if number != 6},
-    **{
-        f"baselines.{on}": {label: Row(PREFIX[on] + name) for name, label in NAMES.items()}
-        for on in ("motion", "appearance")
-    },
+    **{f"baselines.{on}": {words: Row(PREFIX[on] + name) for name, words in NAMES.items()} for on in PREFIX},
     "t3": {label: Row(f"noun/{name}", NOUNS.get(name)) for name, label in NAMES.items()},
     "controls": {
         "OCA": Row("oca"),
