@@ -1,7 +1,7 @@
-"""The clips of the first tasks stay as they are, bit for bit: results measured on them would be worth nothing else.
+"""The clips of the first tasks stay as they are, bit for bit: what was measured on them stays valid.
 
-The hashes were taken before any task was added. A pixel in some thousands may be rounded otherwise by another
-processor or library; if only frames fail here, and on the code of the first release too, that is why.
+The hashes were taken before any other task was added. Another processor or library may round a pixel in some thousands
+differently: if hashes of frames alone fail there, compare with an older commit on the same machine.
 """
 
 from __future__ import annotations
@@ -59,5 +59,4 @@ def test_batches_are_what_they_were(name):
 
 def test_clips_and_their_key_are_what_they_were():
     assert CLIPS.key() == KEY
-    assert hash(CLIPS) == hash(WorldClips("noun", 5, "test", 20, 4, 2, 1, "seen", tuple(range(12)), 64))
     assert (digest(CLIPS.labels([3, 19])), digest(CLIPS.frames([3, 19]))) == ("60aade2bc7d803d2", "241a37c0543162c0")

@@ -1,7 +1,6 @@
 """The small world: scenes made by a program, rendered in batches, with every label known."""
 
 from minilib.world.batches import (
-    TASKS,
     clip_batch,
     epoch_indices,
     held_batches,
@@ -10,6 +9,7 @@ from minilib.world.batches import (
     train_batches,
 )
 from minilib.world.clips import WorldClips
+from minilib.world.hard import FEW, hard_scenes
 from minilib.world.labels import Labels, image_captions, image_places, labels
 from minilib.world.long import (
     BUSY,
@@ -26,11 +26,14 @@ from minilib.world.questions import Question, question_clips
 from minilib.world.render import render
 from minilib.world.scenes import Scenes, clip_scenes, image_scenes
 from minilib.world.segmentation import segmentation_batch, segmentation_scenes
-from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES, mirror
+from minilib.world.tasks import TASKS, chance, task_scenes
+from minilib.world.timing import timing_scenes
+from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES, TIMINGS, mirror
 
 __all__ = [
     "BUSY",
     "COLOURS",
+    "FEW",
     "GROUNDS",
     "LONG_ACTIONS",
     "LONG_MOTIONS",
@@ -41,15 +44,18 @@ __all__ = [
     "SIZES",
     "SPARSE",
     "TASKS",
+    "TIMINGS",
     "Labels",
     "LongLabels",
     "Question",
     "Rhythm",
     "Scenes",
     "WorldClips",
+    "chance",
     "clip_batch",
     "clip_scenes",
     "epoch_indices",
+    "hard_scenes",
     "held_batches",
     "image_captions",
     "image_places",
@@ -64,5 +70,7 @@ __all__ = [
     "segmentation_batch",
     "segmentation_scenes",
     "shuffled",
+    "task_scenes",
+    "timing_scenes",
     "train_batches",
 ]
