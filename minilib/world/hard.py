@@ -9,11 +9,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from minilib.world.scenes import LOG_RADIUS, Draws, Scenes, clip_scenes
+from minilib.world.draws import Draws
+from minilib.world.scenes import LOG_RADIUS, Scenes, clip_scenes
 from minilib.world.vocabulary import MOTIONS, SHAPES, held_out_colour
 
 STREAM, DISTRACTORS = 6_000_003, 7_000_003
-SHRINK = 0.72  # the actor has a radius of 0.09 to 0.14 of the frame in the middle of its motion, bystanders 0.06 to 0.085
+SHRINK = 0.72  # of the actor's radius, which is then 0.09 to 0.14 in the middle of its motion; bystanders: up to 0.085
 FEW = 16  # clips a class to learn from
 
 
@@ -25,14 +26,13 @@ def hard_scenes(
     `combinations` chooses the actor's pairs of shape and colour; those of the bystanders are always seen ones.
     """
     scenes = clip_scenes(seed + STREAM, split, indices, combinations=combinations, motions=motions)
-    order = Draws(seed + DISTRACTORS, split, np.atleast_1d(indices)).order(len(SHAPES))
-    actor, colour = scenes.shape[:, :1], scenes.colour[:, :1]
-    fits = (order != actor) & (held_out_colour(order) != colour)
-    first = (~fits).argsort(1, kind="stable")[:, :2]  # in that random order, the first two that fit
+    every, actor, colour = np.arange(len(SHAPES)), scenes.shape[:, :1], scenes.colour[:, :1]
+    fits = (every != actor) & (held_out_colour(every) != colour)
 
     present, base = scenes.present.copy(), scenes.base.copy()
     present[:, 2:] = True
     base[:, :2, LOG_RADIUS] += np.log(SHRINK)
     shapes, colours = scenes.shape.copy(), scenes.colour.copy()
-    shapes[:, 2:], colours[:, 2:] = np.take_along_axis(order, first, 1), colour
+    shapes[:, 2:] = Draws(seed + DISTRACTORS, split, np.atleast_1d(indices)).among(fits, 2)
+    colours[:, 2:] = colour
     return replace(scenes, present=present, base=base, shape=shapes, colour=colours)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilib.errors import BadInput
+from minilib.world.draws import SPLITS
 from minilib.world.hard import hard_scenes
 from minilib.world.labels import ACTIONS, APPEARANCES
-from minilib.world.scenes import COMBINATIONS, SPLITS, Scenes, clip_scenes
+from minilib.world.scenes import COMBINATIONS, Scenes, clip_scenes
 from minilib.world.timing import timing_scenes
 from minilib.world.vocabulary import GROUNDS, MOTIONS, SHAPES, SPINNABLE, TIMINGS
 
@@ -56,9 +57,7 @@ def checked_motions(task: str, motions: tuple[int, ...] | None) -> tuple[int, ..
     names = SCENES[CLIP_TASKS[task].clips].motions
     motions = tuple(range(len(names))) if motions is None else tuple(motions)
     if not motions or not 0 <= min(motions) <= max(motions) < len(names):
-        raise BadInput(
-            f"motions {motions}: task {task!r} has 0 to {len(names) - 1}, name at least one"
-        )
+        raise BadInput(f"motions {motions}: task {task!r} has 0 to {len(names) - 1}, name at least one")
     return motions
 
 

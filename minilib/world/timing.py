@@ -19,7 +19,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from minilib.world.scenes import Draws, Scenes, choose, clip_scenes
+from minilib.world.draws import Draws
+from minilib.world.scenes import Scenes, choose, clip_scenes
 from minilib.world.vocabulary import MOTIONS, TIMINGS
 
 STREAM, MOMENTS = 4_000_003, 5_000_003
