@@ -9,6 +9,7 @@ from minilib.world.batches import (
     train_batches,
 )
 from minilib.world.clips import WorldClips
+from minilib.world.edits import Edits, edit_batch, edit_scenes
 from minilib.world.hard import FEW, hard_scenes
 from minilib.world.labels import Labels, image_captions, image_places, labels
 from minilib.world.long import (
@@ -25,7 +26,7 @@ from minilib.world.long import (
 from minilib.world.questions import Question, question_clips
 from minilib.world.render import render
 from minilib.world.scenes import Scenes, clip_scenes, image_scenes
-from minilib.world.segmentation import segmentation_batch, segmentation_scenes
+from minilib.world.segmentation import patch_oracle, segmentation_batch, segmentation_scenes
 from minilib.world.tasks import TASKS, chance, task_scenes
 from minilib.world.timing import timing_scenes
 from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES, TIMINGS, mirror
@@ -45,6 +46,7 @@ __all__ = [
     "SPARSE",
     "TASKS",
     "TIMINGS",
+    "Edits",
     "Labels",
     "LongLabels",
     "Question",
@@ -54,6 +56,8 @@ __all__ = [
     "chance",
     "clip_batch",
     "clip_scenes",
+    "edit_batch",
+    "edit_scenes",
     "epoch_indices",
     "hard_scenes",
     "held_batches",
@@ -64,6 +68,7 @@ __all__ = [
     "long_labels",
     "long_scenes",
     "mirror",
+    "patch_oracle",
     "question_clips",
     "render",
     "sample_times",

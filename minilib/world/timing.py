@@ -68,7 +68,7 @@ def _parts(names, start, end, moment, length) -> tuple[np.ndarray, np.ndarray]:
         "pausing on the way right": ((before, none, 1 - before), (start, stop, stop + pause, end)),
         "bobbing up and down": (
             (-0.5 * one, one, -0.5 * one),
-            [begin + share * QUARTER for share in (0, 0.25, 0.75, 1)],
+            [begin + share * QUARTER for share in (0, 0.15, 0.85, 1)],
         ),
         "sinking fast and rising slowly": ((one, -one, none), (there, turn, back, back)),
     }
