@@ -193,6 +193,13 @@ def test_what_is_short_happens_at_any_moment(name, longest, distance):
     assert max(parts) > 0.5 or distance == 0
 
 
+def test_a_bob_rests_in_the_middle_and_goes_as_far_to_either_side():
+    scenes = of_class("bobbing up and down")
+    up, down, rest = (scenes.base[:, 0, Y, None] + scenes.delta[:, 0, :, Y].cumsum(1)).T
+    assert (rest > 0.3).all() and (rest < 0.7).all()
+    assert np.allclose(rest - up, down - rest) and (rest - up > 0.2).all()
+
+
 def test_a_pause_begins_and_ends_as_steady_motion_does():
     paused, steady = of_class("pausing on the way right"), of_class("moving right")
     assert np.allclose(paused.pose(np.array([0.0, 1.0])), steady.pose(np.array([0.0, 1.0])))
