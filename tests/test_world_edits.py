@@ -15,6 +15,7 @@ from minilib.models.small_clip import tokenize
 from minilib.world import edit_batch, edit_scenes
 from minilib.world.draws import SPLITS
 from minilib.world.edits import KINDS, LOCAL, RADII
+from minilib.world.scenes import LOG_RADIUS
 from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, SHAPES, SPINNABLE, TEXTURES, held_out_colour
 
 CLIPS = np.arange(40)
@@ -92,6 +93,10 @@ def test_sizes_are_apart():
     area = [
         edit_batch("colour", size, 0, "train", CLIPS, 3).source.mask.float().mean((1, 2, 3)).median() for size in RADII
     ]
+    for size, (low, high) in RADII.items():
+        scenes = edit_scenes("shape", size, 0, "train", CLIPS)[0]
+        middle = np.exp((scenes.pose(np.array([0.0, 1.0]))[:, 0, :, LOG_RADIUS]).mean(1))
+        assert (middle >= low - 1e-9).all() and (middle <= high + 1e-9).all()
     assert 0.01 < area[0] < area[1] / 1.8 and area[1] < area[2] / 1.8 and area[2] < 0.25
 
 

@@ -38,7 +38,7 @@ from minilib.world import (
 )
 from minilib.world.draws import SPLITS
 from minilib.world.labels import ACTIONS
-from minilib.world.scenes import LOG_RADIUS, MAX_OBJECTS, X
+from minilib.world.scenes import LOG_RADIUS, MAX_OBJECTS, X, Y
 from minilib.world.segmentation import LARGE, VOID
 from minilib.world.vocabulary import held_out_colour
 
