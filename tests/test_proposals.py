@@ -18,6 +18,8 @@ def test_masks_are_enlarged_and_scored():
     one = F.one_hot(torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1]]).repeat(2, 1).view(2, 2, 4), 3).movedim(-1, 2).float()
     soft = enlarge(one, (2, 2), (16, 16))
     assert soft.shape == (2, 2, 3, 16, 16) and torch.allclose(soft.sum(2), torch.ones(2, 2, 16, 16))
+    ramp = enlarge(torch.tensor([1.0, 0, 1, 0]).view(1, 1, 1, 4), (2, 2), (4, 4))
+    assert ramp[0, 0, 0].tolist() == [[1, 0.75, 0.25, 0]] * 4, "a patch's value is that of its middle"
     answer = proposals(soft)
     assert answer.dtype == torch.uint8 and answer.unique().tolist() == [1, 2]
     found = scores(truth, answer)
