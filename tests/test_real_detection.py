@@ -11,10 +11,11 @@ from safetensors.torch import save_file
 
 from minilib.datasets.charades import charades, frame_labels
 from minilib.errors import BadInput
-from minilib.models.x3d import X3D
-from minilib.papers.coarse_fine import recipe
-from minilib.papers.coarse_fine.arms import LITTLE
-from minilib.papers.coarse_fine.losses import detection
+from minilib.models.x3d import SMALLER, X3D
+from minilib.models.x3d_weights import load_body
+from minilib.papers.coarse_fine.method import detection
+from minilib.papers.coarse_fine.real import RECIPE, prepared
+from minilib.study import real_detection
 from minilib.training import TrainSettings, train
 from minilib.video import VideoError, read_frames
 from minilib.world.export_charades import export_charades
@@ -34,17 +35,18 @@ def root(tmp_path_factory):
 
 @pytest.mark.parametrize(("dataset", "network"), [("charades", "coarse_fine"), ("multithumos", "x3d")])
 def test_a_run_trains_scores_and_is_not_made_twice(root, tmp_path, dataset, network):
-    job = recipe.Run(dataset, str(root), network, **STEPS)
-    outcome = recipe.run(job, tmp_path)
+    job = real_detection.Run(dataset, str(root), network, **STEPS)
+    outcome = real_detection.run(job, tmp_path, prepared)
     assert outcome["steps"] == 2 and outcome["unreadable"] == 0
     assert 0 < outcome["map"] < 100 and 0 < outcome["localize_v1"] < 100
-    assert recipe.run(job, tmp_path) == outcome  # the finished checkpoint is there, with the norms' statistics
+    again = real_detection.run(job, tmp_path, prepared)  # the finished checkpoint is there, with the norms' statistics
+    assert {**again, "seconds": 0} == {**outcome, "seconds": 0}
 
 
 def test_a_window_has_the_labels_of_its_moments(root):
     video = charades(root / "charades", "train").clips[0]
     classes = len(charades(root / "charades", "train").classes)
-    windows = recipe.Windows((video,), classes, frames=12, stride=3, size=32, seed=4)
+    windows = real_detection.Windows((video,), classes, frames=12, stride=3, size=32, seed=4)
     frames, labels = windows[0]
     assert frames.shape == (12, 32, 32, 3) and np.shape(labels) == (12, classes)
     every = torch.from_numpy(read_frames(video.path, np.arange)).int()
@@ -57,7 +59,7 @@ def test_a_window_has_the_labels_of_its_moments(root):
 
 def test_a_whole_video_is_scored_in_windows_and_filling_does_not_count(root):
     video = charades(root / "charades", "test").clips[0]
-    job = recipe.Run("charades", str(root), "x3d", **{**STEPS, "frames": 20})
+    job = real_detection.Run("charades", str(root), "x3d", **{**STEPS, "frames": 20})
     seen = []
 
     class Numbers(torch.nn.Module):
@@ -65,7 +67,7 @@ def test_a_whole_video_is_scored_in_windows_and_filling_does_not_count(root):
             seen.append(clip.shape[1])
             return clip.float().mean((2, 3, 4))[..., None].expand(-1, -1, 3) / 255
 
-    found, labels = recipe.scores(Numbers(), video, job, classes=200)
+    found, labels = real_detection.scores(Numbers(), video, job, classes=200)
     assert seen == [20, 20] and found.shape == (24, 3) and len(labels) == 24  # 48 frames, every second
     every = torch.from_numpy(read_frames(video.path, lambda n: np.arange(0, n, 2))).float().mean((1, 2, 3)) / 255
     torch.testing.assert_close(found[:, 0], every.sigmoid())
@@ -73,9 +75,10 @@ def test_a_whole_video_is_scored_in_windows_and_filling_does_not_count(root):
 
 def test_weights_of_other_classes_start_all_streams(root, tmp_path):
     torch.manual_seed(3)
-    given = X3D(LITTLE, 7)
+    given = X3D(SMALLER, 7)
     save_file(given.state_dict(), tmp_path / "x3d.safetensors")
-    model = recipe.network(recipe.Run("charades", str(root), weights=str(tmp_path / "x3d.safetensors"), **STEPS), 5)
+    job = real_detection.Run("charades", str(root), weights=str(tmp_path / "x3d.safetensors"), **STEPS)
+    model = prepared(job, 5).model
     for net in (model.fine, model.coarse.backbone):
         assert net.classes == 5 and torch.equal(net.stem.conv1_s.weight, given.stem.conv1_s.weight)
     train(
@@ -87,11 +90,11 @@ def test_weights_of_other_classes_start_all_streams(root, tmp_path):
         tmp_path / "run.pt",
         objective=detection,
     )  # what the training loop leaves is such a file, too
-    recipe.start_from(model.fine, tmp_path / "run.pt")
+    load_body(model.fine, tmp_path / "run.pt")
     assert torch.equal(model.fine.stem.bn1.running_mean, given.stem.bn1.running_mean)
     save_file({"a": torch.zeros(2)}, tmp_path / "other.safetensors")
     with pytest.raises(BadInput, match="no X3D"):
-        recipe.start_from(X3D(LITTLE, 5), tmp_path / "other.safetensors")
+        load_body(X3D(SMALLER, 5), tmp_path / "other.safetensors")
 
 
 @pytest.mark.parametrize(
@@ -104,11 +107,32 @@ def test_weights_of_other_classes_start_all_streams(root, tmp_path):
     ],
 )
 def test_what_is_wrong_is_said_before_work_starts(root, tmp_path, wrong, said):
-    job = replace(recipe.Run("charades", str(root), **STEPS), **wrong)
+    job = replace(real_detection.Run("charades", str(root), **STEPS), **wrong)
     with pytest.raises(BadInput, match=said):
-        recipe.run(job, tmp_path)
+        real_detection.run(job, tmp_path, prepared)
 
 
 def test_a_broken_video_is_left_out(root):
     video = replace(charades(root / "charades", "test").clips[0], path=root / "missing.mp4")
-    assert isinstance(recipe.Windows((video,), 3, 4, 1, 32)[0], VideoError)
+    assert isinstance(real_detection.Windows((video,), 3, 4, 1, 32)[0], VideoError)
+
+
+def test_the_recipe_is_the_papers_where_nothing_else_is_asked_for(root, tmp_path, monkeypatch):
+    asked = []
+
+    def stub(model, batches, plan, classes, device, file, every, objective):
+        asked.append((plan, batches.batch, every, objective))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(real_detection, "train", stub)
+    for change in ({}, {"batch": 2, "max_steps": 1}):
+        job = real_detection.Run("charades", str(root), "x3d", "small", frames=16, stride=2, **change)
+        with pytest.raises(KeyboardInterrupt):
+            real_detection.run(job, tmp_path, prepared)
+    (plan, batch, every, objective), (other, small, _, _) = asked
+    assert (plan.lr, plan.weight_decay, plan.batch, plan.flip) == tuple(
+        RECIPE[name] for name in ("lr", "weight_decay", "batch", "flip")
+    )
+    assert plan.steps == RECIPE["epochs"] * every and plan.warmup == RECIPE["warmup_epochs"] * every
+    assert batch == 3 and objective is detection, "no more videos than there are"
+    assert (other.batch, other.steps, other.warmup, small) == (2, 1, 0, 2)
