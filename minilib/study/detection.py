@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -18,8 +19,10 @@ from torch import Tensor, nn
 
 from minilib.metrics.detection import every_frame
 from minilib.models.x3d import X3D
+from minilib.resume import History
 from minilib.study.feeds import Clips, Feed
 from minilib.study.stages import Stage, State
+from minilib.study.study import Outcome, Recipe, Variant
 from minilib.training import Batches
 from minilib.world import LONG_MOTIONS, SPARSE, LongClips, Rhythm, WorldClips
 
@@ -177,9 +180,7 @@ class StoredLevels:
 @lru_cache(maxsize=2)
 def stored_levels(fine: Stage, clips: LongClips, seed: int, device: str) -> StoredLevels:
     """The levels of an X3D after the stage `fine`, of all clips; a function of its arguments, kept for the next run."""
-    net = fine.variant.build(StartedClips(clips))
-    net.load_state_dict(fine.state(seed, device))
-    return StoredLevels(net, clips, device)
+    return StoredLevels(fine.model(StartedClips(clips), seed, device), clips, device)
 
 
 class OnLevels(nn.Module):
@@ -198,3 +199,32 @@ def probabilities(model: nn.Module, feed: Feed, device: str = "cpu") -> Tensor:
     """What a model says of all test clips in order, (n, t, k)."""
     model.to(device).eval()
     return torch.cat([model(inputs.to(device)).sigmoid().float().cpu() for inputs, _ in feed.test(32)])
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Several networks whose probabilities are averaged, each trained alone. Their weights are kept as stages, so that
+    ensembles share members."""
+
+    members: tuple[Variant, ...]
+
+    def run(
+        self,
+        recipe: Recipe,
+        seed: int,
+        device: str = "cpu",
+        label: str = "training",
+        split: str = "test",
+        checkpoint: Path | None = None,
+    ) -> Outcome:
+        """As `Variant.run`; the members' own losses are not kept."""
+        models, found = [], []
+        for member in self.members:
+            feed = member.task.feed(split, seed, device)
+            models.append(Stage(member, recipe, label).model(feed, seed, device))
+            found.append(probabilities(models[-1], feed, device))
+        score = every_frame(list(torch.stack(found).mean(0)), list(feed.source.rendered.labels)).mean
+        return Outcome(nn.ModuleList(models), History([], 0.0), {"": score})
+
+    def smoke(self) -> Ensemble:
+        return Ensemble(tuple(member.smoke() for member in self.members))

@@ -16,12 +16,13 @@ from pathlib import Path
 
 import safetensors.torch
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minilib.code import modules
 from minilib.errors import BadInput
 from minilib.files import ROOT, write_whole
 from minilib.settings import describe, key
+from minilib.study.feeds import Feed
 from minilib.study.study import Recipe, Variant
 
 FOLDER = ROOT / "runs" / "stages"
@@ -51,6 +52,12 @@ class Stage:
         state = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
         write_whole(path, safetensors.torch.save(state))
         return state
+
+    def model(self, inputs: Feed, seed: int, device: str = "cpu") -> nn.Module:
+        """The trained model itself, which the variant builds on `inputs`."""
+        model = self.variant.build(inputs)
+        model.load_state_dict(self.state(seed, device))
+        return model
 
     def smoke(self) -> Stage:
         return replace(self, variant=self.variant.smoke(), recipe=self.recipe.smoke())

@@ -20,10 +20,6 @@ def count_all() -> dict[str, float]:
     with torch.device("meta"):
         one = convolutions(X3D(X3D_M, 400), clip(16)) * 1e9
     return {
-        f"t44d.{name}": steps * BATCH * one / 1e15 for name, steps in (("scratch", 300_000), ("checkpoint", 100_000))
+        f"t44d.{name}.pflops": steps * BATCH * one / 1e15
+        for name, steps in (("scratch", 300_000), ("checkpoint", 100_000))
     }
-
-
-if __name__ == "__main__":
-    for measure, value in count_all().items():
-        print(f"{measure:20s} {value:.4f}")
