@@ -21,6 +21,7 @@ from minilib.papers.detection_pretraining.variants import Manifold, WrongLabels
 from minilib.settings import key
 from minilib.study import Variant, stages
 from minilib.study.detection import Detection, Ensemble, OnLevels, ShortClips, probabilities, stored_levels
+from minilib.study.real import Run, run
 from minilib.training import TrainSettings
 from minilib.world import clip_batch
 from minilib.world.export import export_kinetics
@@ -356,19 +357,19 @@ def test_pictures_show_clips_and_the_weights_of_their_labels():
 
 def test_pretraining_runs_on_files(tmp_path):
     export_kinetics(tmp_path / "kinetics400", {"train": 5, "val": 2}, frames=90)
-    settings = real.Run("kinetics400", str(tmp_path), backbone="small", frames=16, max_steps=2, batch=4)
-    outcome = real.run(settings, tmp_path)
+    settings = Run("kinetics400", str(tmp_path), backbone="small", frames=16, max_steps=2, batch=4)
+    outcome = run(settings, tmp_path, real.prepared)
     assert outcome["steps"] == 2 and outcome["clips"] == 5 and 0 <= outcome["top1"] <= 100
     assert list(tmp_path.glob("detection_pretraining_kinetics400_small_16.pt"))
-    for wrong, message in (({"backbone": "vit_b16"}, "choose of x3d_m, small"), ({"frames": 8}, "16 frames alone")):
+    for wrong, message in (({"backbone": "vit_b16"}, "choose of x3d_m, small"), ({"frames": 8}, "has a stride for 16")):
         with pytest.raises(BadInput, match=message):
-            real.run(replace(settings, **wrong), tmp_path)
+            run(replace(settings, **wrong), tmp_path, real.prepared)
 
 
 def test_a_checkpoint_gives_all_but_the_last_layer(tmp_path):
     first = X3D(SMALLER, 5)
     torch.save(first.state_dict(), tmp_path / "x3d.pt")
-    settings = real.Run("folder", "", backbone="small", frames=16, weights=str(tmp_path / "x3d.pt"))
+    settings = Run("folder", "", backbone="small", frames=16, weights=str(tmp_path / "x3d.pt"))
     model = real.prepared(settings, "abcde").model
     for name, x in first.state_dict().items():
         assert name.startswith("head.fc2.") or torch.equal(x, model.state_dict()[name])

@@ -16,9 +16,8 @@ from functools import cache, partial
 
 import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
-from minilib.cost import parameters
+from minilib.cost import convolutions, parameters
 from minilib.models.x3d import X3D, X3D_L, X3D_M
 from minilib.papers.coarse_fine import variants
 from minilib.papers.coarse_fine.fusion import MultiStageFusion
@@ -32,13 +31,6 @@ I3D_TGM = 4446.66  # the thesis' count of I3D + TGM, flow included, which it com
 
 def clip(frames: int = FRAMES, side: int = SIDE) -> torch.Tensor:
     return torch.empty(1, 3, frames, side, side, device="meta")
-
-
-def convolutions(model: nn.Module, *inputs) -> float:
-    """10^9 multiply-adds of the convolutions alone."""
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.eval()(*inputs)
-    return counter.get_flop_counts()["Global"].get(torch.ops.aten.convolution, 0) / 2e9
 
 
 def x3d(size=X3D_M) -> X3D:

@@ -9,8 +9,6 @@ Axes: b clips, t frames, k classes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,7 +18,6 @@ from minilib.models.x3d import SMALLER, X3D, X3D_M
 from minilib.models.x3d_weights import load_x3d
 from minilib.papers.detection_pretraining.method import DetectionPretraining
 from minilib.papers.detection_pretraining.pretexts import JOINT
-from minilib.study import real
 from minilib.study.real import Prepared, Run
 
 RECIPE = {
@@ -38,7 +35,7 @@ RECIPE = {
     "erasing": 0.0,
     "smoothing": 0.0,
 }
-FRAMES_OF = {"x3d_m": "vit_b16", "small": "small"}  # `real` knows sizes of frames by its image models' names
+SIZES = {"x3d_m": X3D_M, "small": SMALLER}
 
 
 class ForClips(X3D):
@@ -51,20 +48,13 @@ class ForClips(X3D):
 
 def prepared(run: Run, classes: Sequence[str]) -> Prepared:
     """Joint training as released. `run.weights` is a classification checkpoint of the same classes, in any layout that
-    `load_x3d` knows; with "" or "random" it starts from scratch. `run.backbone` "small" is the small X3D."""
+    `load_x3d` knows; with "" or "random" it starts from scratch. `run.backbone` is x3d_m or small."""
+    if run.backbone not in SIZES:
+        raise BadInput(f"backbone {run.backbone!r}: choose of {', '.join(SIZES)}")
     torch.manual_seed(run.seed)
-    model = ForClips(SMALLER if run.backbone == "small" else X3D_M, len(classes))
+    model = ForClips(SIZES[run.backbone], len(classes))
     if run.weights not in ("", "random"):
         load_x3d(model, run.weights)
     model.set_classes(len(classes) + 1)
     objective = DetectionPretraining(JOINT, len(classes), background=len(classes))
     return Prepared("detection_pretraining", model, run.frames, RECIPE, objective)
-
-
-def run(settings: Run, out_dir: Path | str) -> dict[str, float]:
-    """Pretrains and evaluates; `settings.backbone` is x3d_m or small."""
-    if settings.backbone not in FRAMES_OF:
-        raise BadInput(f"backbone {settings.backbone!r}: choose of {', '.join(FRAMES_OF)}")
-    if settings.frames not in RECIPE["stride"]:
-        raise BadInput(f"frames={settings.frames}: detection pretraining has a stride for 16 frames alone")
-    return real.run(replace(settings, backbone=FRAMES_OF[settings.backbone]), out_dir, prepared)
