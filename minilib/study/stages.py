@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from minilib.code import modules
+from minilib.environment import device_name
 from minilib.errors import BadInput
 from minilib.files import ROOT, write_whole
 from minilib.settings import describe, key
@@ -40,7 +41,7 @@ class Stage:
 
     def state(self, seed: int, device: str = "cpu") -> State:
         """The weights, from disk where they have been made; raises BadInput for a file that cannot be read."""
-        where = (seed, device, torch.get_num_threads(), torch.__version__, code_of(self.variant))
+        where = (seed, device_name(device), torch.get_num_threads(), torch.__version__, code_of(self.variant))
         path = FOLDER / f"{key(describe(self), *where)}.safetensors"
         if path.exists():
             try:

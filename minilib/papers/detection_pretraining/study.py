@@ -70,6 +70,11 @@ class TwoStages:
     tune: TrainSettings
     join: TrainSettings
 
+    @property
+    def steps(self) -> int:
+        """Those of one stream; the plan's estimates go by them."""
+        return self.tune.steps
+
     def at_rate(self, factor: float) -> TwoStages:
         return TwoStages(self.tune.at_rate(factor), self.join.at_rate(factor))
 
@@ -114,9 +119,8 @@ def member(
     """start: the pretext of an X3D or of a coarse stream; None is random weights. fine: that of a fine stream."""
     stage = start and (tuned(start) if fusion else PRETEXTS[start])
     task = Detection(rhythm=MEETING, control=control, start=stage, fine=fine and tuned(fine))
-    return Member(
-        Stream(pool, fusion), task, detection, also=by_frames if start in ("cls", *AUGMENTED) and pool is None else None
-    )
+    also = by_frames if pool is None and start in ("cls", *AUGMENTED) else None
+    return Member(Stream(pool, fusion), task, detection, also=also)
 
 
 def tuned(name: str) -> Stage:
