@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilib.models.clip import VIT_B16, FrameFeatures
-from minilib.papers.baselines.frozen import embed, project
+from minilib.models.frozen import embed, project
 from minilib.papers.dist.clip import DiSTRecogniser, sparse_taps
 from minilib.papers.dist.speed import dist
 

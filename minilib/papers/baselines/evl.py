@@ -22,7 +22,7 @@ from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
-from minilib.papers.baselines.frozen import FrozenImageModel, TemporalConv, attend, embed, project
+from minilib.models.frozen import FrozenImageModel, TemporalConv, attend, embed, project
 
 # --- Sec. 3.3: what happens between frames ---------------------------------------------------------------------------
 

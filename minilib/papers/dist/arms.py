@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from minilib.models.classifier import VideoClassifier
 from minilib.models.clip import FrameFeatures, ImageText
+from minilib.models.initial import init_fan_in
 from minilib.papers.dist import variants
 from minilib.papers.dist.method import Branches, Design, DiST, ImageSizes
 from minilib.papers.dist.clip import DiSTRecogniser, class_features
@@ -107,7 +108,7 @@ class OnSparse(nn.Module):
 def dist(clip: ImageText, design: Design, task: str, branches=Branches, wrapper: type[nn.Module] = OfInputs):
     """DiST, or with other `branches` what is left of it."""
     net = DiST(ImageSizes.of(clip.visual), design, branches)
-    rescale(net)
+    init_fan_in(net)
     return wrapper(DiSTRecogniser(clip, net, classes_of(clip, task), SCALE))
 
 
@@ -127,16 +128,6 @@ def full_image(clip: ImageText, design: Design, task: str) -> nn.Module:
     clip.visual.requires_grad_(True)
     clip.visual.proj.requires_grad_(False)  # the classifier reads what comes before it
     return OnSparse(VideoClassifier(clip.visual, len(TASKS[task]), dropout=0.0))
-
-
-@torch.no_grad()
-def rescale(net: DiST) -> None:
-    """Draws weight matrices with 1 / sqrt(inputs) as their deviation. The released 0.02 suits hundreds of channels; in
-    layers of a dozen it leaves next to no signal, and a short recipe never recovers from that."""
-    for module in net.modules():
-        if isinstance(module, nn.Linear | nn.Conv3d | nn.ConvTranspose2d):
-            fan = module.weight.shape[0] if isinstance(module, nn.ConvTranspose2d) else module.weight[0].numel()
-            nn.init.trunc_normal_(module.weight, std=fan**-0.5)
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from minilib.models.clip import FrameFeatures, ImageText
 from minilib.errors import BadInput
 from minilib.papers.dist.method import DiST
 from minilib.papers.dist.head import check_texts, similarity
-from minilib.papers.baselines.frozen import embed, self_attention
+from minilib.models.frozen import embed, self_attention
 
 Taps = Callable[[nn.Module, Tensor, int], FrameFeatures]  # image model, dense pixels (b, g t, 3, h, w), g
 

@@ -16,10 +16,11 @@ import torch
 from torch import Tensor
 
 from minilib.papers.dist.method import DiST, ImageSizes
-from minilib.papers.dist.arms import SCALE, SMALL, OfInputs, centred, rescale
+from minilib.papers.dist.arms import SCALE, SMALL, OfInputs, centred
 from minilib.papers.dist.clip import DiSTRecogniser, class_features
 from minilib.papers.dist.head import fused
 from minilib.papers.dist.runs import CACHE, CLIPS, Clips
+from minilib.models.initial import init_fan_in
 from minilib.models.small_clip import small_clip
 from minilib.training import TrainSettings, train
 from minilib.world import COLOURS, MOTIONS, SHAPES, WorldClips, clip_scenes, mirror
@@ -85,7 +86,7 @@ def run(
     texts = centred(class_features(clip, task.texts))
     torch.manual_seed(seed)
     net = DiST(ImageSizes.of(clip.visual), SMALL)
-    rescale(net)
+    init_fan_in(net)
     model = OfInputs(DiSTRecogniser(clip, net, texts, SCALE))
     batches = task.clips(seed, "train", count or CLIPS["train"]).training(seed, recipe.batch)
     train(model, batches, replace(recipe, seed=seed), len(texts), device, label=label)
