@@ -18,8 +18,8 @@ from statistics import median
 import torch
 
 from minilib.claims import Claims, Measurements, load
-from minilib.claims.environment import cores
 from minilib.claims.verdicts import judge
+from minilib.environment import cores
 from minilib.study.study import Study, Tuned, load_study
 
 try:
