@@ -1,4 +1,4 @@
-"""DiST with its frozen image model: from frames to scores, and the released checkpoints.
+"""DiST with its frozen image model: from frames to scores.
 
 Which frames go through how much of the image model is one function, `sparse_taps`. The released graph, whose GFLOPs
 are printed, is the other, `released_taps`: it embeds all g t frames and keeps every g-th only afterwards. Both give the
@@ -10,19 +10,17 @@ Axes: b clips, t sparse frames, g = gamma, n patches, d width, e joint embedding
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
 from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
-from minilib.models.checkpoints import load_strictly, read_state
-from minilib.models.clip import FrameFeatures, ImageText
 from minilib.errors import BadInput
-from minilib.papers.dist.method import DiST
-from minilib.papers.dist.head import check_texts, similarity
+from minilib.models.clip import FrameFeatures, ImageText
 from minilib.models.frozen import embed, self_attention
+from minilib.papers.dist.head import check_texts, similarity
+from minilib.papers.dist.method import DiST
 
 Taps = Callable[[nn.Module, Tensor, int], FrameFeatures]  # image model, dense pixels (b, g t, 3, h, w), g
 
@@ -33,8 +31,7 @@ def _feed_forward(mlp: nn.Sequential, x: Tensor) -> Tensor:
         return mlp(x)
     slope = 1.702
     hidden = F.silu(mlp.c_fc(x).mul_(slope), inplace=True)  # x sigmoid(s x) = silu(s x) / s
-    out = torch.addmm(mlp.c_proj.bias, hidden.flatten(0, 1), mlp.c_proj.weight.T, alpha=1 / slope)
-    return out.view_as(x)
+    return torch.addmm(mlp.c_proj.bias, hidden.flatten(0, 1), mlp.c_proj.weight.T, alpha=1 / slope).view_as(x)
 
 
 def _blocks(visual: nn.Module, x: Tensor, clips: int) -> FrameFeatures:
@@ -92,8 +89,7 @@ class DiSTRecogniser(nn.Module):
 
     def no_weight_decay(self) -> set[str]:
         """Names of tokens and positions, which the optimiser shall not shrink, as it does not shrink biases."""
-        kept = ("cls_token", "positional_embedding")
-        return {name for name, _ in self.named_parameters() if name.endswith(kept)}
+        return {name for name, _ in self.named_parameters() if name.endswith(("cls_token", "positional_embedding"))}
 
     def parts(self, frames: Tensor, features: FrameFeatures | None = None) -> dict[str, Tensor | list[Tensor]]:
         """What `DiST.parts` gives; `features` of the sparse frames where they are known already."""
@@ -111,43 +107,7 @@ class DiSTRecogniser(nn.Module):
 
 @torch.no_grad()
 def class_features(clip: ImageText, texts: Sequence[str]) -> Tensor:
-    """Texts as classes (k, e), encoded as they are, without a prompt (the released code).
-
-    Raises BadInput for texts that are empty or repeated.
-    """
+    """Texts as classes (k, e), encoded as they are, without a prompt (the released code). Raises BadInput for texts
+    that are empty or repeated."""
     check_texts(texts)
     return clip.text_features(texts)
-
-
-# --- released checkpoints --------------------------------------------------------------------------------------------
-
-HEAD = ("adapooling_nets", "proj", "proj_spatial_cls_token", "ln_post", "aggregated")
-
-
-def released_state(path: Path | str) -> dict[str, Tensor]:
-    """The tensors of a released checkpoint that are DiST's, in the names that `DiST` has here.
-
-    They are found by what follows `dist_net.`, whatever stands before it; OpenAI's own tensors beside them are left.
-    """
-    tensors = {name.split("dist_net.", 1)[1]: value for name, value in read_state(path).items() if "dist_net." in name}
-    if not tensors:
-        raise BadInput(f"weights {path}: no tensor's name has dist_net. in it, so this is no DiST checkpoint")
-    return {("head." if name.startswith(HEAD) else "branches.") + name: v.float() for name, v in tensors.items()}
-
-
-def load_released(net: DiST, path: Path | str) -> None:
-    """Copies a released checkpoint into `net`; a missing, foreign or misshapen tensor is BadInput, and nothing changes.
-
-    The released code also has a Phi after the last block, whose output it never reads. Its two tensors must be there
-    and fit, and are dropped.
-    """
-    state, last = released_state(path), net.sizes.depth - 1
-    shapes = {"weight": (net.design.temporal, net.design.integration), "bias": (net.design.temporal,)}
-    for name, shape in shapes.items():
-        key = f"branches.integration2temporal_nets.{last}.linear_fuse.{name}"
-        if key not in state:
-            raise BadInput(f"weights {path}: {key} is missing (the released code's unused last Phi)")
-        if tuple(state[key].shape) != shape:
-            raise BadInput(f"weights {path}: {key} is {tuple(state[key].shape)}, the model has {shape}")
-        del state[key]
-    load_strictly(net, state, path)

@@ -1,0 +1,152 @@
+"""What DiST's branches see (Fig. 5): their likeness to the image model, and where their features are large; as numbers
+of a trained model, too, with controls beside them. And what a small model costs (Fig. 1).
+
+Axes: b clips, t sparse frames, g = gamma, h and w patches (or pixels), l layers, d and c channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from minilib.cost import counting
+from minilib.metrics.similarity import cka_matrix
+from minilib.models.clip import SMALL
+from minilib.papers.dist.small import Inputs, OnInputs, OnSparse
+from minilib.study import Clips, Variant
+from minilib.world import WorldClips, clip_scenes, render, sample_times
+
+Layers = Callable[[nn.Module, Inputs], list[Tensor]]  # a model and its inputs -> features of every layer, each (b, p)
+
+# --- Fig. 5(a): likeness to the image model --------------------------------------------------------------------------
+
+
+def image(model: nn.Module, inputs: Inputs) -> list[Tensor]:
+    """The image model's class tokens, mean over frames."""
+    return list(inputs.features.cls.mean(2))
+
+
+def temporal(model: OnInputs, inputs: Inputs) -> list[Tensor]:
+    """Z_l, mean over frames and patches."""
+    return [z.mean((1, 2, 3)) for z in model.recogniser.parts(inputs.frames, inputs.features)["temporal"]]
+
+
+def integrated(model: OnInputs, inputs: Inputs) -> list[Tensor]:
+    """The class tokens of Y_l, mean over frames."""
+    return [y[:, :, 0].mean(1) for y in model.recogniser.parts(inputs.frames, inputs.features)["integrated"]]
+
+
+def other_clips(model: OnInputs, inputs: Inputs) -> list[Tensor]:
+    """`integrated`, each clip's handed to its neighbour: a negative control."""
+    return [y.roll(1, 0) for y in integrated(model, inputs)]
+
+
+def evl(model: OnSparse, inputs: Inputs) -> list[Tensor]:
+    """EVL's query after each of its decoder's layers."""
+    kept: list[Tensor] = []
+    hooks = [d.register_forward_hook(lambda *call: kept.append(call[-1][:, 0])) for d in model.classifier.decoder]
+    try:
+        model(inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return kept
+
+
+@torch.no_grad()
+def cka(model: nn.Module, layers: Layers, feed: Clips) -> Tensor:
+    """Linear CKA (l, l') of the image model's class tokens with the features that `layers` takes, over the feed's test
+    clips, whose features are cached."""
+    model.cpu().eval()
+    return cka_matrix((image(model, inputs), layers(model, inputs)) for inputs, _ in feed.test())
+
+
+# --- Fig. 5(b): where features are large -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Magnitudes:
+    """Norms over channels of the last layers, (b, t, h, w): of the image model's patches and of the temporal encoder's;
+    `differences` of each frame and the next; `moving`: how much of each patch the acting objects cover, in [0, 1]."""
+
+    spatial: Tensor
+    temporal: Tensor
+    differences: Tensor
+    moving: Tensor
+
+    def fraction(self, maps: Tensor) -> float:
+        """The part of the maps' sum that lies on what moves, in percent."""
+        return 100 * float((maps * self.moving).sum() / maps.sum())
+
+    @property
+    def uniform(self) -> float:
+        """The fraction of a map that is the same everywhere: only more than that looks at what moves."""
+        return 100 * float(self.moving.mean())
+
+
+def by_patch(maps: Tensor) -> Tensor:
+    """Means over the patches of the small image model, (b, t, h, w) pixels -> patches."""
+    return torch.nn.functional.avg_pool2d(maps, SMALL.vision["patch_size"])
+
+
+def cover(source: WorldClips, indices: np.ndarray, gamma: int) -> Tensor:
+    """How much of each patch of the sparse frames belongs to an object with a motion: (b, t, h, w)."""
+    scenes = clip_scenes(source.seed, source.split, indices)
+    _, ids = render(scenes, sample_times(source.steps)[::gamma], source.size, ids=True)
+    acting = torch.as_tensor((scenes.motion[:, :, 0] >= 0) & scenes.present)  # (b, o)
+    acting = torch.cat([torch.zeros(len(acting), 1, dtype=torch.bool), acting], 1).to(ids.device)  # 0: the background
+    mask = acting.float()[torch.arange(len(ids), device=ids.device).view(-1, 1, 1, 1), ids.long()]
+    return by_patch(mask)
+
+
+@torch.no_grad()
+def magnitudes(model: OnInputs, feed: Clips, indices: np.ndarray) -> Magnitudes:
+    """Of a trained DiST on the feed's clips `indices`, whose features are cached."""
+    inputs, _ = feed.at(indices)
+    moving = cover(feed.source, indices, inputs.gamma)
+    z = model.cpu().eval().recogniser.parts(inputs.frames, inputs.features)["temporal"][-1][:, :: inputs.gamma]
+    spatial = inputs.features.patches[-1].norm(dim=-1).view(moving.shape)
+    grey = inputs.frames.float().mean(-1)
+    differences = by_patch((grey[:, 1:] - grey[:, :-1]).abs()[:, :: inputs.gamma])
+    return Magnitudes(spatial, z.norm(dim=-1), differences, moving)
+
+
+# --- as metrics of a trained model -----------------------------------------------------------------------------------
+
+
+def of_dist(model: OnInputs, feed: Clips, device: str) -> dict[str, float]:
+    """Mean CKA over all pairs of blocks, and fractions of magnitude on what moves; each with its controls."""
+    likeness = {"temporal": temporal, "integrated": integrated, "itself": image, "other_clips": other_clips}
+    maps = magnitudes(model, feed, np.arange(min(64, len(feed.source))))
+    shown = {
+        "temporal": maps.temporal,
+        "spatial": maps.spatial,
+        "differences": maps.differences,
+        "other_clips": maps.temporal.roll(1, 0),
+    }
+    return {
+        **{f"cka/{name}": float(cka(model, layers, feed).mean()) for name, layers in likeness.items()},
+        **{f"moving/{name}": maps.fraction(each) for name, each in shown.items()},
+        "moving/uniform": maps.uniform,
+    }
+
+
+def of_evl(model: OnSparse, feed: Clips, device: str) -> dict[str, float]:
+    """The same mean CKA of EVL."""
+    return {"cka": float(cka(model, evl, feed).mean())}
+
+
+# --- Fig. 1: what a small model costs --------------------------------------------------------------------------------
+
+
+def megas(variant: Variant) -> float:
+    """Million multiply-adds of one clip, the image model's included."""
+    model, task = variant.build(None).eval(), variant.task
+    frames = torch.zeros(1, task.gamma * task.frames, 64, 64, 3, dtype=torch.uint8)
+    with counting() as count, torch.no_grad():
+        model(Inputs(frames, task.gamma))
+    return count() / 1e6
