@@ -24,6 +24,7 @@ from minilib.study.real import Run, run
 from minilib.training import train
 from minilib.world import MOTIONS, SHAPES, clip_batch, clip_scenes, sample_times
 from minilib.world.export import export_kinetics
+from minilib.world.moving import moving_pixels
 
 QUICK = replace(dist_study.GRID, steps=2, warmup=1, batch=4)
 PAPER = claims.load("dist")
@@ -293,7 +294,7 @@ def test_the_smoke_study_runs_every_kind_of_variant():
 
 def test_moving_objects_cover_what_they_cover():
     source = few("dist").task.source("val", 0)
-    moving = figures.cover(source, np.arange(12), 2)
+    moving = figures.by_patch(moving_pixels(source, np.arange(12), 2))
     assert moving.shape == (12, 4, 8, 8) and 0 <= moving.min() and moving.max() == 1
     radius = np.exp(clip_scenes(0, "val", np.arange(12)).pose(np.array([1 / 16]))[:, 0, 0, 2])
     assert (moving[:, 0].mean((1, 2)).numpy() < 8 * radius**2).all()  # two squares of side 2 r at the most
@@ -301,19 +302,32 @@ def test_moving_objects_cover_what_they_cover():
 
 def test_fractions_know_what_moves():
     feed = few("dist").task.feed("val", 0)
-    maps = figures.magnitudes(built("dist"), feed, np.arange(12))
-    assert maps.fraction(torch.ones_like(maps.moving)) == pytest.approx(maps.uniform)
-    assert maps.fraction((maps.moving == 1).float()) == pytest.approx(100)
-    assert maps.fraction(maps.differences) > 3 * maps.uniform  # frames differ where things move
-    other = maps.fraction(maps.differences.roll(1, 0))
-    assert abs(other - maps.uniform) < maps.fraction(maps.differences) - maps.uniform
+    found = figures.magnitudes(built("dist"), feed, np.arange(12))
+    maps, fractions = found.maps, found.fractions()
+    assert found.fraction((found.moving == 1).float()) == pytest.approx(100)
+    assert fractions["uniform"] == pytest.approx(100 * float(found.moving.mean()))
+    assert fractions["differences"] > 3 * fractions["uniform"]  # frames differ where things move
+    assert fractions["other_clips"] == pytest.approx(found.fraction(maps["temporal"].roll(1, 0)))
     inputs, _ = feed.at(np.arange(12))
     step = (inputs.frames[:, 1].float().mean(-1) - inputs.frames[:, 0].float().mean(-1)).abs()
     assert torch.allclose(
-        maps.differences[:, 0], step.unflatten(1, (8, 8)).unflatten(3, (8, 8)).mean((2, 4)), atol=1e-4
+        maps["differences"][:, 0], step.unflatten(1, (8, 8)).unflatten(3, (8, 8)).mean((2, 4)), atol=1e-4
     )
     z = built("dist").eval().recogniser.parts(inputs.frames, inputs.features)["temporal"][-1]
-    assert torch.allclose(maps.temporal, z[:, ::2].norm(dim=-1))
+    assert torch.allclose(maps["temporal"], z[:, ::2].norm(dim=-1))
+
+
+def test_cka_compares_means_of_the_layers_that_it_names():
+    model, (inputs, _) = built("dist").eval(), few("dist").task.feed("val", 0).at(np.arange(5))
+    with torch.no_grad():
+        parts = model.recogniser.parts(inputs.frames, inputs.features)
+        integrated, temporal = figures.integrated(model, inputs), figures.temporal(model, inputs)
+        queries = figures.evl(built("evl").eval(), inputs)
+    assert torch.allclose(integrated[2], parts["integrated"][2][:, :, 0].mean(1))
+    assert torch.allclose(temporal[1], parts["temporal"][1].flatten(1, 3).mean(1))
+    assert torch.equal(figures.image(model, inputs)[3], inputs.features.cls[3].mean(1))
+    assert torch.equal(figures.other_clips(model, inputs)[0][1:], integrated[0][:-1])
+    assert len(queries) == 4 and queries[0].shape == (5, 96) and not built("evl").classifier.decoder[0]._forward_hooks
 
 
 def test_cka_of_a_model_with_itself_and_of_other_clips():
@@ -390,6 +404,13 @@ def test_the_released_recipe_runs_on_files(tmp_path):
     assert outcome["steps"] == 2 and outcome["clips"] == 5
     assert list(tmp_path.glob("dist_kinetics400_small_4.pt"))
     prepared = released(settings, ["a", "b"])
+    assert prepared.recipe["epochs"] == PAPER.number("t3.epochs") and prepared.recipe["lr"] == 3.2e-4
+    assert (prepared.recipe["mixup"], prepared.recipe["cutmix"], prepared.recipe["smoothing"]) == (0.8, 1.0, 0.1)
+    assert (prepared.recipe["weight_decay"], prepared.recipe["batch"], prepared.recipe["warmup_epochs"]) == (
+        1e-4,
+        256,
+        6,
+    )
     assert len(prepared.model.net.head.adapooling_nets) == 4 and prepared.frames == 8
     assert isinstance(prepared.model.classes, nn.Parameter)
     other = released(replace(settings, dataset="something_something_v2"), ["a", "b"])

@@ -12,52 +12,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import torch
-import torch.nn.functional as F
-from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
 from minilib.models.clip import FrameFeatures, ImageText
-from minilib.models.frozen import embed, self_attention
+from minilib.models.frozen import block_tokens, embed
 from minilib.papers.dist.head import check_texts, similarity
 from minilib.papers.dist.method import DiST
 
 Taps = Callable[[nn.Module, Tensor, int], FrameFeatures]  # image model, dense pixels (b, g t, 3, h, w), g
 
 
-def _feed_forward(mlp: nn.Sequential, x: Tensor) -> Tensor:
-    """mlp(x), where no gradient will want its hidden tokens: four times the width, they are changed in place."""
-    if not isinstance(mlp.gelu, QuickGELU):
-        return mlp(x)
-    slope = 1.702
-    hidden = F.silu(mlp.c_fc(x).mul_(slope), inplace=True)  # x sigmoid(s x) = silu(s x) / s
-    return torch.addmm(mlp.c_proj.bias, hidden.flatten(0, 1), mlp.c_proj.weight.T, alpha=1 / slope).view_as(x)
-
-
-def _blocks(visual: nn.Module, x: Tensor, clips: int) -> FrameFeatures:
-    """Tokens after every block, of tokens (b t, 1 + n, d) before the first one."""
-    blocks = visual.transformer.resblocks
-    lead = (len(blocks), clips, len(x) // clips)
-    cls, patches = x.new_empty(*lead, x.shape[2]), x.new_empty(*lead, x.shape[1] - 1, x.shape[2])
-    for at, block in enumerate(blocks):
-        x = x + block.ls_1(self_attention(block.attn, block.ln_1(x)))
-        x = x + block.ls_2(_feed_forward(block.mlp, block.ln_2(x)))
-        # each by itself and whole, so that the layers that read them need no copy, and keep none for the backward pass
-        cls[at], patches[at] = x[:, 0].view_as(cls[at]), x[:, 1:].unflatten(0, lead[1:])
-    return FrameFeatures(cls, patches)
-
-
 @torch.no_grad()
 def sparse_taps(visual: nn.Module, dense: Tensor, gamma: int) -> FrameFeatures:
     """Every gamma-th frame, from the first, through the image model: (l, b, t, ...)."""
-    return _blocks(visual, embed(visual, dense[:, ::gamma]), len(dense))
+    return block_tokens(visual, embed(visual, dense[:, ::gamma]), len(dense))
 
 
 @torch.no_grad()
 def released_taps(visual: nn.Module, dense: Tensor, gamma: int) -> FrameFeatures:
     """The same from all frames' patch embeddings, g - 1 of g of which are made for nothing."""
     x = embed(visual, dense).unflatten(0, dense.shape[:2])[:, ::gamma]
-    return _blocks(visual, x.flatten(0, 1), len(dense))
+    return block_tokens(visual, x.flatten(0, 1), len(dense))
 
 
 class DiSTRecogniser(nn.Module):

@@ -6,7 +6,7 @@ Axes: b clips, t sparse frames, g = gamma, h and w patches (or pixels), l layers
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,11 +18,9 @@ from minilib.metrics.similarity import cka_matrix
 from minilib.models.clip import SMALL
 from minilib.papers.dist.small import Inputs, OnInputs, OnSparse
 from minilib.study import Clips, Variant
-from minilib.world import WorldClips, clip_scenes, render, sample_times
+from minilib.world.moving import moving_pixels
 
 Layers = Callable[[nn.Module, Inputs], list[Tensor]]  # a model and its inputs -> features of every layer, each (b, p)
-
-# --- Fig. 5(a): likeness to the image model --------------------------------------------------------------------------
 
 
 def image(model: nn.Module, inputs: Inputs) -> list[Tensor]:
@@ -65,27 +63,23 @@ def cka(model: nn.Module, layers: Layers, feed: Clips) -> Tensor:
     return cka_matrix((image(model, inputs), layers(model, inputs)) for inputs, _ in feed.test())
 
 
-# --- Fig. 5(b): where features are large -----------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Magnitudes:
-    """Norms over channels of the last layers, (b, t, h, w): of the image model's patches and of the temporal encoder's;
-    `differences` of each frame and the next; `moving`: how much of each patch the acting objects cover, in [0, 1]."""
+    """maps (b, t, h, w) by name: norms over channels of the last layers, `spatial` of the image model's patches and
+    `temporal` of the encoder's; and two controls, `differences` of each frame and the next, and `other_clips`, each
+    clip's temporal map handed to its neighbour. `moving`: how much of each patch moving objects cover, in [0, 1]."""
 
-    spatial: Tensor
-    temporal: Tensor
-    differences: Tensor
+    maps: Mapping[str, Tensor]
     moving: Tensor
 
     def fraction(self, maps: Tensor) -> float:
         """The part of the maps' sum that lies on what moves, in percent."""
         return 100 * float((maps * self.moving).sum() / maps.sum())
 
-    @property
-    def uniform(self) -> float:
-        """The fraction of a map that is the same everywhere: only more than that looks at what moves."""
-        return 100 * float(self.moving.mean())
+    def fractions(self) -> dict[str, float]:
+        """Of each map, and of one that is the same everywhere: only more than that looks at what moves."""
+        uniform = torch.ones_like(self.moving)
+        return {name: self.fraction(each) for name, each in {**self.maps, "uniform": uniform}.items()}
 
 
 def by_patch(maps: Tensor) -> Tensor:
@@ -93,54 +87,34 @@ def by_patch(maps: Tensor) -> Tensor:
     return torch.nn.functional.avg_pool2d(maps, SMALL.vision["patch_size"])
 
 
-def cover(source: WorldClips, indices: np.ndarray, gamma: int) -> Tensor:
-    """How much of each patch of the sparse frames belongs to an object with a motion: (b, t, h, w)."""
-    scenes = clip_scenes(source.seed, source.split, indices)
-    _, ids = render(scenes, sample_times(source.steps)[::gamma], source.size, ids=True)
-    acting = torch.as_tensor((scenes.motion[:, :, 0] >= 0) & scenes.present)  # (b, o)
-    acting = torch.cat([torch.zeros(len(acting), 1, dtype=torch.bool), acting], 1).to(ids.device)  # 0: the background
-    mask = acting.float()[torch.arange(len(ids), device=ids.device).view(-1, 1, 1, 1), ids.long()]
-    return by_patch(mask)
-
-
 @torch.no_grad()
 def magnitudes(model: OnInputs, feed: Clips, indices: np.ndarray) -> Magnitudes:
     """Of a trained DiST on the feed's clips `indices`, whose features are cached."""
     inputs, _ = feed.at(indices)
-    moving = cover(feed.source, indices, inputs.gamma)
-    z = model.cpu().eval().recogniser.parts(inputs.frames, inputs.features)["temporal"][-1][:, :: inputs.gamma]
-    spatial = inputs.features.patches[-1].norm(dim=-1).view(moving.shape)
-    grey = inputs.frames.float().mean(-1)
-    differences = by_patch((grey[:, 1:] - grey[:, :-1]).abs()[:, :: inputs.gamma])
-    return Magnitudes(spatial, z.norm(dim=-1), differences, moving)
-
-
-# --- as metrics of a trained model -----------------------------------------------------------------------------------
+    moving = by_patch(moving_pixels(feed.source, indices, inputs.gamma))
+    z = model.cpu().eval().recogniser.parts(inputs.frames, inputs.features)["temporal"][-1]
+    temporal, grey = z[:, :: inputs.gamma].norm(dim=-1), inputs.frames.float().mean(-1)
+    maps = {
+        "spatial": inputs.features.patches[-1].norm(dim=-1).view(moving.shape),
+        "temporal": temporal,
+        "differences": by_patch((grey[:, 1:] - grey[:, :-1]).abs()[:, :: inputs.gamma]),
+        "other_clips": temporal.roll(1, 0),
+    }
+    return Magnitudes(maps, moving)
 
 
 def of_dist(model: OnInputs, feed: Clips, device: str) -> dict[str, float]:
-    """Mean CKA over all pairs of blocks, and fractions of magnitude on what moves; each with its controls."""
+    """Metrics of a trained DiST: mean CKA over all pairs of blocks, and fractions on what moves; with their controls."""
     likeness = {"temporal": temporal, "integrated": integrated, "itself": image, "other_clips": other_clips}
-    maps = magnitudes(model, feed, np.arange(min(64, len(feed.source))))
-    shown = {
-        "temporal": maps.temporal,
-        "spatial": maps.spatial,
-        "differences": maps.differences,
-        "other_clips": maps.temporal.roll(1, 0),
-    }
-    return {
-        **{f"cka/{name}": float(cka(model, layers, feed).mean()) for name, layers in likeness.items()},
-        **{f"moving/{name}": maps.fraction(each) for name, each in shown.items()},
-        "moving/uniform": maps.uniform,
+    fractions = magnitudes(model, feed, np.arange(min(64, len(feed.source)))).fractions()
+    return {f"cka/{name}": float(cka(model, layers, feed).mean()) for name, layers in likeness.items()} | {
+        f"moving/{name}": value for name, value in fractions.items()
     }
 
 
 def of_evl(model: OnSparse, feed: Clips, device: str) -> dict[str, float]:
-    """The same mean CKA of EVL."""
+    """The same mean CKA of a trained EVL."""
     return {"cka": float(cka(model, evl, feed).mean())}
-
-
-# --- Fig. 1: what a small model costs --------------------------------------------------------------------------------
 
 
 def megas(variant: Variant) -> float:

@@ -36,8 +36,6 @@ SCALE = 16.0  # of the cosines, chosen on validation clips; CLIP's own, 63 here,
 FOLDER = ROOT / "runs" / "features"
 LABELS = 1 << 20  # with a step added, the seed of that step's random labels
 
-# --- what is read ----------------------------------------------------------------------------------------------------
-
 
 @dataclass(frozen=True)
 class Inputs:
@@ -99,9 +97,6 @@ class DenseTask(WorldTask):
         return RandomLabels(whole, len(self.classes), LABELS) if self.control == "labels" else whole
 
 
-# --- what the small world asks of DiST -------------------------------------------------------------------------------
-
-
 def centre(texts: Tensor) -> Tensor:
     """Text features (k, e) without what all of them share, as unit vectors; Eq. 7 takes them as they are."""
     return F.normalize(texts - texts.mean(0), dim=-1)
@@ -130,9 +125,6 @@ def small_dist(
     net = DiST(ImageSizes.of(clip.visual), design, branches)
     init_fan_in(net)
     return DiSTRecogniser(clip, net, classes, SCALE)
-
-
-# --- models of Inputs ------------------------------------------------------------------------------------------------
 
 
 class OnInputs(nn.Module):
