@@ -9,16 +9,14 @@ Axes: b clips, t sparse frames, g = gamma, d width, e joint embedding, k classes
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
-from functools import cache
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minilib.cache import CachedFeatures, cached
+from minilib.cache import cached
 from minilib.files import ROOT
 from minilib.models.classifier import VideoClassifier
 from minilib.models.clip import FrameFeatures, ImageText
@@ -55,23 +53,16 @@ class Inputs:
         return Inputs(self.frames.to(device, non_blocking=non_blocking), self.gamma, features)
 
 
-@cache
-def cached_features(source: WorldClips, gamma: int, folder: Path) -> CachedFeatures:
-    """Features of every gamma-th frame of a source; kept, for hashing what made a file takes longer than mapping it."""
-    clip = small_clip()
-    own = {field.name: getattr(source, field.name) for field in fields(WorldClips)}  # not a subclass' labels
-    own |= {"task": "motion", "steps": source.steps // gamma, "every": gamma}
-    return cached(clip, WorldClips(**own), range(clip.visual.transformer.layers), folder)
-
-
-def reader(source: WorldClips, gamma: int) -> Callable[[np.ndarray], Inputs]:
+def reader(source: WorldClips, gamma: int, device: str = "cpu") -> Callable[[np.ndarray], Inputs]:
     """Indices (b,) -> `Inputs`, with cached features where several variants read the same sparse frames."""
+    clip, features = small_clip(), None
     plain = WorldClips("motion", source.seed, source.split, source.count, SMALL.frames * gamma)
-    shared = plain.key() == source.key() and gamma in (1, SMALL.gamma)
-    features = cached_features(source, gamma, FOLDER) if shared else None
+    if plain.key() == source.key() and gamma in (1, SMALL.gamma):
+        sparse = replace(plain, steps=SMALL.frames, every=gamma)
+        features = cached(clip, sparse, range(clip.visual.transformer.layers), FOLDER, device=device)
 
     def read(indices: np.ndarray) -> Inputs:
-        return Inputs(source.frames(indices), gamma, None if features is None else features.batch(indices))
+        return Inputs(source.frames(indices), gamma, features and features.batch(indices))
 
     return read
 
@@ -90,7 +81,7 @@ class DenseTask(WorldTask):
 
     def whole(self, split: str, seed: int, device: str = "cpu") -> Feed:
         source = self.source(split, seed)
-        return Clips(source, reader(source, self.gamma), self.train)
+        return Clips(source, reader(source, self.gamma, device), self.train)
 
     def feed(self, split: str, seed: int, device: str = "cpu") -> Feed:
         whole = self.whole(split, seed, device)  # shuffled in its source, dense and sparse frames alike
