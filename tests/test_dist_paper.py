@@ -22,7 +22,7 @@ from minilib.settings import key
 from minilib.study.feeds import random_labels
 from minilib.study.real import Run, run
 from minilib.training import train
-from minilib.world import MOTIONS, SHAPES, clip_batch, clip_scenes, sample_times
+from minilib.world import COLOURS, MOTIONS, SHAPES, clip_batch, clip_scenes, sample_times
 from minilib.world.export import export_kinetics
 from minilib.world.moving import moving_pixels
 
@@ -359,6 +359,12 @@ def test_zero_shot_classes_are_in_no_training_clip(name):
     assert outcome.metrics.keys() == {"", "clip", "fused"} and all(
         0 <= each <= 100 for each in outcome.metrics.values()
     )
+
+
+def test_objects_are_called_what_they_are():
+    task, scenes = VARIANTS["zeroshot/dist"].task, clip_scenes(0, "test", np.arange(12), combinations="held_out")
+    named = [f"a {COLOURS[c]} {SHAPES[s]}" for c, s in zip(scenes.colour[:, 0], scenes.shape[:, 0], strict=True)]
+    assert [task.classes[label] for label in task.source("test", 0).labels(np.arange(12))] == named
 
 
 def test_the_positive_control_of_zero_shot_trains_on_the_two_motions():
