@@ -45,14 +45,7 @@ def other_clips(model: OnInputs, inputs: Inputs) -> list[Tensor]:
 
 def evl(model: OnSparse, inputs: Inputs) -> list[Tensor]:
     """EVL's query after each of its decoder's layers."""
-    kept: list[Tensor] = []
-    hooks = [d.register_forward_hook(lambda *call: kept.append(call[-1][:, 0])) for d in model.classifier.decoder]
-    try:
-        model(inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return kept
+    return model.classifier.queries(model.classifier.normalise(inputs.sparse))
 
 
 @torch.no_grad()
