@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from minilib.claims import Row, judge
 from minilib.claims.intervals import LOOKS, Sample, decide, first_look, needed
 from minilib.claims.model import Claims
-from minilib.claims.pairs import halved
+from minilib.claims.scores import halved
 from minilib.claims.verdicts import VERDICTS, combined
 
 CONTENT = yaml.safe_load((Path(__file__).parent / "claims" / "sums.yaml").read_text())
