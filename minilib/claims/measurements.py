@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -15,6 +17,14 @@ from minilib.claims.rows import Row, RowFile, append_rows, settings_hash
 from minilib.environment import device_name, environment
 from minilib.errors import BadInput
 from minilib.files import RESULTS
+
+
+@dataclass
+class Taken:
+    """What something took: seconds, and bytes of a GPU's memory at the peak."""
+
+    seconds: float = 0.0
+    peak_memory: int | None = None
 
 
 class Measurements:
@@ -85,11 +95,9 @@ class Measurements:
         known = self.find(metric, seed, settings)
         if known is not None:
             return known
-        self._start_memory()
-        began = time.perf_counter()
-        result = run()
-        seconds = time.perf_counter() - began
-        self.record(metric, result, seed, settings, seconds, self._peak_memory())
+        with self.timing() as taken:
+            result = run()
+        self.record(metric, result, seed, settings, taken.seconds, taken.peak_memory)
         return {k: float(v) for k, v in result.items()} if isinstance(result, Mapping) else float(result)
 
     def record(
@@ -102,8 +110,10 @@ class Measurements:
         peak_memory: int | None = None,
         barred: str = "",
     ) -> None:
-        """Appends rows; several values of one measurement are written together or not at all."""
-        values = {f"{metric}/{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {metric: value}
+        """Appends rows; several values of one measurement, a mapping, are written together or not at all: its part ""
+        is the metric itself, the others are `<metric>/<part>`."""
+        several = value if isinstance(value, Mapping) else {"": value}
+        values = {f"{metric}/{part}" if part else metric: number for part, number in several.items()}
         where = environment(self.device)
         fixed = dict(
             seed=seed,
@@ -149,15 +159,16 @@ class Measurements:
         device = device_name(self.device) if f"{metric}/".startswith(COST) else ""
         return metric, seed, settings_hash(settings), self.experiment, self.scale, device
 
-    def _start_memory(self) -> None:
+    @contextmanager
+    def timing(self) -> Iterator[Taken]:
+        """Seconds of what is done inside, and the peak of a GPU's memory, once it is done."""
+        gpu = None
         if self.device.startswith("cuda"):
             import torch
 
-            torch.cuda.reset_peak_memory_stats()
-
-    def _peak_memory(self) -> int | None:
-        if not self.device.startswith("cuda"):
-            return None
-        import torch
-
-        return torch.cuda.max_memory_allocated()
+            gpu = torch.cuda
+            gpu.reset_peak_memory_stats()
+        taken, began = Taken(), time.perf_counter()
+        yield taken
+        taken.peak_memory = gpu.max_memory_allocated() if gpu else None
+        taken.seconds = time.perf_counter() - began
