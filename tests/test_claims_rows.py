@@ -294,6 +294,15 @@ def test_of_two_rows_the_later_is_found_unless_only_the_earlier_judges(folder, t
     assert not measurements.row("b").judges and measurements.find("b") == 2.0
 
 
+def test_a_clean_checkout_measures_again_what_does_not_judge(folder, tmp_path, book):
+    same = {"settings": settings_hash(None)}
+    path = tmp_path / "out" / "rows" / "sums.jsonl"
+    append_rows(path, rows("a", [1.0], commit="abc-dirty", **same) + rows("b", [2.0], commit="abc", barred="x", **same))
+    append_rows(path, rows("c", [3.0], commit="abc", **same))
+    assert [book().find(name) for name in "abc"] == [1.0, 2.0, 3.0]
+    assert [book(judging=True).find(name) for name in "abc"] == [None, None, 3.0]
+
+
 def test_a_file_that_was_replaced_is_read_again(tmp_path):
     path = tmp_path / "rows.jsonl"
     append_rows(path, rows("a", [1.0, 2.0]))
