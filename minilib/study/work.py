@@ -18,7 +18,7 @@ from statistics import median
 import torch
 
 from minilib.claims import Claims, Measurements
-from minilib.claims.pairs import halved
+from minilib.claims.scores import halved
 from minilib.claims.verdicts import judge
 from minilib.environment import commit, cores, is_clean
 from minilib.study.study import Study, Tuned, load_study
