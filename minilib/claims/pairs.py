@@ -23,7 +23,7 @@ from minilib.claims.intervals import (
     first_look,
     needed,
 )
-from minilib.claims.model import Claim
+from minilib.claims.model import COST, Claim
 from minilib.claims.rows import Row
 from minilib.claims.scores import Scores
 from minilib.claims.tasks import ENDS, Pair, Task
@@ -167,7 +167,8 @@ def _no_pairs(pair: Pair, shown: Scores, paper: str) -> Outcome:
     if all(shown.rows(name) for name in pair.metrics):
         why = "the two were not measured with the same seeds on the same device, dtype and number of threads"
         return Outcome(CANNOT, None, why)
-    return Outcome(NOT_TESTABLE, None, f"not measured yet; `python -m minilib.study {paper}` measures it")
+    asked = f"{paper} --costs" if pair.better.startswith(COST) else paper
+    return Outcome(NOT_TESTABLE, None, f"not measured yet; `python -m minilib.study {asked}` measures it")
 
 
 def _bars(paired: Iterable[tuple[Row, Row]]) -> str:
