@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,7 @@ GOOD = '{"metric":"a","value":1}'
         (f'{{"metric":"a","value":{"9" * 6000}}}', "line 2"),
         (f'{{"metric":"a","value":1,"seed":{"9" * 6000}}}', "line 2"),
         ('{"metric":"a","value":1,"seed":-1}', "seed"),
+        ('{"metric":"a","value":1,"seed":4294967296}', "seed"),
         (f'{{"metric":"{"a" * 5000}","value":1}}', "metric"),
         ('{"metric":"a","value":1,"colour":"red"}', "colour"),
         ('{"metric":"a","value":1,"scale":"huge"}', "scale"),
@@ -186,6 +188,19 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path):
         writer.join()
     seen += reader.new()
     assert len(read_rows(path)) == 3 * 50 * 5 and seen == read_rows(path)
+
+
+def test_a_writer_and_a_reader_wait_for_a_writer_at_work(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "rows.jsonl"
+    append_rows(path, rows("a", [1.0]))
+    with path.open() as held, ThreadPoolExecutor(2) as pool:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = [pool.submit(append_rows, path, rows("b", [2.0])), pool.submit(read_rows, path)]
+        time.sleep(0.3)
+        assert not any(each.done() for each in waiting)
+        fcntl.flock(held, fcntl.LOCK_UN)
+        assert waiting[0].result(20) is None and len(waiting[1].result(20)) in (1, 2)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
