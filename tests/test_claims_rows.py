@@ -299,6 +299,15 @@ def test_one_object_sees_what_another_measured(book):
     assert book(fresh=True).find("tuned/a", 3) is None
 
 
+def test_what_is_recorded_says_what_it_was_measured_with(book):
+    measurements = book(dtype="bfloat16", scale="paper")
+    measurements.record("a", 1.0, 2, {"rate": 1}, seconds=1.23456, peak_memory=7, barred="a trial")
+    (row,) = measurements.rows()
+    assert (row.seed, row.seconds, row.peak_memory, row.barred) == (2, 1.235, 7, "a trial")
+    assert (row.dtype, row.scale, row.experiment, row.settings) == ("bfloat16", "paper", 2, settings_hash({"rate": 1}))
+    assert row.model_copy(update=environment()) == row
+
+
 def test_of_two_rows_the_later_is_found_unless_only_the_earlier_judges(folder, tmp_path, book):
     same = {"settings": settings_hash(None)}
     path = tmp_path / "out" / "rows" / "sums.jsonl"
