@@ -190,6 +190,8 @@ def test_no_difference_needs_both_intervals_inside_the_margin(test):
     assert found.verdict == word and "96 % interval [0.0, 0.0]" in found.why
     above = verdict(scores() | same | {"tuned.half/b": [34.0, 35.1, 36, 34.4, 35.6]}, claims)  # two points then
     assert above.verdict == ("holds here" if test == "not_worse" else "cannot show it here")
+    wide = verdict(scores() | same | {"tuned.half/b": [34.6, 36.4, 36.6, 35.9, 36.1]}, claims)  # about nothing, wide
+    assert wide.verdict == "cannot show it here" and "not inside the margin" in wide.why
     below = verdict(scores() | same | {"tuned.half/b": [36.0, 37.1, 38, 36.4, 37.6]}, claims)
     assert below.verdict == "cannot show it here" and below.why.startswith(
         "Length: at half the steps the difference was"
@@ -347,6 +349,14 @@ def test_ends_that_are_metrics_are_measured_on_the_first_looks_replicates():
     values |= {halved("still/a"): values["still/a"], halved("still/b"): values["still/b"]}
     found = judge(claims, measured(values))[0]
     assert found.verdict == "holds here" and found.measured == pytest.approx(5 * fmean([7.9, 8.1, 8, 8.1, 8]))
+    more = {name: each[:5] + each[:5] for name, each in values.items()}
+    more |= {"still/lowest": [10.0] * 5 + [18.5] * 5, "still/highest": [30.0] * 5 + [20.0] * 5}
+    for name in ("still/a", halved("still/a")):
+        more[name] = [10.0, 12.9, 11, 13.5, 10.2, *[12.5] * 5]
+    task["negative"] = {"better": "still/b", "worse": "still/c"}
+    claims = claims_of("over_parameters", tasks={"still": task}, replicates="seeds")
+    found = judge(claims, measured(more | {"still/c": more["still/b"]}))[0]
+    assert found.verdict == "holds here"  # at ten seeds, where later ends would leave no room
     found = judge(claims, measured(without(values, "still/lowest")))[0]
     assert (found.verdict, found.measured) == ("cannot show it here", None)
     assert found.why == "Chance or oracle of the task (still) is not measured."
@@ -517,6 +527,10 @@ def test_costs_of_another_device_or_of_changed_code_make_no_rounds():
     changed = cost(A, [], rows("cost/time.b", B, commit="abc-dirty"))
     assert changed.verdict == "cannot show it here" and changed.measured == pytest.approx(2.02, abs=0.1)
     assert changed.why.endswith("ten rounds, measured with uncommitted changes.")
+    # two rounds with other threads are left out of the ten
+    few = [row.model_copy(update={"seed": row.seed + 10, "threads": 9}) for row in rows("cost/time.a", [9.0, 9])]
+    few += [row.model_copy(update={"seed": row.seed + 10, "threads": 9}) for row in rows("cost/time.b", [1.0, 1])]
+    assert cost(A, B, few).verdict == "holds here" and "ten rounds" in cost(A, B, few).why
     # of two devices the one that was measured last
     twice = [*rows("cost/time.a", B, device="there"), *rows("cost/time.b", A, device="there")]
     assert cost(A, B, twice).verdict == "opposite here"
