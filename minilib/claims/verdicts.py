@@ -58,8 +58,9 @@ class Verdict:
     verdict: str
     why: str
 
-    def json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, allow_nan=False)
+    def json(self, ascii: bool = False) -> str:
+        """One line; with `ascii` other letters are written as JSON's escapes."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=ascii, allow_nan=False)
 
 
 def judge(claims: Claims, rows: Iterable[Row]) -> list[Verdict]:
