@@ -31,7 +31,7 @@ from minilib.papers.object_centric.method import OnFrames, oca
 from minilib.papers.victr import small as victr_small
 from minilib.papers.victr.baselines import XClip
 from minilib.papers.victr.clips import Embedded
-from minilib.papers.victr.recogniser import VideoRecogniser, embed_frames
+from minilib.papers.victr.recogniser import Reader, embed_frames
 from minilib.papers.victr.variants import Start, victr
 from minilib.papers.zeroi2v import arms as zeroi2v_arms
 from minilib.papers.zeroi2v.heads import Mixing
@@ -112,15 +112,35 @@ def dist(clip: ImageText, frames: int, task: str) -> nn.Module:
     return dist_arms.dist(clip, design, task).recogniser
 
 
+class OnEmbeddings(nn.Module):
+    """A head that reads names behind the image model that gives it one embedding a frame."""
+
+    def __init__(self, clip: ImageText, reader: Reader):
+        super().__init__()
+        self.clip, self.reader = clip.requires_grad_(False), reader
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.reader(embeddings(self.clip, frames))
+
+
+@torch.no_grad()
+def embeddings(clip: ImageText, frames: Tensor) -> Tensor:
+    """Each frame in the space of the texts, uint8 (b, t, h, w, 3) -> (b, t, d), without gradient."""
+    return embed_frames(clip.eval(), frames)
+
+
 def conditioned(
     clip: ImageText, frames: int, task: str, head: Callable[[Start], nn.Module], auxiliary: bool
 ) -> nn.Module:
     """VicTR or a head that it is compared with; a few training clips say how frames are standardised."""
     pixels, labels = clip_batch(task, 0, "train", range(STANDARD), frames)
-    with torch.no_grad():
-        some = Embedded(embed_frames(clip.eval(), pixels), labels)
     build = victr_small.Build(head, tuple(world.TASKS[task]), frames, auxiliary)
-    return VideoRecogniser(clip.requires_grad_(False), build(some))
+    return OnEmbeddings(clip, build(Embedded(embeddings(clip, pixels), labels)))
+
+
+def with_attributes(model: OnEmbeddings, frames: Tensor, labels: Tensor) -> Tensor:
+    """VicTR's loss, of classes and attributes."""
+    return victr_small.LOSS(model.reader, embeddings(model.clip, frames), labels)
 
 
 _PEERS = {name: Method(partial(peer, arm=arm), arm.lr) for name, arm in object_centric_arms.PEERS.items()}
@@ -134,7 +154,7 @@ METHODS = {
     "zeroi2v": Method(partial(adapted, strategy=zeroi2v_arms.adapters, mixing=STDHA), merge=folded),
     "dist": Method(dist, lr=0.5, gamma=dist_arms.SMALL.gamma),
     "oca": Method(object_centric, objective=partial(distilled, losses=object_centric_arms.LOSSES)),
-    "victr": Method(partial(conditioned, head=victr, auxiliary=True), lr=0.5, objective=victr_small.LOSS),
+    "victr": Method(partial(conditioned, head=victr, auxiliary=True), lr=0.5, objective=with_attributes),
 }
 
 
