@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from minilib import world
 from minilib.models.classifier import VideoClassifier, train_only
