@@ -59,7 +59,10 @@ def test_costs_are_relative_and_become_rows(tmp_path):
     assert counted["work"][0]["wide"] == pytest.approx((8 * 512 + 512 * 3) / 1e6)
     assert counted["work"][0]["wide_merged"] == pytest.approx(24 / 1e6)
     assert counted["tunable"][0]["narrow"] == pytest.approx((8 * 8 + 8 + 8 * 3 + 3) / 1e3)
-    rows = Measurements("zeroi2v", tmp_path, committed=tmp_path)
+    (tmp_path / "toy.yaml").write_text(
+        "experiment: 1\nclaims: [{id: a, source: b, statement: c, kind: count, paper_value: 1, digit: 1}]"
+    )
+    rows = Measurements("toy", tmp_path, committed=tmp_path, claims_folder=tmp_path)
     record_rounds(rows, found, {"batch": 16})
     assert rows.find("cost/memory.wide", 1, {"batch": 16}) == found["memory"][1]["wide"]
     assert rows.find("cost/step.wide", 2, {"batch": 16}) is None

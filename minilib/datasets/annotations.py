@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterable
+import re
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +17,10 @@ from pydantic import TypeAdapter, ValidationError
 from minilib.errors import BadInput
 
 UNLABELLED = -1
-VIDEO_SUFFIXES = (".mp4", ".webm", ".avi", ".mkv", ".mov")
+VIDEO_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".webm", ".avi", ".mkv", ".mpg", ".mpeg", ".m2ts", ".mts", ".ts", ".3gp", ".wmv", ".flv",
+    ".ogv", ".gif", ".vob", ".divx",
+)  # fmt: skip
 
 Record = TypeVar("Record")
 Clips = TypeVar("Clips")
@@ -40,9 +46,51 @@ class Annotated:
         return len(self.clips)
 
 
-def present(annotated: Clips) -> Clips:
-    """Only the clips whose file is on the disk: of `Annotated`, or of anything else with `clips` that have a `path`."""
-    return replace(annotated, clips=tuple(clip for clip in annotated.clips if os.path.isfile(clip.path)))
+def present(annotated: Clips, what: str = "") -> Clips:
+    """Only the clips whose file is on the disk: of `Annotated`, or of anything else with `clips` that have a `path`.
+
+    With `what`, the name of the split, a warning says how many of how many there are and names the first that is not;
+    none at all is BadInput.
+    """
+    there = tuple(clip for clip in annotated.clips if os.path.isfile(clip.path))
+    if what and len(there) < len(annotated.clips):
+        lost = next(clip.path for clip in annotated.clips if not os.path.isfile(clip.path))
+        told = (
+            f"{what}: {len(there)} of {len(annotated.clips)} listed videos are there; the first missing is {lost}"
+        )
+        if not there:
+            raise BadInput(told)
+        warnings.warn(told, stacklevel=2)
+    return replace(annotated, clips=there)
+
+
+def first_of_each(clips: Sequence[Clip], count: int) -> tuple[Clip, ...]:
+    """At most `count` clips, taken from the classes in turn, so that a short trial keeps all; in their old order."""
+    seen: Counter[int] = Counter()
+    turns = []
+    for place, clip in enumerate(clips):
+        turns.append((seen[clip.label], place))
+        seen[clip.label] += 1
+    return tuple(clips[place] for place in sorted(place for _, place in sorted(turns)[:count]))
+
+
+def mirrored_classes(classes: Sequence[str]) -> tuple[int | None, ...]:
+    """The class that each becomes when its clip is mirrored: itself; the one whose name has left and right exchanged;
+    None, which forbids mirroring, where a name says left or right and no class is its mirror image."""
+    index = class_index(classes)
+    return tuple(index.get(_mirrored(name)) for name in classes)
+
+
+def _mirrored(name: str) -> str:
+    """The name with left and right, and clockwise and anticlockwise, exchanged."""
+    pairs = (("left", "right"), ("leftward", "rightward"), ("leftwards", "rightwards"), ("clockwise", "anticlockwise"))
+    swap = dict(pairs) | {b: a for a, b in pairs} | {"counterclockwise": "clockwise"}
+
+    def other(word: re.Match) -> str:
+        found = swap.get(word[0].lower(), word[0])
+        return found.capitalize() if word[0][:1].isupper() else found
+
+    return re.sub(r"[A-Za-z]+", other, name)
 
 
 def read_text(path: Path | str) -> str:

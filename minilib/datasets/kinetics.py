@@ -7,6 +7,7 @@ root/train/<label>/<youtube_id>_000010_000020.mp4     or without the folder <lab
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 from minilib.datasets.annotations import (
@@ -69,7 +70,7 @@ def kinetics_folder(root: Path | str) -> dict[str, Annotated]:
     """Own videos: root/train/<label>/*.mp4 and root/val/<label>/*.mp4, as {"train": ..., "val": ...}.
 
     The classes are the folders of train in alphabetical order. A label without a training video, a label that only val
-    has, and videos outside a label's folder are `BadInput`.
+    has, and videos outside a label's folder are `BadInput`; other files are named in a warning.
     """
     root = Path(root)
     for split in ("train", "val"):
@@ -102,5 +103,9 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _videos(folder: Path) -> list[Path]:
-    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return sorted(path for path in files if path.suffix.lower() in VIDEO_SUFFIXES)
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    other = [path.name for path in files if path.suffix.lower() not in VIDEO_SUFFIXES]
+    if other:
+        more = f" and {len(other) - 1} more" if len(other) > 1 else ""
+        warnings.warn(f"videos {folder}: {other[0]}{more} left out, not named like a video", stacklevel=3)
+    return [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
