@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 from functools import partial
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,8 @@ from minilib.datasets import (
     video_loader,
 )
 from minilib.datasets.annotations import first_of_each, inside, mirrored_classes
+from minilib.datasets.kinetics import read_csv
+from minilib.datasets.listing import ClipList
 from minilib.errors import BadInput
 from minilib.video import crop, dense_indices, read_frames, uniform_indices, write_video
 
@@ -361,10 +364,35 @@ def test_missing_clips_are_counted_and_named(tmp_path):
     assert len(present(listed)) == 0
 
 
+def test_a_listing_is_a_sequence_of_clips_that_workers_share():
+    names, texts = ["a/ö.mp4", "b.mp4", "a/\udc80.mp4"], ["", "it moves", "ü"]
+    listing = ClipList("videos", names, [1, 0, 1], texts)
+    want = tuple(Clip(Path("videos", n), l, t) for n, l, t in zip(names, [1, 0, 1], texts, strict=True))
+    assert tuple(listing) == want == listing[:] and listing == want and listing[-1] == want[2]
+    assert listing[1:] == want[1:] and listing.chosen([2, 0]) == (want[2], want[0])
+    assert len(ClipList("videos", [], [])) == 0 and listing != want[:2]
+    with pytest.raises(IndexError):
+        listing[3]
+    long = ClipList("videos", [f"clip number {i}.mp4" for i in range(20_000)], [0] * 20_000)
+    assert len(ForkingPickler.dumps(long)) < 2_000, "a worker gets handles, not names"
+    assert [clip.label for clip in first_of_each(listing, 2)] == [1, 0]
+
+
+def test_a_long_list_builds_no_objects_for_its_rows(tmp_path, monkeypatch):
+    rows = [f"class {i % 40},id{i:09d},{i % 200},{i % 200 + 10},train" for i in range(5_000)]
+    (tmp_path / "train.csv").write_text("\n".join([HEADER, *rows]))
+    made = []
+    plain = Path.__new__
+    monkeypatch.setattr(Path, "__new__", lambda cls, *args, **kw: made.append(1) or plain(cls, *args, **kw))
+    read = read_csv(tmp_path / "train.csv", tmp_path)
+    assert len(read) == 5_000 and len(made) < 500
+    assert read.clips[4_999].path.name == "id000004999_000199_000209.mp4" and read.clips[41].label == 1
+
+
 def test_a_short_trial_keeps_all_classes():
     clips = [Clip(Path(f"{i}"), i // 6) for i in range(18)]
     assert [clip.label for clip in first_of_each(clips, 7)] == [0, 0, 0, 1, 1, 2, 2]
-    assert first_of_each(clips, 100) == tuple(clips)
+    assert list(first_of_each(clips, 100)) == clips
     uneven = [Clip(Path(f"{i}"), label) for i, label in enumerate([0, 0, 0, 0, 1])]
     assert [clip.label for clip in first_of_each(uneven, 3)] == [0, 0, 1]
 

@@ -15,12 +15,14 @@ from minilib.datasets.annotations import (
     VIDEO_SUFFIXES,
     Annotated,
     Clip,
+    ClipList,
     class_index,
     inside,
     lookup,
     number,
+    plain,
+    read_columns,
     read_lines,
-    read_table,
 )
 from minilib.errors import BadInput
 
@@ -37,19 +39,30 @@ def read_csv(path: Path | str, videos: Path | str, classes: tuple[str, ...] | No
 
     `classes` defaults to the csv's labels in alphabetical order. A csv without labels gives `UNLABELLED` clips.
     """
-    rows, videos = read_table(path, COLUMNS[1:]), Path(videos)
-    labelled = "label" in rows[0][1]
-    if classes is None:
-        classes = tuple(sorted({row["label"] for _, row in rows})) if labelled else ()
-    index, folders, clips = class_index(classes), {}, []
-    for where, row in rows:
-        seconds = [number(row[column], where, column) for column in ("time_start", "time_end")]
-        label = lookup(index, row["label"], where) if labelled else UNLABELLED
-        if label not in folders:
-            folder = inside(videos, row["label"], where) if labelled else videos
-            folders[label] = folder if os.path.isdir(folder) else videos
-        clips.append(Clip(inside(folders[label], file_name(row["youtube_id"], *seconds), where), label))
-    return Annotated(tuple(clips), classes)
+    (lines, columns), videos = read_columns(path, COLUMNS[1:]), Path(videos)
+    start, end = (_numbers(columns[name], lines, path, name) for name in ("time_start", "time_end"))
+    files = list(map(file_name, columns["youtube_id"], start, end))
+    if not plain("".join(files)):
+        for file, line in zip(files, lines, strict=True):
+            inside(videos, file, f"annotations {path}, line {line}")
+    if "label" not in columns:
+        return Annotated(ClipList(videos, files, [UNLABELLED] * len(files)), classes or ())
+    words, first = columns["label"], {}
+    for word, line in zip(reversed(columns["label"]), reversed(lines), strict=True):
+        first[word] = f"annotations {path}, line {line}"
+    classes = tuple(sorted(first)) if classes is None else classes
+    index = class_index(classes)
+    index = {word: lookup(index, word, where) for word, where in first.items()}
+    folders = {word: f"{word}/" if os.path.isdir(inside(videos, word, first[word])) else "" for word in first}
+    names = [folders[word] + file for word, file in zip(words, files, strict=True)]
+    return Annotated(ClipList(videos, names, [index[word] for word in words]), classes)
+
+
+def _numbers(texts: tuple[str, ...], lines: list[int], path: Path | str, name: str) -> list[int]:
+    if "" in texts or not (joined := "".join(texts)).isascii() or not joined.isdigit():
+        for text, line in zip(texts, lines, strict=True):
+            number(text, f"annotations {path}, line {line}", name)
+    return list(map(int, texts))
 
 
 def kinetics(root: Path | str, split: str) -> Annotated:
