@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,15 +22,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-import minilib.models.clip
+from minilib.code import modules
 from minilib.errors import BadInput
-from minilib.files import writable_folder
+from minilib.files import whole_file, writable_folder
 from minilib.models.clip import FrameFeatures, ImageText
 from minilib.progress import progress
 from minilib.world import epoch_indices
 
+PACKAGE = Path(__file__).parent
 LARGEST = 2**31  # bytes of a cache: it is filled in memory before it is written
-CODE = (Path(minilib.models.clip.__file__), Path(__file__))
 
 
 class ClipSource(Protocol):
@@ -72,7 +71,8 @@ class CachedFeatures:
 def _settings(module: torch.nn.Module) -> str:
     """What a module computes with besides tensors: its kind and its plain attributes, such as a number of heads."""
     plain = {k: v for k, v in vars(module).items() if isinstance(v, bool | int | float | str | tuple)}
-    return f"{type(module).__qualname__} {sorted((k, v) for k, v in plain.items() if k != 'training')}"
+    kind = type(module)
+    return f"{kind.__module__}.{kind.__qualname__} {sorted((k, v) for k, v in plain.items() if k != 'training')}"
 
 
 def tower_hash(clip: ImageText) -> str:
@@ -87,15 +87,19 @@ def tower_hash(clip: ImageText) -> str:
     return digest.hexdigest()
 
 
-def code_hash(source: ClipSource) -> str:
-    """SHA-256 of the code that makes features: this file, `clip.py`, and the package (or file) of the source."""
-    try:
-        own = Path(inspect.getfile(type(source)))
-    except (TypeError, OSError) as error:
-        raise BadInput(f"{type(source).__name__}: define it in a file, so that a cache can know its code") from error
-    beside = sorted(own.parent.glob("*.py")) if (own.parent / "__init__.py").exists() else [own]
+def code_hash(*things: object) -> str:
+    """SHA-256 of the files that define the classes of `things`, and of all of minilib that those import (or, of a
+    class outside it, of the files in its package): a change anywhere else leaves the caches valid."""
+    own = {Path(__file__)}
+    for thing in things:
+        try:
+            path = Path(inspect.getfile(type(thing)))
+        except (TypeError, OSError) as error:
+            raise BadInput(f"{type(thing).__name__}: define it in a file, so that a cache can know its code") from error
+        foreign = not path.is_relative_to(PACKAGE) and (path.parent / "__init__.py").exists()
+        own |= set(path.parent.glob("*.py")) if foreign and thing is things[0] else {path}
     digest = hashlib.sha256()
-    for path in (*CODE, *beside):
+    for path in sorted(own | modules(path.read_text(encoding="utf-8") for path in own)):
         digest.update(f"{path.name}\n".encode() + path.read_bytes())
     return digest.hexdigest()
 
@@ -103,11 +107,11 @@ def code_hash(source: ClipSource) -> str:
 def description(clip: ImageText, source: ClipSource, layers: Sequence[int]) -> str:
     """Everything that makes the features, in words and hashes; `cached` names the file by this text's SHA-256."""
     lines = (
-        f"clips: {type(source).__qualname__}, {source.key()}",
+        f"clips: {type(source).__module__}.{type(source).__qualname__}, {source.key()}",
         f"layers: {clip.blocks(layers)}",
-        f"image model: {tower_hash(clip)}",
-        f"code: {code_hash(source)}",
-        f"libraries: torch {torch.__version__}, open_clip {open_clip.__version__}",
+        f"image model: {type(clip).__module__}.{type(clip).__qualname__}, {tower_hash(clip)}",
+        f"code: {code_hash(source, clip, clip.visual)}",
+        f"libraries: torch {torch.__version__}, open_clip {open_clip.__version__}, numpy {np.__version__}",
     )
     return "\n".join(lines)
 
@@ -164,14 +168,11 @@ def _computed(clip: ImageText, source: ClipSource, layers: Sequence[int], batch:
 
 
 def _write(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        save_file(tensors, part, metadata)
-        part.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise BadInput(f"feature cache {path}: cannot be written ({error})") from error
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part:
+        try:
+            save_file(tensors, part, metadata)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error
 
 
 def _read(path: Path, key: str) -> CachedFeatures:

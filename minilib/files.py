@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from minilib.errors import BadInput
@@ -13,18 +15,18 @@ NOTEBOOKS = ROOT / "notebooks"
 RESULTS = ROOT / "results"
 
 
-def write_whole(path: Path | str, content: str | bytes) -> Path:
-    """Writes beside `path` and moves into place, so that readers see the old file or the new one, never a part."""
-    path = Path(path)
-    data = content.encode() if isinstance(content, str) else content
-    part = None
+@contextmanager
+def whole_file(path: Path | str) -> Iterator[Path]:
+    """A file beside `path` to write into, moved there at the end: readers see the old file or the new one, never a
+    part, and nothing is left where writing failed. Raises BadInput naming `path` where it cannot be written."""
+    path, part = Path(path), None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        os.close(handle)
         part = Path(name)
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
+        yield part
+        with part.open("rb+") as file:
             os.fsync(file.fileno())
         part.chmod(0o644)
         part.replace(path)
@@ -33,7 +35,13 @@ def write_whole(path: Path | str, content: str | bytes) -> Path:
     finally:
         if part is not None:
             part.unlink(missing_ok=True)
-    return path
+
+
+def write_whole(path: Path | str, content: str | bytes) -> Path:
+    """Writes `content` through `whole_file`."""
+    with whole_file(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+    return Path(path)
 
 
 def writable_folder(path: Path | str, what: str = "out_dir") -> Path:

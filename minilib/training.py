@@ -9,14 +9,12 @@ Axes: b clips, t frames, h and w pixels, k classes.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from timm.data import Mixup
@@ -26,8 +24,10 @@ from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
+from minilib import settings as described
 from minilib.errors import BadInput
 from minilib.progress import progress
+from minilib.resume import History, resume, save_state
 
 Batches = Callable[[int], tuple[Tensor, Tensor]]  # step -> frames uint8 (b, t, h, w, 3), labels int64 (b,)
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, its input, labels -> the loss
@@ -55,7 +55,23 @@ class TrainSettings:
 
     def key(self) -> str:
         """A short hash of the recipe, to tell runs apart."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:12]
+        return described.key(self)
+
+    def at_rate(self, factor: float) -> TrainSettings:
+        """The same recipe at `factor` times its learning rate."""
+        return replace(self, lr=self.lr * factor)
+
+    def for_share(self, share: float) -> TrainSettings:
+        """The same recipe over a share of its steps, its warm-up shortened alike."""
+        return replace(self, steps=max(round(share * self.steps), 1), warmup=round(share * self.warmup))
+
+    def smoke(self) -> TrainSettings:
+        """A few steps that only show that everything runs."""
+        return replace(self, steps=4, warmup=1, batch=8)
+
+    def with_seed(self, seed: int) -> TrainSettings:
+        """The same recipe with another seed."""
+        return replace(self, seed=seed)
 
 
 def augmentation(settings: TrainSettings) -> Callable[[Tensor], Tensor]:
@@ -80,12 +96,35 @@ def autocast(device: torch.device, precision: str):
     return torch.autocast(device.type, kinds[precision]) if kinds[precision] else contextlib.nullcontext()
 
 
-@dataclass
-class History:
-    """What a run leaves: loss (step,) and seconds a step; `seconds` in all, of this and earlier parts of the run."""
+LOOK_EVERY = 32  # steps between two looks at the losses on a GPU, which otherwise never waits
 
-    loss: list[float]
-    seconds: float
+
+class Losses:
+    """Losses as they come, on their device. They are brought to the CPU and checked in blocks, so that a GPU need not
+    wait each step; on the CPU each is checked before its gradients are taken."""
+
+    def __init__(self, history: History, lr: float):
+        self.history, self.lr, self.pending = history, lr, []
+
+    def add(self, loss: Tensor) -> None:
+        self.pending.append(loss.detach())
+        if loss.device.type == "cpu" or len(self.pending) >= LOOK_EVERY:
+            self.look()
+
+    def look(self) -> None:
+        """Raises BadInput naming the first step whose loss is not finite."""
+        if not self.pending:
+            return
+        values = torch.stack(self.pending).float().cpu()
+        self.pending.clear()
+        bad = (~values.isfinite()).nonzero()
+        if len(bad):
+            first = int(bad[0])
+            raise BadInput(
+                f"the loss is {values[first]:g} at step {len(self.history.loss) + first}: "
+                f"try a smaller learning rate than {self.lr:g}"
+            )
+        self.history.loss += values.tolist()
 
 
 def train(
@@ -102,15 +141,21 @@ def train(
     """Trains in place what requires a gradient; resumes from `checkpoint` if it is there and of the same recipe.
 
     A model that reads something else than frames gets it from `batches`, as anything with a method `to(device)`. The
-    loss is the cross-entropy of the model's scores, or what `objective` makes of model, input and labels.
+    loss is the cross-entropy of the model's scores, or what `objective` makes of model, input and labels. With `every`
+    the checkpoint is written after every so many steps, and always at the end.
 
-    Raises BadInput if nothing trains, if the checkpoint is of another recipe, or if the loss is not finite.
+    Raises BadInput if nothing trains, if the recipe smooths labels that an objective of its own would not smooth, if
+    the checkpoint is of another recipe, or if the loss is not finite; then nothing is written any more.
     """
     device = torch.device(device)
     trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
     if not trained:
         raise BadInput("nothing to train: every parameter is frozen")
+    mixing = settings.mixup > 0 or settings.cutmix > 0
+    if objective is not None and settings.smoothing and not mixing:
+        raise BadInput(f"smoothing={settings.smoothing} does not reach a loss of one's own: give it to the objective")
     torch.manual_seed(settings.seed)
+    np.random.seed(settings.seed % 2**32)  # noqa: NPY002  (timm's Mixup draws from it)
     model.to(device).train()
     lasting = model.state_dict().keys()
     kept = trained | {n: b for n, b in model.named_buffers() if n in lasting}  # a norm's statistics are learned, too
@@ -120,20 +165,30 @@ def train(
     schedule = CosineLRScheduler(
         optimizer, settings.steps, warmup_t=settings.warmup, warmup_lr_init=settings.lr / 10, t_in_epochs=False
     )
-    mixing = settings.mixup > 0 or settings.cutmix > 0
     mix = Mixup(settings.mixup, settings.cutmix, label_smoothing=settings.smoothing, num_classes=classes)
-    hard = nn.CrossEntropyLoss(label_smoothing=settings.smoothing)
-    entropy = SoftTargetCrossEntropy() if mixing else hard
-    loss_of = objective or (lambda model, frames, target: entropy(model(frames), target))
+    entropy = SoftTargetCrossEntropy() if mixing else nn.CrossEntropyLoss(label_smoothing=settings.smoothing)
+
+    def cross_entropy(model: nn.Module, frames: Tensor, target: Tensor) -> Tensor:
+        return entropy(model(frames), target)
+
+    loss_of = objective or cross_entropy
     change = augmentation(settings)
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
     history = History([], 0.0)
+    losses = Losses(history, settings.lr)
     start = 0
     if checkpoint is not None and checkpoint.exists():
-        start = _resume(checkpoint, settings, kept, optimizer, history)
+        start = resume(checkpoint, settings.key(), kept, optimizer, scaler, history)
 
     began = time.perf_counter()
     earlier = history.seconds
+
+    def save(step: int) -> None:
+        losses.look()
+        history.seconds = earlier + time.perf_counter() - began
+        if checkpoint is not None:
+            save_state(checkpoint, step, settings.key(), kept, optimizer, scaler, history)
+
     for step in progress(range(start, settings.steps), desc=label, initial=start, total=settings.steps):
         schedule.step_update(step)
         frames, target = (x.to(device, non_blocking=True) for x in batches(step))
@@ -146,65 +201,17 @@ def train(
             frames = frames.view(shape)
         with autocast(device, settings.precision):
             loss = loss_of(model, frames, target)
+        losses.add(loss)
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
         torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_grad)
         scaler.step(optimizer)
         scaler.update()
-        history.loss.append(float(loss.detach()))
-        if not math.isfinite(history.loss[-1]):
-            raise BadInput(
-                f"the loss is {history.loss[-1]:g} at step {step}: try a smaller learning rate than {settings.lr:g}"
-            )
-        history.seconds = earlier + time.perf_counter() - began
-        if checkpoint is not None and every and (step + 1) % every == 0:
-            _save(checkpoint, step + 1, settings, kept, optimizer, history)
-    if checkpoint is not None:
-        _save(checkpoint, settings.steps, settings, kept, optimizer, history)
+        if every and (step + 1) % every == 0 and step + 1 < settings.steps:
+            save(step + 1)
+    save(settings.steps)
     return history
-
-
-def _save(path: Path, step: int, settings: TrainSettings, kept, optimizer, history: History) -> None:
-    state = {
-        "recipe": settings.key(),
-        "step": step,
-        "model": {name: p.detach() for name, p in kept.items()},
-        "optimizer": optimizer.state_dict(),
-        "rng": torch.get_rng_state(),
-        "loss": history.loss,
-        "seconds": history.seconds,
-    }
-    if torch.cuda.is_available():
-        state["cuda_rng"] = torch.cuda.get_rng_state()
-    part = path.with_suffix(".part")
-    try:
-        torch.save(state, part)
-        part.replace(path)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        raise BadInput(f"checkpoint {path}: cannot be written ({error.strerror or error})") from error
-
-
-def _resume(path: Path, settings: TrainSettings, kept, optimizer, history: History) -> int:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise BadInput(f"checkpoint {path}: cannot be read, remove it to start anew") from error
-    if state["recipe"] != settings.key():
-        raise BadInput(f"checkpoint {path} belongs to another recipe: remove it or name another file")
-    if state["model"].keys() != kept.keys():
-        raise BadInput(f"checkpoint {path} holds other tensors than this model: remove it or name another file")
-    with torch.no_grad():
-        for name, value in state["model"].items():
-            kept[name].copy_(value)
-    optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["rng"])
-    if "cuda_rng" in state and torch.cuda.is_available():
-        torch.cuda.set_rng_state(state["cuda_rng"])
-    history.loss.extend(state["loss"])
-    history.seconds = state["seconds"]
-    return state["step"]
 
 
 @torch.no_grad()

@@ -2,8 +2,8 @@
 
 import copy
 import hashlib
-import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -174,14 +174,35 @@ def test_settings_types_and_activations_are_in_the_hash_and_the_text_tower_is_no
     assert tower_hash(words) == tower_hash(clip)
 
 
-def test_code_is_in_the_key(clip, tmp_path, monkeypatch):
-    before = description(clip, SOURCE, [0])
-    code = tmp_path / "clip.py"
-    shutil.copy(module.CODE[0], code)
-    monkeypatch.setattr(module, "CODE", (code, module.CODE[1]))
+def test_code_that_makes_features_is_in_the_key_and_other_code_is_not(clip, monkeypatch):
+    """Editing the image model, the cache or the world makes features anew; editing a paper leaves them."""
+    asked, plain = [], Path.read_bytes
+    monkeypatch.setattr(Path, "read_bytes", lambda path: asked.append(path) or plain(path))
+    description(clip, SOURCE, [0])
+    names = {path.relative_to(module.PACKAGE).as_posix() for path in asked if path.is_relative_to(module.PACKAGE)}
+    assert {"cache.py", "models/clip.py", "world/render.py", "world/scenes.py", "world/clips.py"} <= names
+    assert not [name for name in names if name.startswith(("papers/", "claims/", "study/", "training"))]
+
+
+def test_the_models_class_and_module_are_in_the_key(clip):
+    class Other(ImageText):
+        """Same tensors, another computation."""
+
+    Other.__module__ = ImageText.__module__
+    before, was = description(clip, SOURCE, [0]), type(clip)
+    try:
+        clip.__class__ = Other
+        assert description(clip, SOURCE, [0]) != before
+    finally:
+        clip.__class__ = was
+    block = clip.visual.transformer.resblocks[0].mlp[1]
+    kind = type("GELU", (type(block),), {"__module__": "elsewhere"})
+    try:
+        block.__class__ = kind
+        assert tower_hash(clip) not in before
+    finally:
+        block.__class__ = kind.__mro__[1]
     assert description(clip, SOURCE, [0]) == before
-    code.write_text(code.read_text() + "\n")
-    assert description(clip, SOURCE, [0]) != before
 
 
 def test_code_of_the_sources_package_is_in_the_key(tmp_path, monkeypatch):

@@ -227,6 +227,7 @@ def test_update_takes_a_clean_notebook_and_new_rows(tmp_path):
 
 
 def test_code_version_sees_what_is_imported_and_nothing_else(monkeypatch, tmp_path):
+    from minilib import code
     from minilib.batch import executed
 
     package = tmp_path / "minilib"
@@ -240,7 +241,7 @@ def test_code_version_sees_what_is_imported_and_nothing_else(monkeypatch, tmp_pa
     }
     for name, text in files.items():
         (package / name).write_text(text)
-    monkeypatch.setattr(executed, "ROOT", tmp_path)
+    monkeypatch.setattr(code, "ROOT", tmp_path)
     monkeypatch.setattr(executed, "PACKAGE", package)
     book = new_notebook(cells=[new_code_cell("%matplotlib inline\nimport minilib.a")])
     before = code_version(book)

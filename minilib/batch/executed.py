@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 import re
@@ -14,6 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from minilib.claims.model import FOLDER as CLAIMS
+from minilib.code import modules
 from minilib.errors import BadInput
 from minilib.files import ROOT
 
@@ -53,7 +53,7 @@ def code_version(notebook: NotebookNode) -> str:
     """
     sources = code_cells(notebook)
     digest = hashlib.sha256("\0".join(sources).encode())
-    for path in sorted(_modules(sources)):
+    for path in sorted(modules(sources)):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
     for path in sorted(CLAIMS.glob("*.yaml")):
         if any(re.search(rf"\b{path.stem}\b", source) for source in sources):
@@ -66,42 +66,6 @@ def is_current(notebook: Path | str | NotebookNode) -> bool:
     if not isinstance(notebook, NotebookNode):
         notebook = read_notebook(notebook)
     return notebook.metadata.get("minilib", {}).get("code") == code_version(notebook)
-
-
-def _modules(sources: list[str]) -> set[Path]:
-    """The files of every module of minilib that these sources import, and that those import."""
-    found: set[Path] = set()
-    waiting = [name for source in sources for name in _imports(source)]
-    while waiting:
-        for path in _files(waiting.pop()) - found:
-            found.add(path)
-            waiting += _imports(path.read_text(encoding="utf-8"))
-    return found
-
-
-def _imports(source: str) -> list[str]:
-    """Names below minilib in import statements. Lines for IPython (%, !) are no Python and are left out."""
-    plain = "\n".join("" if line.lstrip().startswith(("%", "!")) else line for line in source.splitlines())
-    try:
-        tree = ast.parse(plain)
-    except SyntaxError:
-        return []
-    names = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    return [name for name in names if name.split(".")[0] == "minilib"]
-
-
-def _files(name: str) -> set[Path]:
-    """minilib.a.b is minilib/__init__.py, minilib/a/__init__.py and minilib/a/b.py, those that exist."""
-    files, parts = set(), name.split(".")
-    for k in range(1, len(parts) + 1):
-        base = ROOT.joinpath(*parts[:k])
-        files |= {path for path in (base / "__init__.py", base.with_suffix(".py")) if path.is_file()}
-    return files
 
 
 def strip(notebook: NotebookNode, *folders: Path | str) -> NotebookNode:

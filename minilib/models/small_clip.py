@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from minilib.errors import BadInput
+from minilib.files import whole_file
 from minilib.models.checkpoints import load_strictly
 from minilib.models.clip import SMALL, ImageText, build
 from minilib.world import (
@@ -64,11 +65,9 @@ def small_clip(path: Path | str = WEIGHTS) -> ImageText:
 
 def save_small_clip(clip: ImageText, path: Path | str) -> None:
     """Half-precision safetensors; written beside and moved, so the file is whole or absent."""
-    path = Path(path)
     state = {k: v.detach().half().cpu().contiguous() for k, v in clip.model.state_dict().items()}
-    part = path.with_suffix(".part")
-    save_file(state, part)
-    part.replace(path)
+    with whole_file(path) as part:
+        save_file(state, part)
 
 
 @dataclass(frozen=True)

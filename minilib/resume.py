@@ -1,0 +1,78 @@
+"""The state of a training run on disk, whole or not at all, and how a run goes on from it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from minilib.errors import BadInput
+from minilib.files import whole_file
+
+PARTS = {"recipe", "step", "model", "optimizer", "scaler", "rng", "numpy_rng", "loss", "seconds"}
+
+
+@dataclass
+class History:
+    """What a run leaves: the loss of each step, and seconds in all, of this and earlier parts of the run."""
+
+    loss: list[float]
+    seconds: float
+
+
+def save_state(
+    path: Path, step: int, recipe: str, kept: Mapping[str, Tensor], optimizer, scaler, history: History
+) -> None:
+    """Writes all that a run needs to go on with the same numbers: what trains, the optimiser, the fp16 scaler, the
+    random states of torch and numpy (timm's Mixup draws from it), the history."""
+    name, keys, *rest = np.random.get_state()  # noqa: NPY002
+    state = {
+        "recipe": recipe,
+        "step": step,
+        "model": {name: p.detach() for name, p in kept.items()},
+        "optimizer": optimizer.state_dict(),
+        "scaler": scaler.state_dict(),
+        "rng": torch.get_rng_state(),
+        "numpy_rng": [name, torch.from_numpy(keys.astype(np.int64)), *rest],
+        "loss": history.loss,
+        "seconds": history.seconds,
+    }
+    if torch.cuda.is_available():
+        state["cuda_rng"] = torch.cuda.get_rng_state()
+    with whole_file(path) as part:
+        try:
+            torch.save(state, part)
+        except RuntimeError as error:  # torch's own writer, of a full disk
+            raise OSError(str(error).splitlines()[0]) from error
+
+
+def resume(path: Path, recipe: str, kept: Mapping[str, Tensor], optimizer, scaler, history: History) -> int:
+    """Takes up what `save_state` wrote, in place; returns the next step. Raises BadInput for a file of another recipe,
+    model or program."""
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        raise BadInput(f"checkpoint {path}: cannot be read, remove it to start anew") from error
+    if not isinstance(state, dict) or not PARTS <= state.keys():
+        raise BadInput(f"checkpoint {path}: not one of this training loop; remove it or name another file")
+    if state["recipe"] != recipe:
+        raise BadInput(f"checkpoint {path} belongs to another recipe: remove it or name another file")
+    if state["model"].keys() != kept.keys():
+        raise BadInput(f"checkpoint {path} holds other tensors than this model: remove it or name another file")
+    with torch.no_grad():
+        for name, value in state["model"].items():
+            kept[name].copy_(value)
+    optimizer.load_state_dict(state["optimizer"])
+    scaler.load_state_dict(state["scaler"])
+    torch.set_rng_state(state["rng"])
+    name, keys, *rest = state["numpy_rng"]
+    np.random.set_state((name, keys.numpy().astype(np.uint32), *rest))  # noqa: NPY002
+    if "cuda_rng" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda_rng"])
+    history.loss.extend(state["loss"])
+    history.seconds = state["seconds"]
+    return state["step"]

@@ -1,0 +1,282 @@
+"""The frame of all experiments: what makes a row, in which order, and what its key knows."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import pytest
+import torch
+from torch import nn
+
+from minilib.claims import Measurements
+from minilib.errors import BadInput
+from minilib.settings import declared, describe, key
+from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Tuned, Variant, WorldTask, damaged
+from minilib.study.feeds import random_labels
+from minilib.training import TrainSettings
+from minilib.world import WorldClips, shuffled, train_batches
+
+RECIPE = TrainSettings(steps=4, batch=4, lr=1e-2, warmup=1)
+TASK = WorldTask(frames=2, train=8, test=8)
+
+
+class Mean(nn.Module):
+    """Frames uint8 (b, t, h, w, 3) -> scores, by one linear layer on the mean colour."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.head = nn.Linear(3, classes)
+
+    def forward(self, frames):
+        return self.head(frames.float().mean((1, 2, 3)) / 255)
+
+
+def mean_model(feed, classes=12):
+    return Mean(classes)
+
+
+def fewer(feed):
+    return Mean(12)
+
+
+def more(model, feed, device):
+    return {"norm": model.head.weight.norm().item()}
+
+
+def other_loss(model, frames, target):
+    return nn.functional.cross_entropy(2 * model(frames), target)
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """An objective with a weight."""
+
+    weight: float = 1.0
+
+    def __call__(self, model, frames, target):
+        return self.weight * nn.functional.cross_entropy(model(frames), target)
+
+
+VARIANTS = {
+    "plain": Variant(mean_model, TASK),
+    "also": Variant(mean_model, TASK, also=more),
+    "weighted": Variant(mean_model, TASK, Weighted(0.5)),
+    "shuffled": Variant(mean_model, replace(TASK, control="frames")),
+    "wrong": Variant(mean_model, replace(TASK, control="labels")),
+}
+STUDY = Study(
+    "zeroi2v",
+    VARIANTS,
+    recipes={"grid": RECIPE, "tuned": Tuned(replace(RECIPE, steps=6))},
+    grids={"grid": tuple(VARIANTS), "tuned": ("plain",)},
+)
+
+
+@pytest.fixture
+def rows(tmp_path):
+    return Measurements("zeroi2v", tmp_path, committed=tmp_path)
+
+
+# --- keys ------------------------------------------------------------------------------------------------------------
+
+
+def test_whatever_makes_a_row_is_in_its_key():
+    base = VARIANTS["plain"]
+    changed = [
+        base,
+        replace(base, build=fewer),
+        replace(base, build=partial(mean_model, classes=12)),
+        replace(base, objective=other_loss),
+        *(replace(base, objective=Weighted(weight)) for weight in (1.0, 0.5)),
+        replace(base, lr=2.0),
+        replace(base, also=more),
+        *(replace(base, task=replace(TASK, **{field: 3})) for field in ("frames", "train", "test")),
+        *(replace(base, task=replace(TASK, control=control)) for control in ("frames", "labels")),
+        replace(base, task=replace(TASK, labels="noun")),
+    ]
+    assert len({key(each) for each in changed}) == len(changed)
+    assert key(base) == key(replace(base))
+
+
+@pytest.mark.parametrize("field", TrainSettings.__dataclass_fields__)
+def test_every_field_of_a_recipe_is_in_the_key(field):
+    values = {"betas": (0.5, 0.6), "rand_augment": (1, 2), "precision": "bf16"}
+    assert key(replace(RECIPE, **{field: values.get(field, 7)})) != key(RECIPE)
+
+
+def test_a_renaming_changes_nothing_where_the_old_name_is_declared():
+    @declared("mean_model")
+    def renamed(feed, classes=12):
+        return Mean(classes)
+
+    assert key(Variant(renamed, TASK)) == key(VARIANTS["plain"])
+
+
+@pytest.mark.parametrize("thing", [lambda feed: None, torch.zeros(2), object(), float("nan"), nn.Linear(1, 1), {1, 2}])
+def test_what_cannot_be_described_is_an_error(thing):
+    with pytest.raises(BadInput, match="settings"):
+        key(thing)
+
+
+def test_no_address_and_no_module_stands_in_a_description():
+    text = str(describe(VARIANTS["weighted"]))
+    assert " at 0x" not in text and "test_study" not in text and "0.5" in text
+
+
+# --- runs ------------------------------------------------------------------------------------------------------------
+
+
+def test_inputs_come_first_so_that_no_cache_changes_a_start():
+    """A feed that draws (as a cache does that is filled for the first time) leaves the model's start alone."""
+
+    @dataclass(frozen=True)
+    class Drawing(WorldTask):
+        draws: int = 0
+
+        def feed(self, split, seed, device="cpu"):
+            torch.rand(self.draws)
+            return super().feed(split, seed, device)
+
+    runs = [Variant(mean_model, Drawing(frames=2, train=8, test=8, draws=n)).run(RECIPE, 0) for n in (0, 5)]
+    assert runs[0].history.loss == runs[1].history.loss
+    assert torch.equal(runs[0].model.head.weight, runs[1].model.head.weight)
+
+
+def test_a_seed_trains_and_tests_on_clips_of_its_own():
+    feeds = {(split, seed): TASK.feed(split, seed) for split in ("train", "val", "test") for seed in (0, 1)}
+    first = {at: next(feed.test())[0] for at, feed in feeds.items()}
+    distinct = {frames.numpy().tobytes() for frames in first.values()}
+    assert len(distinct) == len(first)
+    whole = WorldClips("motion", 1, "test", 8, 2)
+    assert torch.equal(first["test", 1], whole.frames(range(8)))
+
+
+def test_variants_share_a_seeds_clips_and_recipe_and_differ_in_rate():
+    one, two = VARIANTS["plain"].run(RECIPE, 3), VARIANTS["plain"].run(RECIPE, 3)
+    assert one.history.loss == two.history.loss and one.metrics == two.metrics
+    assert VARIANTS["plain"].run(RECIPE, 4).history.loss != one.history.loss
+    fast = replace(VARIANTS["plain"], lr=3.0).run(RECIPE, 3).history.loss
+    assert fast == VARIANTS["plain"].run(RECIPE.at_rate(3.0), 3).history.loss != one.history.loss
+
+
+def test_an_endless_task_never_repeats_and_equals_the_worlds_batches():
+    task = WorldTask(frames=2)
+    ours, theirs = task.feed("train", 5).batches(5, 4), train_batches("motion", 5, 4, 2)
+    for step in (0, 1, 7):
+        for a, b in zip(ours(step), theirs(step), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_controls_damage_what_they_say_and_nothing_else():
+    feed = replace(TASK, frames=3).feed("train", 0)
+    frames, label = feed.batches(0, 8)(2)
+    moved, same = damaged(feed, "frames", 12).batches(0, 8)(2)
+    assert torch.equal(same, label) and torch.equal(moved, shuffled(frames, 2)) and not torch.equal(moved, frames)
+    (tested, _), (whole, truth) = next(ShuffledFrames(feed).test()), next(feed.test())
+    assert torch.equal(tested, shuffled(whole, 0)) and not torch.equal(tested, whole)
+    still, wrong = damaged(feed, "labels", 12).batches(0, 8)(2)
+    assert torch.equal(still, frames) and torch.equal(wrong, random_labels(label, 12, 2))
+    assert not torch.equal(wrong, label)
+    assert torch.equal(next(RandomLabels(feed, 12).test())[1], truth)
+    assert not torch.equal(RandomLabels(feed, 12, offset=1).batches(0, 8)(2)[1], wrong)
+    assert damaged(feed, None, 12) is feed
+
+
+def test_a_limit_is_a_limit():
+    feed = Clips(WorldClips("motion", 0, "train", 1 << 20, 2), limit=3)
+    clips = [feed.batches(0, 3)(step)[0].numpy().tobytes() for step in range(4)]
+    first = WorldClips("motion", 0, "train", 3, 2).frames(range(3))
+    seen = {frame.numpy().tobytes() for step in range(4) for frame in feed.batches(0, 3)(step)[0]}
+    assert seen == {clip.numpy().tobytes() for clip in first} and len(set(clips)) > 1
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_row_is_measured_once_with_all_its_metrics(rows, monkeypatch):
+    value = STUDY.measure("grid/also", 0, rows)
+    assert rows.find("grid/also/norm", 0, STUDY.settings("grid/also", rows)) > 0
+    assert not list(rows.path.parents[1].glob("training/*"))
+    monkeypatch.setattr(Variant, "run", None)
+    assert STUDY.measure("grid/also", 0, rows) == value
+
+
+def test_a_changed_weight_is_another_row(rows):
+    STUDY.measure("grid/weighted", 0, rows)
+    other = replace(STUDY, variants=VARIANTS | {"weighted": Variant(mean_model, TASK, Weighted(0.25))})
+    settings = other.settings("grid/weighted", rows)
+    assert rows.find("grid/weighted", 0, settings) is None
+    assert rows.find("grid/weighted", 0, STUDY.settings("grid/weighted", rows)) is not None
+
+
+def test_a_tuned_recipe_sweeps_on_validation_clips_and_takes_the_best(rows):
+    tuned = STUDY.recipes["tuned"]
+    names = [f"tuned.rate{rate:.2g}/plain" for rate in tuned.rates]
+    for name, value in zip(names, (10.0, 30.0, 20.0), strict=True):
+        rows.record(name, value, tuned.seed, STUDY.settings(name, rows))
+    variant, recipe = STUDY.resolve("tuned/plain", rows)
+    assert recipe == tuned.recipe.at_rate(tuned.rates[1]) and variant is VARIANTS["plain"]
+    assert STUDY.resolve("tuned.half/plain", rows)[1] == recipe.for_share(0.5)
+    tried = STUDY.resolve(names[2], rows)[1]
+    assert tried == tuned.recipe.for_share(tuned.share).at_rate(3.0) and tried.steps == 2
+
+
+def test_the_sweep_never_sees_test_clips(rows, monkeypatch):
+    asked = []
+    plain = WorldTask.feed
+    monkeypatch.setattr(WorldTask, "feed", lambda task, split, *rest: asked.append(split) or plain(task, split, *rest))
+    STUDY.measure("tuned.rate1/plain", 1000, rows)
+    assert set(asked) == {"train", "val"}
+    STUDY.measure("grid/plain", 0, rows)
+    assert "test" in asked
+
+
+def test_a_killed_run_goes_on_where_it_was(rows, monkeypatch):
+    from minilib.study import study as module
+
+    monkeypatch.setattr(module, "CHECKPOINT_EVERY", 1)
+    whole = STUDY.measure("grid/plain", 0, rows)
+    steps = []
+
+    class Stops(WorldTask):
+        def feed(self, split, seed, device="cpu"):
+            feed = super().feed(split, seed, device)
+            return feed if split != "train" else Killed(feed)
+
+    @dataclass(frozen=True)
+    class Killed:
+        inner: Clips
+
+        def batches(self, seed, size):
+            at = self.inner.batches(seed, size)
+
+            def stop(step):
+                steps.append(step)
+                if len(steps) == 3:
+                    raise KeyboardInterrupt
+                return at(step)
+
+            return stop
+
+        def test(self, size=64):
+            return self.inner.test(size)
+
+    killed = replace(
+        STUDY, variants={"plain": Variant(mean_model, declared("WorldTask")(Stops)(frames=2, train=8, test=8))}
+    )
+    fresh = Measurements("zeroi2v", rows.path.parents[1] / "other", committed=rows.path.parents[1] / "none")
+    with pytest.raises(KeyboardInterrupt):
+        killed.measure("grid/plain", 0, fresh)
+    assert killed.measure("grid/plain", 0, fresh) == whole
+    assert steps == [0, 1, 2, 2, 3]
+
+
+def test_an_unknown_metric_is_one_line(rows):
+    with pytest.raises(BadInput, match="no metric of zeroi2v"):
+        STUDY.measure("grid/nothing", 0, rows)
+
+
+def test_smoke_is_a_few_steps_on_a_handful_of_clips(rows):
+    small = STUDY.at("smoke")
+    assert STUDY.at("small") is STUDY
+    assert small.recipes["grid"].steps == 4 and small.variants["plain"].task.train == 8
+    assert small.measure("tuned/plain", 0, rows) >= 0
