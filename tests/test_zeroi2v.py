@@ -191,9 +191,7 @@ def test_attach_without_mixing_changes_nothing_and_detach_restores_exactly(kind)
 def test_merged_equals_unmerged(kind, places):
     plain = BACKBONES[kind]()
     size = sum(p.numel() for p in plain.parameters())
-    model = attach(
-        plain, Adaptation(FRAMES, STDHA((-1, 1, 2)), places=places, temporal_embedding=False)
-    )
+    model = attach(plain, Adaptation(FRAMES, STDHA((-1, 1, 2)), places=places, temporal_embedding=False))
     randomise(model, 0.1)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     merged = merge(model)

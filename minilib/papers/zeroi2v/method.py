@@ -28,6 +28,7 @@ from minilib.papers.zeroi2v.adapters import Adapter, merge_after, merge_before
 from minilib.papers.zeroi2v.stdha import STDHA
 
 PLACES = ("qkv", "q", "k", "v", "o", "up", "down")
+DEFAULT = STDHA()
 FOUR, SIX = ("qkv", "o", "up", "down"), ("q", "k", "v", "o", "up", "down")
 
 
@@ -143,7 +144,7 @@ class Adaptation:
     """What `attach` builds. places: which projections get an adapter; `adapter(width, bottleneck)` makes one."""
 
     frames: int
-    mixing: STDHA = STDHA()
+    mixing: STDHA = DEFAULT
     places: tuple[str, ...] = FOUR
     ratio: float = 0.25
     adapter: Callable[[int, int], nn.Module] = Adapter

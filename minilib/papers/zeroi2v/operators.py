@@ -57,8 +57,8 @@ class ClsTokenHeads(STDHA):
 
 
 class ShiftedClsToken(nn.Module):
-    """[cls] token shift as in the text: behind a block's norm, so before MHSA or MLP. The first d // divisor channels of
-    the class token come from the frame before, the next as many from the frame after; x (b t, n, d) -> the same."""
+    """[cls] token shift as in the text: behind a block's norm, so before MHSA or MLP. Of the class token the first
+    d // divisor channels come from the frame before, the next as many from the frame after; x (b t, n, d) -> same."""
 
     def __init__(self, norm: nn.Module, frames: int, divisor: int):
         super().__init__()

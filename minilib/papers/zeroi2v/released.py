@@ -2,40 +2,37 @@
 
 from __future__ import annotations
 
+import re
+
 from torch import Tensor
 
 PLACES = {
-    "T_Adapter_in": ("attn", "qkv"),
-    "T_Adapter_in_q": ("attn", "q"),
-    "T_Adapter_in_k": ("attn", "k"),
-    "T_Adapter_in_v": ("attn", "v"),
-    "S_Adapter": ("attn", "o"),
-    "MLP_Adapter": ("mlp", "up"),
-    "MLP_Adapter_out": ("mlp", "down"),
+    "T_Adapter_in": "attn.adapters.qkv",
+    "T_Adapter_in_q": "attn.adapters.q",
+    "T_Adapter_in_k": "attn.adapters.k",
+    "T_Adapter_in_v": "attn.adapters.v",
+    "S_Adapter": "attn.adapters.o",
+    "MLP_Adapter": "mlp.adapters.up",
+    "MLP_Adapter_out": "mlp.adapters.down",
 }
-_LAYERS = {"D_fc1": "down", "D_fc2": "up"}
+BLOCK = r"(transformer\.resblocks\.\d+\.)"
+RULES = (
+    (r"^backbone\.", ""),
+    *((rf"^{BLOCK}{theirs}\.D_fc1\.", rf"\g<1>{ours}.down.") for theirs, ours in PLACES.items()),
+    *((rf"^{BLOCK}{theirs}\.D_fc2\.", rf"\g<1>{ours}.up.") for theirs, ours in PLACES.items()),
+    (rf"^{BLOCK}(attn|mlp)\.(?!adapters)", r"\g<1>\g<2>.inner."),
+    (r"^ln_pre\.", "ln_pre.inner."),
+    (r"^temporal_embedding$", "ln_pre.embedding"),
+    (r"^(?!cls_head)", "backbone."),
+    (r"^cls_head\.fc_cls\.", "head."),
+)
 
 
 def released_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Renames a released ZeroI2V checkpoint to the names of `VideoClassifier` over an attached open_clip ViT."""
     renamed = {}
     for key, value in state.items():
-        parts = key.removeprefix("backbone.").split(".")
-        if parts[0] == "cls_head":
-            parts = ["head", parts[-1]]
-        elif parts[0] == "temporal_embedding":
-            parts = ["backbone", "ln_pre", "embedding"]
-        elif parts[0] == "ln_pre":
-            parts = ["backbone", "ln_pre", "inner", *parts[1:]]
-        elif parts[:2] == ["transformer", "resblocks"]:
-            block, rest = parts[:3], parts[3:]
-            if rest[0] in PLACES and rest[1] in _LAYERS:
-                half, place = PLACES[rest[0]]
-                rest = [half, "adapters", place, _LAYERS[rest[1]], *rest[2:]]
-            elif rest[0] in ("attn", "mlp"):
-                rest = [rest[0], "inner", *rest[1:]]
-            parts = ["backbone", *block, *rest]
-        else:
-            parts = ["backbone", *parts]
-        renamed[".".join(parts)] = value
+        for theirs, ours in RULES:
+            key = re.sub(theirs, ours, key)
+        renamed[key] = value
     return renamed

@@ -17,8 +17,8 @@ from minilib.errors import BadInput
 
 
 def from_frame(x: Tensor, offset: int) -> Tensor:
-    """y[:, t] = x[:, t + offset] for x (b, t, ...). A frame whose source lies outside of the clip keeps its own content,
-    as in the released code; Eq. 8 leaves that open."""
+    """y[:, t] = x[:, t + offset] for x (b, t, ...). A frame whose source lies outside of the clip keeps its own, as in
+    the released code; Eq. 8 leaves that open."""
     far, frames = min(abs(offset), x.shape[1]), x.shape[1]
     parts = (x[:, far:], x[:, frames - far :]) if offset > 0 else (x[:, :far], x[:, : frames - far])
     return torch.cat(parts, 1)
