@@ -1,4 +1,4 @@
-"""What a model costs: multiply-adds and parameters here, memory and time in `minilib.measure`. Every number says what
+"""What a model costs: multiply-adds and parameters here, memory in `minilib.memory`. Every number says what
 was counted.
 
 The counting convention of the papers, which is fvcore's: one multiply-add is one, for convolutions, linear layers and
@@ -23,31 +23,16 @@ from torch.utils._pytree import tree_map_only
 from torch.utils.flop_counter import flop_registry
 
 from minilib.errors import BadInput
-from minilib.measure import (
-    Latency,
-    Memory,
-    Ratio,
-    Throughput,
-    compare_speed,
-    latency,
-    peak_training_memory,
-    throughput,
-)
+from minilib.memory import Memory, peak_training_memory
 
 __all__ = [
     "Cost",
-    "Latency",
     "Memory",
-    "Ratio",
-    "Throughput",
-    "compare_speed",
     "cost",
     "counting",
-    "latency",
     "multiply_adds",
     "parameters",
     "peak_training_memory",
-    "throughput",
     "tunable_parameters",
 ]
 

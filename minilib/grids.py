@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from minilib.claims import Measurements
-from minilib.claims.environment import cores
+from minilib.environment import cores
 from minilib.progress import progress
 
 Measure = Callable[[str, int, Measurements], float]  # arm, seed, rows: the row that is there, or the run that makes it

@@ -21,7 +21,7 @@ from pygments.lexers import PythonLexer
 from pygments.style import Style
 from pygments.token import Comment, Keyword, Name, Number, String
 
-from minilib.claims.environment import environment
+from minilib.environment import environment
 from minilib.errors import BadInput
 from minilib.files import ROOT, writable_folder, write_whole
 

@@ -1,16 +1,11 @@
 """Video files to frames and back, which frames to read, and which squares of them to show a model.
 
-decord reads where it is installed; PyAV reads where it is not, and every file that decord cannot read (it breaks on
-frames 16, 24, 48 or 72 wide, and on AV1). Both give the same frames, bit for bit. A reader lives inside one call and
-decodes in one thread: open ones hold much memory, and neither readers nor their threads survive a fork.
-
 Axes: t frames, h and w pixels, v views of a clip.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -19,107 +14,42 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from minilib.decoding import Pick, Reader, VideoError, pyav, read
 from minilib.errors import BadInput
+from minilib.files import whole_file
 
-try:
-    import decord
-
-    decord.logging.set_level(decord.logging.QUIET)
-except (ImportError, OSError):  # no wheel for this machine, or one that does not load
-    decord = None
-
-Pick = Callable[[int], Sequence[int]]
-
-
-class VideoError(BadInput):
-    """A video file that cannot be read, or has no such frame. The message names the file and the reason."""
+__all__ = [
+    "VideoError",
+    "crop",
+    "dense_indices",
+    "read_frames",
+    "resize",
+    "uniform_indices",
+    "video_length",
+    "views",
+    "write_video",
+]
 
 
 def read_frames(
-    path: Path | str, indices: Sequence[int] | Pick, size: int | tuple[int, int] | None = None
+    path: Path | str,
+    indices: Sequence[int] | Pick,
+    size: int | tuple[int, int] | None = None,
+    reader: Reader = pyav,
 ) -> np.ndarray:
     """Frames uint8 (t, h, w, 3), in the order of `indices`, which may repeat.
 
     `indices` are integers or a function that maps the video's length to them, so that one opening serves both.
-    `size`, a square's side or (h, w), resizes. Any failure is a `VideoError`.
+    `size`, a square's side or (h, w), resizes. `reader`: `minilib.decoding.pyav`, which is right on every file that can
+    be read, or `decord` of the same module. Any failure is a `VideoError`.
     """
-    frames = _read(path, indices if callable(indices) else lambda length: indices)
+    frames = read(path, indices if callable(indices) else lambda length: indices, reader)
     return frames if size is None else resize(frames, (size, size) if isinstance(size, int) else size)
 
 
 def video_length(path: Path | str) -> int:
     """How many frames a video has."""
-    return _read(path, None)
-
-
-def _read(path: Path | str, pick: Pick | None) -> np.ndarray | int:
-    """The frames that `pick` chooses, or the length: by the first reader that can."""
-    path = Path(path)
-    if not os.path.isfile(path):
-        raise VideoError(f"video {path}: no such file")
-    if path.stat().st_size == 0:
-        raise VideoError(f"video {path}: the file is empty")
-    for reader in (_decord, _pyav) if decord else (_pyav,):
-        try:
-            return reader(path, pick)
-        except VideoError:
-            raise
-        except Exception as error:  # decord's own error is a bare Exception, PyAV's are many
-            reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    raise VideoError(f"video {path}: cannot be read ({reason.strip().splitlines()[0]})")
-
-
-def _checked(path: Path, pick: Pick, length: int) -> np.ndarray:
-    wanted = np.asarray(pick(length))
-    if wanted.ndim != 1 or not len(wanted) or wanted.dtype.kind not in "iu":
-        raise VideoError(f"video {path}: frame indices must be a list of one or more integers, not {wanted.tolist()}")
-    outside = wanted[(wanted < 0) | (wanted >= length)]
-    if len(outside):
-        raise VideoError(f"video {path}: there is no frame {outside[0]}, it has frames 0 to {length - 1}")
-    return wanted
-
-
-def _decord(path: Path, pick: Pick | None) -> np.ndarray | int:
-    reader = decord.VideoReader(str(path), num_threads=1)
-    try:
-        if pick is None:
-            return len(reader)
-        unique, order = np.unique(_checked(path, pick, len(reader)), return_inverse=True)
-        frames = reader.get_batch(unique.tolist()).asnumpy()
-    finally:
-        del reader
-    if frames.shape[0] != len(unique) or frames.shape[3:] != (3,):
-        raise RuntimeError(f"decord gave an array of shape {frames.shape}")
-    return frames[order]
-
-
-def _pyav(path: Path, pick: Pick | None) -> np.ndarray | int:
-    """Decodes from the start to the last frame wanted: slower than seeking, and exact for every container."""
-    with av.open(str(path)) as container:
-        if not container.streams.video:
-            raise VideoError(f"video {path}: the file has no video stream")
-        stream = container.streams.video[0]
-        shown = [not packet.is_discard for packet in container.demux(stream) if packet.size]
-        if "mp4" in container.format.name and len(shown) < stream.frames:
-            raise VideoError(f"video {path}: truncated, {len(shown)} of {stream.frames} frames are there")
-    length = sum(shown)
-    if not length:
-        raise VideoError(f"video {path}: no frame can be found, the file is truncated or damaged")
-    if pick is None:
-        return length
-    wanted = _checked(path, pick, length)
-    frames, index = {}, -1
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        stream.codec_context.thread_count = 1
-        for index, frame in enumerate(container.decode(stream)):
-            if index in wanted:  # turned upright, as decord does
-                frames[index] = np.rot90(frame.to_ndarray(format="rgb24", threads=1), frame.rotation // 90)
-            if index >= wanted.max():
-                break
-    if len(frames) < len(set(wanted.tolist())):
-        raise VideoError(f"video {path}: damaged, decoding stops after {index + 1} of {length} frames")
-    return np.stack([frames[index] for index in wanted.tolist()])
+    return read(path, None, pyav)
 
 
 def write_video(path: Path | str, frames: np.ndarray, fps: float = 8) -> None:
@@ -139,20 +69,15 @@ def write_video(path: Path | str, frames: np.ndarray, fps: float = 8) -> None:
         raise BadInput(f"video {path}: height and width must be even, not {height} x {width}")
     if not fps > 0:
         raise BadInput(f"video {path}: fps must be above 0, not {fps}")
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with av.open(str(part), "w", format="mp4") as container:
-            rate = Fraction(fps).limit_denominator(1001)
-            stream = container.add_stream("libx264", rate=rate, options={"crf": "10"})
-            stream.codec_context.thread_count = 1
-            stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-            for frame in frames:
-                picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-                container.mux(stream.encode(picture))
-            container.mux(stream.encode())
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole_file(path) as part, av.open(str(part), "w", format="mp4") as container:
+        rate = Fraction(fps).limit_denominator(1001)
+        stream = container.add_stream("libx264", rate=rate, options={"crf": "10"})
+        stream.codec_context.thread_count = 1
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for frame in frames:
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
 
 
 def uniform_indices(

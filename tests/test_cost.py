@@ -134,37 +134,3 @@ def test_memory_on_a_gpu_is_the_allocator_s():
     x = torch.ones(1 << 20, device="cuda")
     memory = cost.peak_training_memory(lambda: x + 1, "cuda")
     assert memory.added == x.nbytes and memory.held >= x.nbytes
-
-
-def test_the_faster_of_two_is_found():
-    small, large, order = torch.ones(64, 64), torch.ones(400, 400), []
-    ratio = cost.compare_speed(
-        lambda: (order.append("a"), small @ small),
-        lambda: (order.append("b"), large @ large),
-        rounds=10,
-        warmup=1,
-        calls=3,
-    )
-    assert ratio.low <= ratio.median <= ratio.high < 1 and ratio.a < ratio.b
-    assert order.count("a") == order.count("b") == 1 + 10 * 3
-    firsts = [order[i] for i in range(2, len(order), 6)]
-    assert set(firsts) == {"a", "b"}  # both go first at times
-    assert "quartiles" in str(ratio) and "10 interleaved rounds" in str(ratio)
-    with pytest.raises(BadInput):
-        cost.compare_speed(int, int, rounds=0)
-
-
-def test_latency_and_throughput():
-    taken = cost.latency(lambda: None, rounds=1, warmup=0)
-    assert taken.low == taken.median == taken.high and "ms" in str(taken)
-    rows = cost.throughput(nn.Linear(4, 4), lambda size: torch.ones(size, 4), [1, 8], rounds=3)
-    assert [row.batch_size for row in rows] == [1, 8] and all(row.per_second > 0 for row in rows)
-    assert "batch size 8" in str(rows[1])
-
-
-def test_throughput_stops_where_memory_ends():
-    def model(batch):
-        if len(batch) > 2:
-            raise torch.OutOfMemoryError("full")
-
-    assert [row.batch_size for row in cost.throughput(model, torch.ones, [1, 2, 4, 8])] == [1, 2]

@@ -211,7 +211,7 @@ def test_update_takes_a_clean_notebook_and_new_rows(tmp_path):
     path = write_notebook(tmp_path, "01_a", "import minilib\nprint(minilib.__path__[0], out_dir)\nseed")
     work = job(tmp_path, path)
     assert run_job(work).state == "ok"
-    rows = [Row(measure="m", value=1, scale=scale) for scale in ("smoke", "small")]
+    rows = [Row(metric="m", value=1, scale=scale) for scale in ("smoke", "small")]
     append_rows(tmp_path / "out" / "rows" / "sums.jsonl", rows)
     assert update([work], tmp_path / "out", tmp_path / "results") == ["01_a.ipynb", "rows/sums.jsonl: 1 rows"]
     assert update([work], tmp_path / "out", tmp_path / "results") == ["01_a.ipynb"]

@@ -7,11 +7,12 @@ import pytest
 import torch
 from torch import nn
 
-from minilib.claims import Measurements
+from minilib.claims import Measurements, load
 from minilib.errors import BadInput
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Tuned, Variant, WorldTask, damaged
 from minilib.study.feeds import random_labels
+from minilib.study.work import UNKNOWN, alone, wanted
 from minilib.training import TrainSettings
 from minilib.world import WorldClips, shuffled, train_batches
 
@@ -64,16 +65,51 @@ VARIANTS = {
     "wrong": Variant(mean_model, replace(TASK, control="labels")),
 }
 STUDY = Study(
-    "zeroi2v",
+    "toy",
     VARIANTS,
     recipes={"grid": RECIPE, "tuned": Tuned(replace(RECIPE, steps=6))},
     grids={"grid": tuple(VARIANTS), "tuned": ("plain",)},
 )
 
 
+CLAIMS = """
+experiment: 1
+tasks:
+  motion:
+    chance: 8.3333
+    oracle: 100
+    positive: {better: grid/plain, worse: chance}
+    negative: {better: grid/wrong, worse: chance}
+printed: {plain: 60, also: 58, shuffled: 10}
+claims:
+- id: dull
+  source: Table 2
+  statement: Whole clips beat shuffled ones.
+  kind: ordering
+  task: motion
+  paper: [plain, shuffled]
+  pairs: [{better: grid/also, worse: grid/shuffled}]
+- id: main
+  headline: true
+  source: Table 1
+  statement: The plain model beats the one with a further metric.
+  kind: ordering
+  task: motion
+  paper: [plain, also]
+  pairs: [{better: tuned/plain, worse: grid/also/norm}]
+"""
+
+
 @pytest.fixture
-def rows(tmp_path):
-    return Measurements("zeroi2v", tmp_path, committed=tmp_path)
+def folder(tmp_path):
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "toy.yaml").write_text(CLAIMS)
+    return tmp_path / "claims"
+
+
+@pytest.fixture
+def rows(tmp_path, folder):
+    return Measurements("toy", tmp_path, committed=tmp_path, claims_folder=folder)
 
 
 # --- keys ------------------------------------------------------------------------------------------------------------
@@ -230,7 +266,7 @@ def test_the_sweep_never_sees_test_clips(rows, monkeypatch):
     assert "test" in asked
 
 
-def test_a_killed_run_goes_on_where_it_was(rows, monkeypatch):
+def test_a_killed_run_goes_on_where_it_was(rows, folder, monkeypatch):
     from minilib.study import study as module
 
     monkeypatch.setattr(module, "CHECKPOINT_EVERY", 1)
@@ -263,15 +299,58 @@ def test_a_killed_run_goes_on_where_it_was(rows, monkeypatch):
     killed = replace(
         STUDY, variants={"plain": Variant(mean_model, declared("WorldTask")(Stops)(frames=2, train=8, test=8))}
     )
-    fresh = Measurements("zeroi2v", rows.path.parents[1] / "other", committed=rows.path.parents[1] / "none")
+    fresh = Measurements("toy", folder / "other", committed=folder / "none", claims_folder=folder)
     with pytest.raises(KeyboardInterrupt):
         killed.measure("grid/plain", 0, fresh)
     assert killed.measure("grid/plain", 0, fresh) == whole
     assert steps == [0, 1, 2, 2, 3]
 
 
+def test_a_row_whose_run_was_cut_off_is_measured_again(rows):
+    settings = STUDY.settings("grid/also", rows)
+    rows.record("grid/also/norm", 1.0, 0, settings)  # as if the process had died before the score was written
+    value = STUDY.measure("grid/also", 0, rows)
+    assert isinstance(value, float) and rows.row("grid/also", 0, settings).value == value
+
+
+# --- what is missing -------------------------------------------------------------------------------------------------
+
+
+def test_headline_claims_and_their_gates_come_first(rows, folder):
+    claims = load("toy", folder)
+    missing = wanted(STUDY, claims, rows, range(2))
+    order = list(dict.fromkeys(each.metric for each in missing))
+    assert order[:6] == ["tuned/plain", "tuned.half/plain", "grid/also", "grid.half/also", "grid/plain", "grid/wrong"]
+    assert order[6:] == ["grid/shuffled", "grid/weighted"]
+    assert missing[0].why.startswith("headline main") and missing[-1].why == "no claim waits for it"
+    assert [each.seed for each in missing[:2]] == [0, 1]
+    STUDY.measure("grid/also", 0, rows)
+    after = wanted(STUDY, claims, rows, range(2))
+    assert ("grid/also", 0) not in {(each.metric, each.seed) for each in after} and len(after) == len(missing) - 1
+    assert {each.metric for each in wanted(STUDY, claims, rows, range(2), ["plain"])} == {
+        "tuned/plain", "tuned.half/plain", "grid/plain"
+    }  # fmt: skip
+
+
+def test_seconds_are_those_of_earlier_runs(rows, folder):
+    rows.record("grid/plain", 50.0, 0, STUDY.settings("grid/plain", rows), seconds=8.0)
+    missing = {each.metric: each.seconds for each in wanted(STUDY, load("toy", folder), rows, range(2))}
+    assert missing["grid/plain"] == 8.0
+    assert missing["tuned/plain"] == pytest.approx(8.0 * 6 / 4)
+    assert missing["tuned.half/plain"] == pytest.approx(8.0 * 3 / 4)
+    assert missing["grid/weighted"] == UNKNOWN
+
+
+def test_two_processes_do_not_measure_the_same_row(tmp_path):
+    lock = tmp_path / "locks" / "a"
+    with alone(lock) as mine, alone(lock) as second:
+        assert mine and not second
+    with alone(lock) as again:
+        assert again
+
+
 def test_an_unknown_metric_is_one_line(rows):
-    with pytest.raises(BadInput, match="no metric of zeroi2v"):
+    with pytest.raises(BadInput, match="no metric of toy"):
         STUDY.measure("grid/nothing", 0, rows)
 
 

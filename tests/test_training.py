@@ -1,14 +1,18 @@
 """The training loop: what it trains, what it leaves, and that a run that stopped ends like one that did not."""
 
 import contextlib
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from minilib import training
 from minilib.errors import BadInput
-from minilib.training import TrainSettings, accuracy, augmentation, evaluate, scores, train
+from minilib.resume import History
+from minilib.training import LOOK_EVERY, Losses, TrainSettings, accuracy, augmentation, evaluate, scores, train
 
 SETTINGS = TrainSettings(steps=6, batch=4, lr=1e-2, warmup=2)
 
@@ -180,6 +184,158 @@ def test_every_augmentation_of_the_recipes_runs_and_keeps_frames_together():
     assert (changed == changed[:, :1]).all(), "all frames of a clip must be changed alike"
     assert not torch.equal(changed, still)
     assert torch.equal(augmentation(replace(SETTINGS, flip=1.0))(still), still.flip(3))
+
+
+CHANGES = {
+    "steps": 5,
+    "lr": 2e-2,
+    "weight_decay": 0.5,
+    "betas": (0.5, 0.6),
+    "warmup": 4,
+    "smoothing": 0.2,
+    "mixup": 0.8,
+    "cutmix": 1.0,
+    "rand_augment": (2, 9),
+    "erasing": 1.0,
+    "flip": 1.0,
+    "clip_grad": 1e-3,
+    "precision": "bf16",
+    "seed": 1,
+}
+
+
+class Slanted(Tiny):
+    """As Tiny, but sees left and right apart, so that a flip shows; without dropout, so that only the recipe draws."""
+
+    def forward(self, frames):
+        frames = frames if frames.is_floating_point() else self.normalise(frames)
+        ramp = torch.linspace(0, 2, frames.shape[-1])
+        return self.head(self.frozen((frames * ramp).mean((1, 3, 4))).relu())
+
+
+@pytest.mark.parametrize("knob", CHANGES)
+def test_every_knob_of_a_recipe_reaches_the_run(knob):
+    def run(settings):
+        model = Slanted()
+        model.dropout = nn.Dropout(0.5 if knob == "seed" else 0.0)
+        return train(model, lopsided, settings, 3).loss, model.head.weight.detach().clone()
+
+    def lopsided(step):
+        frames, label = batches(step)
+        return (frames * torch.linspace(0.2, 1, 8).view(1, 1, 1, 8, 1)).to(torch.uint8), label
+
+    if knob == "seed":  # nothing else of this run draws, so it needs an augmentation to show
+        settings = replace(SETTINGS, erasing=0.5)
+    else:
+        settings = SETTINGS
+    (plain, before), (changed, after) = run(settings), run(replace(settings, **{knob: CHANGES[knob]}))
+    assert plain != changed or not torch.equal(before, after)
+    assert run(settings)[0] == plain
+
+
+def test_a_run_equals_a_plain_loop():
+    """AdamW with decay on matrices alone, linear warm-up from a tenth of the rate, cosine to nothing, clipped norms."""
+    settings = replace(SETTINGS, steps=5, weight_decay=0.3, clip_grad=0.05, smoothing=0.1)
+    ours, plain = Slanted(), Slanted()
+    history = train(ours, batches, settings, 3)
+    groups = [{"params": [plain.head.weight], "weight_decay": 0.3}, {"params": [plain.head.bias], "weight_decay": 0.0}]
+    optimizer, losses = torch.optim.AdamW(groups, lr=settings.lr, betas=settings.betas), []
+    for step in range(settings.steps):
+        share = 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+        rate = settings.lr * (share if step >= settings.warmup else 0.1 + 0.9 * step / settings.warmup)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        frames, label = batches(step)
+        loss = nn.functional.cross_entropy(plain(frames), label, label_smoothing=0.1)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([plain.head.weight, plain.head.bias], 0.05)
+        optimizer.step()
+        losses.append(loss.item())
+    assert history.loss == pytest.approx(losses, rel=1e-6)
+    assert torch.allclose(ours.head.weight, plain.head.weight, atol=1e-7)
+
+
+@pytest.mark.parametrize("knob", ["mixup", "cutmix"])
+def test_mixing_repeats_and_resumes(tmp_path, knob):
+    settings = replace(SETTINGS, **{knob: 0.8})
+    np.random.seed(7)  # noqa: NPY002  (what a process did before must not matter)
+    whole, history = trained(settings=settings)
+    assert trained(settings=settings)[1].loss == history.loss
+
+    def interrupted(step):
+        if step == 3:
+            raise KeyboardInterrupt
+        return batches(step)
+
+    with pytest.raises(KeyboardInterrupt):
+        train(Tiny(), interrupted, settings, 3, checkpoint=tmp_path / "run.pt", every=1)
+    np.random.rand(5)  # noqa: NPY002
+    resumed, rest = trained(tmp_path, settings=settings)
+    assert rest.loss == history.loss and torch.equal(resumed.head.weight, whole.head.weight)
+
+
+def test_smoothing_that_an_objective_would_ignore_is_refused():
+    settings = replace(SETTINGS, smoothing=0.1)
+    loss = nn.CrossEntropyLoss()
+    with pytest.raises(BadInput, match="give it to the objective"):
+        train(Tiny(), batches, settings, 3, objective=lambda model, x, y: loss(model(x), y))
+    mixed = replace(settings, mixup=0.5)  # mixed labels carry their smoothing
+    seen = []
+    train(Tiny(), batches, mixed, 3, objective=lambda model, x, y: seen.append(y) or loss(model(x), y))
+    assert seen[0].min() == pytest.approx(0.1 / 3)
+
+
+def test_a_loss_that_is_not_finite_changes_nothing_and_names_its_step(tmp_path):
+    model = Tiny()
+
+    def poisoned(step):
+        if step == 3:
+            nn.init.constant_(model.head.bias, float("inf"))
+        return batches(step)
+
+    with pytest.raises(BadInput, match="at step 3"):
+        train(model, poisoned, SETTINGS, 3, checkpoint=tmp_path / "run.pt", every=2)
+    assert torch.load(tmp_path / "run.pt", weights_only=True)["step"] == 2
+    assert model.head.weight.isfinite().all()
+
+
+def test_losses_on_a_gpu_are_looked_at_in_blocks():
+    history = History([], 0.0)
+    losses = Losses(history, 0.1)
+    for step in range(LOOK_EVERY + 3):
+        losses.pending.append(torch.tensor(float(step)))
+    losses.look()
+    assert history.loss == [float(step) for step in range(LOOK_EVERY + 3)] and not losses.pending
+    losses.pending += [torch.tensor(1.0), torch.tensor(float("nan")), torch.tensor(float("inf"))]
+    with pytest.raises(BadInput, match=f"nan at step {LOOK_EVERY + 4}"):
+        losses.look()
+
+
+def test_recipes_scale():
+    settings = replace(SETTINGS, steps=100, warmup=10)
+    assert settings.at_rate(3.0) == replace(settings, lr=settings.lr * 3)
+    assert settings.for_share(1 / 3) == replace(settings, steps=33, warmup=3)
+    assert settings.with_seed(4).seed == 4 and settings.smoke().steps == 4
+    assert SETTINGS.for_share(0.01).steps == 1
+
+
+def test_a_checkpoint_of_another_program_is_named(tmp_path):
+    torch.save({"state_dict": {}}, tmp_path / "run.pt")
+    with pytest.raises(BadInput, match="not one of this training loop"):
+        trained(tmp_path)
+
+
+def test_checkpoints_are_written_as_often_as_asked_and_at_the_end(tmp_path, monkeypatch):
+    steps = []
+    plain = training.save_state
+    monkeypatch.setattr(
+        training, "save_state", lambda path, step, *rest: steps.append(step) or plain(path, step, *rest)
+    )
+    train(Tiny(), batches, SETTINGS, 3, checkpoint=tmp_path / "run.pt", every=2)
+    assert steps == [2, 4, 6]
+    state = torch.load(tmp_path / "run.pt", weights_only=True)
+    assert state["step"] == 6 and len(state["loss"]) == 6 and "scaler" in state
 
 
 def test_views_are_averaged_as_probabilities_in_evaluation_mode():

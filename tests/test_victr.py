@@ -13,7 +13,7 @@ from torch import nn
 
 from minilib import claims
 from minilib.errors import BadInput
-from minilib.measure import peak_training_memory
+from minilib.memory import peak_training_memory
 from minilib.models.clip import TINY, build
 from minilib.papers.victr import counts as victr_counts
 from minilib.papers.victr.classifier import AffinityClassifier, Embeddings, affinity, multi_label, victr_loss

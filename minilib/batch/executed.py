@@ -12,7 +12,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
-from minilib.claims.model import FOLDER as CLAIMS
+from minilib.claims.files import FOLDER as CLAIMS
+from minilib.claims.files import papers
 from minilib.code import modules
 from minilib.errors import BadInput
 from minilib.files import ROOT
@@ -55,7 +56,7 @@ def code_version(notebook: NotebookNode) -> str:
     digest = hashlib.sha256("\0".join(sources).encode())
     for path in sorted(modules(sources)):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
-    for path in sorted(CLAIMS.glob("*.yaml")):
+    for path in (CLAIMS / f"{paper}.yaml" for paper in papers(CLAIMS)):
         if any(re.search(rf"\b{path.stem}\b", source) for source in sources):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]

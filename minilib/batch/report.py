@@ -24,11 +24,12 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from minilib.batch.executed import read_notebook
-from minilib.claims.environment import environment
-from minilib.claims.model import Claims, load, papers
+from minilib.claims.files import load, papers
+from minilib.claims.model import Claims
 from minilib.claims.rows import all_rows
-from minilib.claims.table import BADGES
-from minilib.claims.verdicts import VERDICTS, Verdict, exact, judge
+from minilib.claims.table import BADGES, measured, occurring, printed
+from minilib.claims.verdicts import Verdict, false_calls, judge
+from minilib.environment import environment
 from minilib.errors import BadInput
 from minilib.files import NOTEBOOKS, RESULTS, write_whole
 
@@ -91,9 +92,14 @@ class Card:
     verdicts: list[Verdict]
 
     @property
-    def counts(self) -> list[tuple[str, int]]:
-        found = Counter(verdict.verdict for verdict in self.verdicts)
-        return [(name, found[name]) for name in VERDICTS]
+    def counts(self) -> Counter[str]:
+        """How many claims came to each word."""
+        return Counter(verdict.verdict for verdict in self.verdicts)
+
+    @property
+    def false_calls(self) -> tuple[int, float]:
+        """Distinct pairs judged, and how many of them would be called an effect if there were none."""
+        return false_calls(self.claims, self.verdicts)
 
 
 def items(notebook: NotebookNode) -> list[Item]:
@@ -207,9 +213,10 @@ def render(found: list[Section], judged: list[Card], facts: list[tuple[str, str]
     template = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template.filters["exact"] = exact
+    template.globals.update(measured=measured, printed=printed)
     page = template.get_template("report.html.j2")
-    values = dict(cards=judged, facts=facts, made=made, badges=BADGES, verdicts=VERDICTS)
+    words = occurring(verdict for card in judged for verdict in card.verdicts)
+    values = dict(cards=judged, facts=facts, made=made, badges=BADGES, words=words)
     bare = [dataclasses.replace(s, items=[dataclasses.replace(i, png=None) for i in s.items]) for s in found]
     rest = LIMIT - len(page.render(sections=bare, **values).encode())
     return page.render(sections=fit(found, rest), **values)

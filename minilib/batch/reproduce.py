@@ -27,8 +27,8 @@ from tqdm import tqdm
 
 from minilib.batch.executed import is_current, read_notebook, strip
 from minilib.batch.jobs import FAILED, OK, Job, Status, check_job, defaults, run_job
-from minilib.claims.environment import cores
 from minilib.claims.rows import append_rows, read_rows
+from minilib.environment import cores
 from minilib.errors import BadInput
 from minilib.files import NOTEBOOKS, RESULTS, ROOT, writable_folder, write_whole
 from minilib.notebook import SCALES, check_parameters

@@ -1,17 +1,20 @@
 """The papers' claims as data, what was measured, and the verdicts that follow.
 
 claims = load("zeroi2v")                     # the claims file
-table(claims)                                # before anything is measured
+headlines(claims)                            # before anything is measured
 measurements = Measurements("zeroi2v", out_dir, scale="small")
 measurements.measured_or_run("core/zeroi2v", run)  # a row that is there, or the run that makes it
 table(claims, judge(claims, measurements.rows()))
 """
 
-from minilib.claims.environment import environment
-from minilib.claims.model import Claim, Claims, Pair, load, papers
-from minilib.claims.rows import Measurements, Row, all_rows, append_rows, latest, read_rows, settings_hash
-from minilib.claims.table import Table, counts, orderings, table, tally
-from minilib.claims.verdicts import VERDICTS, Verdict, judge
+from minilib.claims.chosen import latest
+from minilib.claims.files import load, papers
+from minilib.claims.measurements import Measurements
+from minilib.claims.model import Claim, Claims, Pair, Task
+from minilib.claims.rows import Row, all_rows, append_rows, read_rows, settings_hash
+from minilib.claims.table import Table, count_line, counts, headlines, orderings, table, tally
+from minilib.claims.verdicts import VERDICTS, Verdict, false_calls, judge
+from minilib.environment import environment
 
 __all__ = [
     "VERDICTS",
@@ -21,11 +24,15 @@ __all__ = [
     "Pair",
     "Row",
     "Table",
+    "Task",
     "Verdict",
     "all_rows",
     "append_rows",
+    "count_line",
     "counts",
     "environment",
+    "false_calls",
+    "headlines",
     "judge",
     "latest",
     "load",

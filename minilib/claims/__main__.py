@@ -6,10 +6,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from minilib.claims.model import FOLDER, load, papers
+from minilib.claims.files import FOLDER, load, papers, write_lock
 from minilib.claims.rows import all_rows
 from minilib.claims.table import table
-from minilib.claims.verdicts import judge
+from minilib.claims.verdicts import false_calls, judge
 from minilib.errors import BadInput
 from minilib.files import RESULTS
 
@@ -19,11 +19,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("paper", nargs="?", help="one paper (default: all of them)")
     parser.add_argument("--json", action="store_true", help="one JSON object per line and claim")
     parser.add_argument("--rows", type=Path, metavar="OUT_DIR", help="also use the rows of this run, which win")
+    parser.add_argument("--lock", action="store_true", help="write what is fixed of every ordering to lock.yaml")
     parser.add_argument("--claims", type=Path, default=FOLDER, help=argparse.SUPPRESS)
     parser.add_argument("--results", type=Path, default=RESULTS, help=argparse.SUPPRESS)
     args = parser.parse_args(arguments)
-    folders = [args.results] + ([args.rows] if args.rows else [])
+    if args.lock and args.paper:
+        parser.error("--lock is of all papers; name none")
     try:
+        if args.lock:
+            print(write_lock(args.claims))
+            return 0
+        folders = [args.results] + ([args.rows] if args.rows else [])
         chosen = [load(name, args.claims) for name in ([args.paper] if args.paper else papers(args.claims))]
         judged = [(claims, judge(claims, all_rows(claims.paper, *folders))) for claims in chosen]
     except BadInput as error:
@@ -32,8 +38,10 @@ def main(arguments: list[str] | None = None) -> int:
     for claims, verdicts in judged:
         if args.json:
             print("\n".join(verdict.json() for verdict in verdicts))
-        else:
-            print(f"{claims.title or claims.paper}\n\n{table(claims, verdicts)}\n")
+            continue
+        pairs, wrong = false_calls(claims, verdicts)
+        print(f"{claims.title or claims.paper}\n\n{table(claims, verdicts)}\n")
+        print(f"Distinct pairs judged: {pairs}. Were there no effect at all, {wrong:.1f} would be called one.\n")
     return 0
 
 

@@ -7,26 +7,28 @@ while its experiment version is the claims file's; of two rows for the same meas
 from __future__ import annotations
 
 import dataclasses
+import gc
 import hashlib
 import json
+import math
 import os
-import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 
-from minilib.claims.environment import environment
-from minilib.claims.model import FOLDER, load
+from minilib.claims.model import COST
 from minilib.errors import BadInput
-from minilib.files import RESULTS
 
 try:
     import fcntl
 except ImportError:  # no such lock on Windows; a single write is still whole there
     fcntl = None
+
+BLOCK = 4096  # bytes read at a time where the end of the last whole line is looked for
 
 
 class Row(BaseModel):
@@ -34,228 +36,212 @@ class Row(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    measure: str = Field(min_length=1)
+    metric: str = Field(min_length=1, max_length=300)
     value: FiniteFloat
-    seed: int = 0
-    settings: str = ""
-    experiment: int = 1
+    seed: int = Field(0, ge=0, lt=2**32)  # or the number of the clip, or of the round
+    settings: str = Field("", max_length=300)
+    experiment: int = Field(1, ge=1, lt=1_000_000)
     scale: Literal["smoke", "small", "paper"] = "small"
     versions: dict[str, str] = {}
     commit: str | None = None
     device: str = ""
     dtype: str = "float32"
-    threads: int = 1
-    seconds: float = 0.0
-    peak_memory: int | None = None  # bytes
+    threads: int = Field(1, ge=0, lt=2**32)
+    seconds: FiniteFloat = 0.0
+    peak_memory: int | None = Field(None, ge=0, lt=2**63)  # bytes
+    barred: str = ""  # why this row never judges, such as "shared test clips"
 
     @property
     def key(self) -> tuple:
-        """What makes two rows the same measurement."""
-        return self.measure, self.seed, self.settings, self.experiment, self.scale
+        """What makes two rows the same measurement; a cost is of one device."""
+        device = self.device if self.metric.startswith(COST) else ""
+        return self.metric, self.seed, self.settings, self.experiment, self.scale, device
+
+    @property
+    def judges(self) -> bool:
+        """Whether a verdict may rest on this row: its code is known and nothing bars it."""
+        return not self.barred and self.scale != "smoke" and bool(self.commit) and not self.commit.endswith("-dirty")
+
+    @property
+    def setup(self) -> tuple[str, str, int]:
+        """What the two rows of a pair must share."""
+        return self.device, self.dtype, self.threads
+
+
+_ROWS = TypeAdapter(list[Row])
 
 
 def settings_hash(settings: object) -> str:
-    """Eight hex digits of the settings: a dataclass, a mapping, or anything JSON can hold."""
-    plain = dataclasses.asdict(settings) if dataclasses.is_dataclass(settings) else settings
-    return hashlib.sha256(json.dumps(plain, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    """Eight hex digits of the settings: dataclasses, mappings, lists, texts and numbers. Others are `BadInput`."""
+    text = json.dumps(_plain(settings, "settings"), sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _plain(value: object, where: str) -> object:
+    """The settings as JSON holds them, nothing lost on the way."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: _plain(getattr(value, f.name), f"{where}.{f.name}") for f in dataclasses.fields(value)}
+    if value is None or type(value) in (str, bool, int) or (type(value) is float and math.isfinite(value)):
+        return value
+    if isinstance(value, Mapping) and all(type(key) is str for key in value):
+        return {key: _plain(part, f"{where}.{key}") for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(part, f"{where}[{k}]") for k, part in enumerate(value)]
+    raise BadInput(f"{where}: a {type(value).__name__} cannot be described; give text, numbers or a dataclass of them")
 
 
 def append_rows(path: Path | str, rows: Iterable[Row]) -> None:
-    """Adds whole lines or nothing. What an interrupted writer left at the end of the file is cut off first."""
-    lines = "".join(row.model_dump_json() + "\n" for row in rows).encode()
+    """Adds whole lines or nothing. What an interrupted writer left at the end of the file is cut off first.
+
+    Only the file's end is read, and a lock keeps other processes out meanwhile.
+    """
+    lines = [row.model_dump_json().encode() for row in rows]
     if not lines:
         return
-    path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        _parse(lines)  # a copy can hold what a row may not
+    except ValidationError as error:
+        raise BadInput(f"rows {path}: {_reason(error)}") from error
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
     except OSError as error:
         raise BadInput(f"rows {path}: cannot be written ({error.strerror or error})") from error
-    try:
-        if fcntl:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+    with _locked(handle, exclusive=True):
         size = _whole_length(handle)
+        data = b"".join(line + b"\n" for line in lines)
         try:
-            written = os.write(handle, lines)
+            written = os.write(handle, data)
             os.fsync(handle)
-            if written < len(lines):
+            if written < len(data):
                 raise OSError("the disk is full")
         except OSError as error:
             if os.fstat(handle).st_size > size:
                 os.ftruncate(handle, size)
             raise BadInput(f"rows {path}: cannot be written ({error.strerror or error})") from error
+
+
+@contextmanager
+def _locked(handle: int, exclusive: bool) -> Iterator[None]:
+    """Holds the file's lock, and closes the file afterwards."""
+    try:
+        if fcntl:
+            fcntl.flock(handle, fcntl.LOCK_EX if exclusive else fcntl.LOCK_SH)
+        yield
     finally:
         os.close(handle)
 
 
 def _whole_length(handle: int) -> int:
-    """The file's length once a torn last line is cut off or a missing line end added."""
-    size = os.fstat(handle).st_size
-    content = os.pread(handle, size, 0)
-    tail = content[content.rfind(b"\n") + 1 :]
-    if tail and _parse(tail) is None:
+    """The file's length once a torn last line is cut off or a missing line end added. Reads no more than that line."""
+    size = start = os.fstat(handle).st_size
+    tail = b""
+    while start and b"\n" not in tail:
+        step = min(BLOCK, start) if tail else 1
+        start -= step
+        tail = os.pread(handle, step, start) + tail
+    tail = tail[tail.rfind(b"\n") + 1 :]
+    if tail and not _is_row(tail):
         os.ftruncate(handle, size := size - len(tail))
     elif tail:
         size += os.write(handle, b"\n")
     return size
 
 
-def _parse(line: bytes) -> Row | None:
+def _parse(lines: list[bytes]) -> list[Row]:
+    """All rows in one go, which is ten times as fast as one by one; garbage collection would cost as much again."""
+    collecting = gc.isenabled()
+    gc.disable()
     try:
-        return Row.model_validate_json(line)
+        return _ROWS.validate_json(b"[" + b",".join(lines) + b"]")
+    finally:
+        if collecting:
+            gc.enable()
+
+
+def _is_row(line: bytes) -> bool:
+    try:
+        return len(_parse([line])) == 1
     except ValidationError:
-        return None
+        return False
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors()[0]
+    return f"{first['loc'][-1] if first['loc'] else 'line'}: {first['msg']}"
+
+
+class RowFile:
+    """One file of rows, read once, and from then on only what was appended to it."""
+
+    def __init__(self, path: Path | str):
+        self.path = Path(path)
+        self._read, self._inode = 0, None
+
+    def new(self) -> list[Row]:
+        """The rows that were not there at the last call; all of them at the first, or if the file was replaced."""
+        try:
+            found = self.path.stat()
+            if (found.st_size, found.st_ino) == (self._read, self._inode):
+                return []
+            content, inode = self._grown()
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise BadInput(f"rows {self.path}: cannot be read ({error.strerror or error})") from error
+        first, self._inode = self._inode is None, inode
+        whole = content.rfind(b"\n") + 1
+        if content[whole:].strip():
+            if _is_row(content[whole:]):
+                whole = len(content)
+            elif first:
+                warnings.warn(f"{self.path.name}: the last line is cut off and is ignored", stacklevel=3)
+        lines = [line for line in content[:whole].split(b"\n") if line.strip()]
+        try:
+            rows = _parse(lines)
+        except ValidationError:
+            rows = []
+        if len(rows) != len(lines):
+            raise self._wrong(lines)
+        self._read += whole
+        return rows
+
+    def _grown(self) -> tuple[bytes, int]:
+        """What lies behind the part that was read, and the file's inode."""
+        handle = os.open(self.path, os.O_RDONLY)
+        with _locked(handle, exclusive=False):
+            found = os.fstat(handle)
+            if found.st_ino != self._inode or found.st_size < self._read:
+                self._read = 0
+            content = b""
+            while part := os.pread(handle, found.st_size - self._read - len(content), self._read + len(content)):
+                content += part
+        return content, found.st_ino
+
+    def _wrong(self, lines: list[bytes]) -> BadInput:
+        """The error that names the first line that is no row."""
+        for line in lines:
+            try:
+                if len(_parse([line])) == 1:
+                    continue
+                reason = "not one row"
+            except ValidationError as error:
+                reason = f"not a row ({_reason(error)})"
+            number = self.path.read_bytes().split(b"\n").index(line) + 1
+            if b'"measure":' in line:
+                return BadInput(
+                    f"rows {self.path}, line {number}: the old form, from before the migration of `measure` to "
+                    "`metric`; delete the file (what is still valid lies migrated in results/rows)"
+                )
+            return BadInput(f"rows {self.path}, line {number}: {reason}; delete that line")
+        return BadInput(f"rows {self.path}: lines that are no rows")
 
 
 def read_rows(path: Path | str) -> list[Row]:
     """All rows of a file, none where it is missing. A torn last line is ignored with a warning."""
-    path, rows = Path(path), []
-    if not path.is_file():
-        return rows
-    content = path.read_bytes()
-    lines = content.split(b"\n")
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        row = _parse(line)
-        if row is not None:
-            rows.append(row)
-        elif number == len(lines):
-            warnings.warn(f"{path.name}: the last line is cut off and is ignored", stacklevel=2)
-        else:
-            raise BadInput(f"rows {path}, line {number}: not a row; delete that line")
-    return rows
-
-
-def latest(rows: Iterable[Row], experiment: int) -> list[Row]:
-    """The current experiment's rows, the last one of each measurement, in the order in which they were measured."""
-    found: dict[tuple, Row] = {}
-    for row in rows:
-        if row.experiment == experiment:
-            found.pop(row.key, None)  # so that what is measured again comes last
-            found[row.key] = row
-    return list(found.values())
-
-
-def newest(rows: Iterable[Row]) -> list[Row]:
-    """Of each measure at each scale only the rows with the settings of its newest one. Rows of other settings are a
-    cache for runs that ask for them, and never shown beside or in the place of the newest."""
-    rows = list(rows)
-    settings = {(row.measure, row.scale): row.settings for row in rows}
-    return [row for row in rows if row.settings == settings[row.measure, row.scale]]
+    return RowFile(path).new()
 
 
 def all_rows(paper: str, *folders: Path | str) -> list[Row]:
     """The paper's rows of these folders in turn, so that a later folder's rows win."""
     return [row for folder in folders for row in read_rows(Path(folder) / "rows" / f"{paper}.jsonl")]
-
-
-class Measurements:
-    """A paper's rows as a notebook uses them: look one up, or measure it and keep it.
-
-    Committed rows are read; new ones go to `<out_dir>/rows/<paper>.jsonl`. With `fresh`, only what this object measured
-    itself is taken from the cache.
-    """
-
-    def __init__(
-        self,
-        paper: str,
-        out_dir: Path | str,
-        scale: str = "small",
-        fresh: bool = False,
-        device: str = "cpu",
-        dtype: str = "float32",
-        committed: Path | str = RESULTS,
-        claims_folder: Path | str = FOLDER,
-    ):
-        self.paper, self.scale, self.fresh, self.device, self.dtype = paper, scale, fresh, device, dtype
-        self.path = Path(out_dir) / "rows" / f"{paper}.jsonl"
-        self.experiment = load(paper, claims_folder).experiment
-        self._rows = all_rows(paper, committed, out_dir)
-        self._known: Sequence[Row] = () if fresh else tuple(self._rows)
-
-    def rows(self) -> list[Row]:
-        """Current rows, newest of each measurement, of every scale."""
-        return latest(self._rows, self.experiment)
-
-    def seeds_of(self, scale: str = "small") -> dict[str, dict[int, float]]:
-        """{measure: {seed: value}} of the current rows of one scale."""
-        found: dict[str, dict[int, float]] = {}
-        for row in newest(self.rows()):
-            if row.scale == scale:
-                found.setdefault(row.measure, {})[row.seed] = row.value
-        return found
-
-    def find(self, measure: str, seed: int = 0, settings: object = None) -> float | dict[str, float] | None:
-        """The value that is already there: a number, or a dict where the run gave several; None where there is none."""
-        wanted = (seed, settings_hash(settings), self.scale)
-        same = [r for r in latest(self._known, self.experiment) if (r.seed, r.settings, r.scale) == wanted]
-        for row in same:
-            if row.measure == measure:
-                return row.value
-        prefix = measure + "/"
-        return {row.measure.removeprefix(prefix): row.value for row in same if row.measure.startswith(prefix)} or None
-
-    def measured_or_run(
-        self,
-        measure: str,
-        run: Callable[[], float | Mapping[str, float]],
-        seed: int = 0,
-        settings: object = None,
-    ) -> float | dict[str, float]:
-        """The value for this measure, seed, settings and scale; `run()` is called only where no current row has it.
-
-        `run` returns one number, or several as a mapping, whose parts become the measures `<measure>/<part>`.
-        """
-        known = self.find(measure, seed, settings)
-        if known is not None:
-            return known
-        self._start_memory()
-        began = time.perf_counter()
-        result = run()
-        seconds = time.perf_counter() - began
-        self.record(measure, result, seed, settings, seconds, self._peak_memory())
-        return {k: float(v) for k, v in result.items()} if isinstance(result, Mapping) else float(result)
-
-    def record(
-        self,
-        measure: str,
-        value: float | Mapping[str, float],
-        seed: int = 0,
-        settings: object = None,
-        seconds: float = 0.0,
-        peak_memory: int | None = None,
-    ) -> None:
-        """Appends rows; several values of one measurement are written together or not at all."""
-        values = {f"{measure}/{k}": v for k, v in value.items()} if isinstance(value, Mapping) else {measure: value}
-        where = environment(self.device)
-        fixed = dict(
-            seed=seed,
-            settings=settings_hash(settings),
-            experiment=self.experiment,
-            scale=self.scale,
-            dtype=self.dtype,
-            seconds=round(seconds, 3),
-            peak_memory=peak_memory,
-        )
-        try:
-            rows = [Row(measure=name, value=float(number), **fixed, **where) for name, number in values.items()]
-        except ValidationError as error:
-            first = error.errors()[0]
-            raise BadInput(f"measure {measure}: {first['loc'][0]}: {first['msg']}") from error
-        append_rows(self.path, rows)
-        self._rows += rows
-        self._known = (*self._known, *rows)
-
-    def _start_memory(self) -> None:
-        if self.device.startswith("cuda"):
-            import torch
-
-            torch.cuda.reset_peak_memory_stats()
-
-    def _peak_memory(self) -> int | None:
-        if not self.device.startswith("cuda"):
-            return None
-        import torch
-
-        return torch.cuda.max_memory_allocated()

@@ -8,32 +8,41 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from minilib.claims.model import Claims
+from minilib.claims.model import Claim, Claims
 from minilib.claims.rows import Row
-from minilib.claims.verdicts import VERDICTS, Verdict, exact, judge
+from minilib.claims.verdicts import VERDICTS, Verdict, judge
+from minilib.claims.words import exact, in_words, number
 
 # a sign beside the word, so that nothing rests on colour alone; Okabe and Ito's colours, darkened to be read on white
+YES, HALF, NO, OPEN, NONE = "#00664a", "#7a5200", "#9c3f00", "#00517f", "#555555"
 BADGES = {
-    "reproduced": ("✓", "#00664a"),
-    "partly": ("◐", "#7a5200"),
-    "not reproduced": ("✗", "#9c3f00"),
-    "not testable here": ("–", "#555555"),
-    "different setting": ("≠", "#00517f"),
+    "reproduced": ("✓", YES),
+    "not reproduced": ("✗", NO),
+    "holds here": ("✓", YES),
+    "partly": ("◐", HALF),
+    "mixed": ("±", HALF),
+    "opposite here": ("✗", NO),
+    "no difference here": ("=", OPEN),
+    "undecided": ("?", OPEN),
+    "cannot show it here": ("○", NONE),
+    "not testable here": ("–", NONE),
 }
 CELL = "text-align:left;vertical-align:top"
 
 
 @dataclass(frozen=True, repr=False)
 class Table:
-    """Rows of text under a header; `_repr_html_` for notebooks, `str()` for a terminal."""
+    """Rows of text under a header, and a line above them; `_repr_html_` for notebooks, `str()` for a terminal."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th style="{CELL}">{escape(name)}</th>' for name in self.header)
         body = "".join(f"<tr>{''.join(self._cell(text) for text in row)}</tr>" for row in self.rows)
-        return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        above = f'<caption style="{CELL}">{escape(self.caption)}</caption>' if self.caption else ""
+        return f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
 
     @staticmethod
     def _cell(text: str) -> str:
@@ -52,7 +61,7 @@ class Table:
             for row in (self.header, *self.rows)
         ]
         widths = [max(len(line) for row in wrapped for line in row[i]) for i in range(len(self.header))]
-        lines = []
+        lines = [self.caption, ""] if self.caption else []
         for k, row in enumerate(wrapped):
             for at in range(max(map(len, row))):
                 cells = [cell[at] if at < len(cell) else "" for cell in row]
@@ -63,44 +72,98 @@ class Table:
 
 
 def table(claims: Claims, verdicts: Sequence[Verdict] | None = None) -> Table:
-    """The claims alone, or each with what was measured, its verdict and why."""
-    unit = lambda claim: f" {claim.unit}" if claim.unit else ""  # noqa: E731
+    """The claims alone, or each with what was measured, its verdict and why; headline claims first."""
     if verdicts is None:
-        rows = [(c.source, c.statement, c.kind, f"{exact(c.paper_value)}{unit(c)}") for c in claims.claims]
+        rows = [(c.source, c.statement, c.kind, printed(c)) for c in claims.claims]
         return Table(("source", "claim", "kind", "paper"), tuple(rows))
-    judged = {verdict.id: verdict for verdict in verdicts}
     rows = []
-    for claim in claims.claims:
-        if (verdict := judged.get(claim.id)) is None:
-            continue
-        measured = "" if verdict.measured is None else f"{verdict.measured:,.4g}{unit(claim)}"
-        if claim.kind == "count" and verdict.measured is not None:
-            measured = f"{exact(verdict.measured)}{unit(claim)}"
-        paper = f"{exact(claim.paper_value)}{unit(claim)}"
-        rows.append((claim.source, claim.statement, paper, measured, verdict.verdict, verdict.why))
+    for claim, verdict in _both(claims, verdicts):
+        found = measured(claim, verdict)
+        rows.append((claim.source, claim.statement, printed(claim), found, verdict.verdict, verdict.why))
     return Table(("source", "claim", "paper", "measured", "verdict", "why"), tuple(rows))
+
+
+def headlines(claims: Claims, verdicts: Sequence[Verdict] | None = None) -> Table:
+    """The at most five claims that the paper's abstract makes, in words; with verdicts what became of them."""
+    if verdicts is None:
+        return Table(("source", "claim"), tuple((c.source, c.statement) for c in claims.claims if c.headline))
+    found = [(c.statement, v.verdict, v.why) for c, v in _both(claims, verdicts) if c.headline]
+    return Table(("claim", "verdict", "why"), tuple(found))
 
 
 def orderings(claims: Claims) -> Table:
     """What the paper says of A against B, before anything is measured."""
-    rows = [(c.source, c.statement, f"{c.paper_value:+g} {c.unit}") for c in claims.claims if c.kind == "ordering"]
+    kept = [claim for claim in claims.claims if claim.kind == "ordering"]
+    rows = [(c.source, c.statement, printed(c)) for c in kept]
     return Table(("source", "claim", "paper"), tuple(rows))
 
 
 def counts(claims: Claims, rows: Iterable[Row], *starts: str) -> Table:
     """The counts whose id begins with one of `starts`: the paper's number beside ours, and why where they differ."""
-    lines = []
-    for claim, verdict in zip(claims.claims, judge(claims, rows), strict=True):
-        if claim.kind == "count" and claim.id.startswith(starts):
-            ours = "" if verdict.measured is None else f"{verdict.measured:.5g}"
-            note = "same" if verdict.verdict == "reproduced" else claim.conflict or verdict.why
-            lines.append((claim.source, claim.statement, f"{claim.paper_value:g} {claim.unit}", ours, note))
-    return Table(("source", "count", "paper", "ours", "why they differ"), tuple(lines))
+    lines, found = [], _counts(claims, rows, starts)
+    for claim, verdict in found:
+        ours = "" if verdict.measured is None else f"{verdict.measured:.5g}"
+        note = "same" if verdict.verdict == "reproduced" else claim.conflict or verdict.why
+        lines.append((claim.source, claim.statement, f"{claim.paper_value:g} {claim.unit}", ours, note))
+    return Table(("source", "count", "paper", "ours", "why they differ"), tuple(lines), _line(found))
+
+
+def count_line(claims: Claims, rows: Iterable[Row], *starts: str) -> str:
+    """The counts in one line: '63 of 71 to the digit; eight with a reason'."""
+    return _line(_counts(claims, rows, starts))
 
 
 def tally(verdicts: Sequence[Verdict]) -> Table:
-    """How many claims of each kind came to which verdict."""
+    """How many claims of each kind came to which verdict; only verdicts that occur."""
     found = Counter((verdict.kind, verdict.verdict) for verdict in verdicts)
+    words = occurring(verdicts)
     kinds = [kind for kind in ("count", "ordering", "magnitude") if any(k == kind for k, _ in found)]
-    rows = [(kind, *(str(found[kind, verdict] or "") for verdict in VERDICTS)) for kind in kinds]
-    return Table(("claims", *VERDICTS), tuple(rows))
+    rows = [(kind, *(str(found[kind, verdict] or "") for verdict in words)) for kind in kinds]
+    return Table(("claims", *words), tuple(rows))
+
+
+def occurring(verdicts: Iterable[Verdict]) -> tuple[str, ...]:
+    """The words among these verdicts, in their own order."""
+    found = {verdict.verdict for verdict in verdicts}
+    return tuple(word for word in VERDICTS if word in found)
+
+
+def printed(claim: Claim) -> str:
+    """The paper's value with its unit, a derived one to three digits; nothing where it prints none."""
+    if claim.paper_value is None:
+        return ""
+    return _with_unit(f"{claim.paper_value:.3g}" if isinstance(claim.paper, tuple) else exact(claim.paper_value), claim)
+
+
+def measured(claim: Claim, verdict: Verdict) -> str:
+    """What was measured, with its unit: a difference in points, a ratio in times, else the claim's own."""
+    if verdict.measured is None:
+        return ""
+    if claim.kind == "count":
+        return _with_unit(exact(verdict.measured), claim)
+    if claim.kind == "ordering":
+        return f"{verdict.measured:.3g} times" if claim.cost else f"{number(verdict.measured, '+')} points"
+    return _with_unit(f"{verdict.measured:,.4g}", claim)
+
+
+def _with_unit(value: str, claim: Claim) -> str:
+    return f"{value} {claim.unit}" if claim.unit else value
+
+
+def _both(claims: Claims, verdicts: Sequence[Verdict]) -> list[tuple[Claim, Verdict]]:
+    judged = {verdict.id: verdict for verdict in verdicts}
+    return [(claim, judged[claim.id]) for claim in claims.claims if claim.id in judged]
+
+
+def _counts(claims: Claims, rows: Iterable[Row], starts: tuple[str, ...]) -> list[tuple[Claim, Verdict]]:
+    found = _both(claims, judge(claims, rows))
+    return [(c, v) for c, v in found if c.kind == "count" and c.id.startswith(starts or ("",))]
+
+
+def _line(found: Sequence[tuple[Claim, Verdict]]) -> str:
+    words = Counter(verdict.verdict for _, verdict in found)
+    reasons = sum(bool(c.conflict) for c, v in found if v.verdict == "not reproduced")
+    without, open_ = words["not reproduced"] - reasons, words["not testable here"]
+    parts = [f"{words['reproduced']} of {len(found)} to the digit"]
+    parts += [f"{in_words(n)} {what}" for n, what in ((reasons, "with a reason"), (without, "off")) if n]
+    return "; ".join(parts + ([f"{in_words(open_)} not counted yet"] if open_ else []))

@@ -1,20 +1,47 @@
-"""From rows to verdicts. Nothing here is typed by hand: every verdict and every `why` follows from the numbers."""
+"""From rows to verdicts. Nothing here is typed by hand: every verdict and every `why` follows from the numbers.
+
+A verdict on an ordering speaks of the small world. Words: a pair's own (`intervals`), those of its gates (`pairs`), and
+for several pairs together `mixed` (one above, one below) and `partly` (some hold, the rest show no difference). Counts
+and results at the paper's scale are `reproduced` or `not reproduced`.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
-import numpy as np
-
+from minilib.claims.chosen import latest, newest
+from minilib.claims.intervals import HOLDS, NO_DIFFERENCE, OPPOSITE, UNDECIDED
 from minilib.claims.model import Claim, Claims, Pair
-from minilib.claims.rows import Row, latest, newest
+from minilib.claims.pairs import CANNOT, NOT_TESTABLE, Outcome, Scores, judge_cost, judge_pair
+from minilib.claims.rows import Row
+from minilib.claims.words import exact, in_words, number, sentence
 
-VERDICTS = ("reproduced", "partly", "not reproduced", "not testable here", "different setting")
-SEEDS = 3  # an interval from fewer is no interval
-RESAMPLES = 10_000
+REPRODUCED, NOT_REPRODUCED, PARTLY, MIXED = "reproduced", "not reproduced", "partly", "mixed"
+VERDICTS = (
+    REPRODUCED,
+    NOT_REPRODUCED,
+    HOLDS,
+    PARTLY,
+    MIXED,
+    OPPOSITE,
+    NO_DIFFERENCE,
+    UNDECIDED,
+    CANNOT,
+    NOT_TESTABLE,
+)
+AT_PAPER_SCALE = {
+    HOLDS: REPRODUCED,
+    OPPOSITE: NOT_REPRODUCED,
+    NO_DIFFERENCE: NOT_REPRODUCED,
+    MIXED: NOT_REPRODUCED,
+}
+SCALES = ("paper", "small")
+FALSE = 0.05  # how often a null effect is called an effect
+PLACES = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +51,7 @@ class Verdict:
     id: str
     kind: str
     source: str
-    paper_value: float
+    paper_value: float | None  # None where the paper says which is better and prints no number
     measured: float | None
     verdict: str
     why: str
@@ -33,154 +60,113 @@ class Verdict:
         return json.dumps(dataclasses.asdict(self), ensure_ascii=False, allow_nan=False)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Paired differences of one pair of measures, better - worse, by seed."""
-
-    pair: Pair
-    differences: tuple[float, ...]
-    mean: float
-    low: float
-    high: float
-
-    @property
-    def holds(self) -> bool:
-        margin = self.pair.within
-        return self.low > 0 if margin is None else -margin < self.low and self.high < margin
-
-    def sentence(self, unit: str) -> str:
-        """mean difference, interval, and how many seeds agree"""
-        n, margin = len(self.differences), self.pair.within
-        interval = f"95 % interval [{_number(self.low)}, {_number(self.high)}]"
-        text = f"mean difference {_number(self.mean, '+')}{unit}, {interval}"
-        if margin is None:
-            return f"{text}, {sum(d > 0 for d in self.differences)} of {n} seeds"
-        inside = sum(abs(d) < margin for d in self.differences)
-        return f"{text} {'inside' if self.holds else 'not inside'} ±{_number(margin)}, {inside} of {n} seeds"
-
-
 def judge(claims: Claims, rows: Iterable[Row]) -> list[Verdict]:
-    """A verdict for each claim, from the current experiment's rows alone.
+    """A verdict for each claim, headline claims first, from the current experiment's rows alone.
 
-    Counts use rows of any scale, orderings those of the scales small and paper, magnitudes those of paper.
+    Counts use rows of any scale, orderings rows that judge of the scales small and paper, magnitudes those of paper.
     """
-    current = newest(latest(rows, claims.experiment))
-    judges = {"count": _count, "ordering": _ordering, "magnitude": _magnitude}
-    return [judges[claim.kind](claim, current, claims.paper) for claim in claims.claims]
+    current = latest(rows, claims.experiment)
+    judging = [row for row in current if row.judges]
+    scores = {scale: Scores.of(judging, scale, claims.derived) for scale in SCALES}
+    shown = {scale: Scores.of(current, scale, claims.derived) for scale in SCALES}
+    counted = {row.metric: row.value for row in newest(row for row in current if not row.barred)}
+    found = []
+    for claim in claims.claims:
+        if claim.kind == "ordering":
+            measured, verdict, why = _ordering(claim, claims, scores, shown)
+        elif claim.kind == "count":
+            measured, verdict, why = _count(claim, counted, claims.paper)
+        else:
+            measured, verdict, why = _magnitude(claim, scores["paper"])
+        found.append(Verdict(claim.id, claim.kind, claim.source, claim.paper_value, measured, verdict, sentence(why)))
+    return found
 
 
-def compare(claim: Claim, pair: Pair, rows: Iterable[Row]) -> Comparison | None:
-    """The pair's differences over the seeds that both measures have; None with fewer than three."""
-    better, worse = (_by_seed(rows, name) for name in (pair.better, pair.worse))
-    sign = -1.0 if claim.lower_is_better else 1.0
-    differences = [sign * (better[seed] - worse[seed]) for seed in sorted(better.keys() & worse.keys())]
-    if len(differences) < SEEDS:
-        return None
-    low, high = _interval(differences)
-    return Comparison(pair, tuple(differences), float(np.mean(differences)), low, high)
+def false_calls(claims: Claims, verdicts: Sequence[Verdict]) -> tuple[int, float]:
+    """How many distinct pairs were judged, and in how many of them a null effect would be called an effect."""
+    judged = {v.id for v in verdicts if v.kind == "ordering" and v.verdict not in (CANNOT, NOT_TESTABLE)}
+    pairs = {frozenset((pair.better, pair.worse)) for id in judged for pair in claims[id].pairs}
+    return len(pairs), FALSE * len(pairs)
 
 
-def _interval(differences: list[float]) -> tuple[float, float]:
-    """Percentile bootstrap of the mean, 95 %; the same numbers give the same interval."""
-    from scipy.stats import bootstrap  # half a second to import, which only orderings should cost
-
-    result = bootstrap(
-        (np.asarray(differences),), np.mean, n_resamples=RESAMPLES, method="percentile", rng=np.random.default_rng(0)
-    )
-    return float(result.confidence_interval.low), float(result.confidence_interval.high)
+def same_count(claim: Claim, value: float) -> bool:
+    """Whether the printed number is this one, rounded to its last digit, or cut off where the paper cut."""
+    off, dust = value - claim.paper_value, 1e-9 * max(1.0, abs(value))
+    if claim.cut:
+        return -dust <= off < claim.digit - dust
+    return abs(off) <= claim.digit / 2 + dust
 
 
-def _by_seed(rows: Iterable[Row], measure: str) -> dict[int, float]:
-    return {row.seed: row.value for row in rows if row.measure == measure}
-
-
-def exact(value: float) -> str:
-    """A count as it would be printed: 86,195 or 0.3375."""
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.7g}"
-
-
-def _number(value: float, sign: str = "") -> str:
-    """As many digits as a reader needs: 12.3, 0.00421, 86,195."""
-    size = abs(value)
-    if size >= 1000:
-        return f"{value:{sign},.0f}"
-    return f"{value:{sign}.1f}" if size >= 1 or size == 0 else f"{value:{sign}.3g}"
-
-
-def _in_words(unit: str, difference: bool = False) -> str:
-    """The unit with its space; a difference of percentages is in points."""
-    if difference and unit in ("%", "percent"):
-        unit = "points"
-    return f" {unit}" if unit else ""
-
-
-def _verdict(claim: Claim, measured: float | None, verdict: str, why: str) -> Verdict:
-    return Verdict(claim.id, claim.kind, claim.source, claim.paper_value, measured, verdict, why)
-
-
-def _count(claim: Claim, rows: list[Row], paper: str) -> Verdict:
-    (measure,) = claim.measures
-    values = [row.value for row in rows if row.measure == measure]
-    conflict = f"{claim.conflict.rstrip('. ')}: " if claim.conflict else ""
-    if not values:
-        return _verdict(
-            claim, None, "not testable here", f"{conflict}not counted yet; `make reproduce ONLY={paper}` counts it"
-        )
-    measured = values[-1]
-    off = abs(measured - claim.paper_value)
-    same = off < claim.digit - 1e-9 * max(1.0, abs(claim.paper_value))
-    unit = _in_words(claim.unit)
-    side = "less than" if same else "not less than"
-    why = (
-        f"{conflict}counted {exact(measured)}{unit}, the paper has {exact(claim.paper_value)}{unit}: "
-        f"off by {exact(off)}, {side} one unit of the last printed digit ({claim.digit:g})"
-    )
-    return _verdict(claim, measured, "reproduced" if same else "not reproduced", why)
-
-
-def _ordering(claim: Claim, rows: list[Row], paper: str) -> Verdict:
-    trained = [row for row in rows if row.scale != "smoke"]
-    at_paper = [row for row in trained if row.scale == "paper"]
-    small = [row for row in trained if row.scale == "small"]
-    # one scale for the whole claim: the paper's where it has been run for every pair, else the small one
-    found = [compare(claim, pair, at_paper) for pair in claim.pairs]
-    if None in found:
-        found = [compare(claim, pair, small) for pair in claim.pairs]
-    if None in found:
-        pair = claim.pairs[found.index(None)]
-        seeds = len(_by_seed(small, pair.better).keys() & _by_seed(small, pair.worse).keys())
-        why = (
-            f"{pair.better} against {pair.worse} has {seeds} paired seeds of the {SEEDS} needed; "
-            f"`make reproduce ONLY={paper} SEEDS=5 ARGS='--set grid=full'` measures them"
-        )
-        return _verdict(claim, None, "not testable here", why)
-    held = sum(comparison.holds for comparison in found)
-    verdict = "reproduced" if held == len(found) else "partly" if held else "not reproduced"
-    unit = _in_words(claim.unit, difference=True)
+def combined(words: Sequence[str]) -> str:
+    """The word for several pairs together."""
+    found = set(words)
+    if found == {NOT_TESTABLE}:
+        return NOT_TESTABLE
+    if found & {CANNOT, NOT_TESTABLE}:
+        return CANNOT
     if len(found) == 1:
-        why = found[0].sentence(unit)
+        return words[0]
+    if {HOLDS, OPPOSITE} <= found:
+        return MIXED
+    return PARTLY if found == {HOLDS, NO_DIFFERENCE} else UNDECIDED
+
+
+def _count(claim: Claim, counted: dict[str, float], paper: str) -> tuple[float | None, str, str]:
+    (metric,) = claim.metrics
+    conflict = f"{claim.conflict.rstrip('. ')}: " if claim.conflict else ""
+    if metric not in counted:
+        return None, NOT_TESTABLE, f"{conflict}not counted yet; `make reproduce ONLY={paper}` counts it"
+    value, unit = counted[metric], f" {claim.unit}" if claim.unit else ""
+    how = f"{'cut' if claim.cut else 'rounded'} to {claim.digit:g}"
+    if same_count(claim, value):
+        return value, REPRODUCED, f"counted {exact(value)}{unit}, which is {exact(claim.paper_value)} {how}"
+    why = f"{conflict}counted {exact(value)}{unit}, which is not {exact(claim.paper_value)} {how}"
+    return value, NOT_REPRODUCED, why
+
+
+def _ordering(
+    claim: Claim, claims: Claims, scores: Mapping[str, Scores], shown: Mapping[str, Scores]
+) -> tuple[float | None, str, str]:
+    """One scale for the whole claim: the paper's where it has been judged there, else the small one."""
+    for scale in SCALES:
+        outcomes = [_outcome(claim, pair, claims, scores[scale], shown[scale]) for pair in claim.pairs]
+        word = combined([outcome.word for outcome in outcomes])
+        if scale == "paper" and word not in (CANNOT, NOT_TESTABLE):
+            word = AT_PAPER_SCALE.get(word, word)
+            break
+    whys = [outcome.why for outcome in outcomes]
+    if len(set(whys)) == 1:
+        why = whys[0]
     else:
-        parts = [f"{c.pair.better} against {c.pair.worse}: {c.sentence(unit)}" for c in found]
-        why = f"{held} of {len(found)} pairs hold; " + "; ".join(parts)
+        why = "; ".join(f"{_place(k)} pair, {outcome.word}: {outcome.why}" for k, outcome in enumerate(outcomes))
     if claim.setting:
         why += f" (here: {claim.setting.rstrip('. ')})"
-    return _verdict(claim, found[0].mean, verdict, why)
+    return outcomes[0].measured, word, why
 
 
-def _magnitude(claim: Claim, rows: list[Row], paper: str) -> Verdict:
-    (measure,) = claim.measures
-    values = [row.value for row in rows if row.measure == measure and row.scale == "paper"]
-    measured = float(np.mean(values)) if values else None
+def _outcome(claim: Claim, pair: Pair, claims: Claims, scores: Scores, shown: Scores) -> Outcome:
+    if claim.cost:
+        return judge_cost(claim, pair, scores, shown, claims.paper)
+    return judge_pair(claim, pair, claims.tasks[claim.task], scores, shown, claims.paper)
+
+
+def _place(k: int) -> str:
+    return PLACES[k] if k < len(PLACES) else f"{k + 1}th"
+
+
+def _magnitude(claim: Claim, scores: Scores) -> tuple[float | None, str, str]:
+    (metric,) = claim.metrics
+    values = [row.value for row in scores.rows(metric).values()]
+    measured = fmean(values) if values else None
     if claim.different_setting:
-        return _verdict(claim, measured, "different setting", claim.different_setting)
+        return measured, NOT_TESTABLE, claim.different_setting
     if measured is None:
-        why = "needs the paper's weights and data; the value is the paper's"
-        return _verdict(claim, None, "not testable here", why)
-    off, unit = measured - claim.paper_value, _in_words(claim.unit)
+        return None, NOT_TESTABLE, "needs the paper's weights and data; the value is the paper's"
+    off, unit = measured - claim.paper_value, f" {claim.unit}" if claim.unit else ""
     same = abs(off) <= claim.within
-    side = "within" if same else "more than"
     why = (
-        f"measured {_number(measured)}{unit} over {len(values)} seeds, "
-        f"the paper has {_number(claim.paper_value)}{unit}: off by {_number(off, '+')}, {side} {claim.within:g}"
+        f"measured {number(measured)}{unit} over {in_words(len(values))} seeds, the paper has "
+        f"{number(claim.paper_value)}{unit}: off by {number(off, '+')}, {'within' if same else 'more than'} "
+        f"{claim.within:g}"
     )
-    return _verdict(claim, measured, "reproduced" if same else "not reproduced", why)
+    return measured, REPRODUCED if same else NOT_REPRODUCED, why

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from minilib.claims import Measurements
+from minilib.claims import Measurements, load
 from minilib.errors import BadInput
 from minilib.files import writable_folder
 from minilib.progress import progress
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput(f"--variants {unknown[0]!r}: not of {args.paper}; --list names what is there")
     missing = [
         each
-        for each in wanted(study, rows, range(args.seeds), args.variants)
+        for each in wanted(study, load(args.paper), rows, range(args.seeds), args.variants)
         if args.recipe in ("", each.metric.partition("/")[0].partition(".")[0])
     ]
     if args.plan:

@@ -15,7 +15,7 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import nn
 
-from minilib.claims import Measurements
+from minilib.claims import Claims, Measurements
 from minilib.errors import BadInput
 from minilib.progress import progress
 from minilib.resume import History
@@ -158,6 +158,13 @@ class Study:
         variants = {name: variant.smoke() for name, variant in self.variants.items()}
         return replace(self, variants=variants, recipes={name: each.smoke() for name, each in self.recipes.items()})
 
+    def printed(self, table: str, claims: Claims) -> dict[str, tuple[str, float | None]]:
+        """A table as pictures take it: label -> (metric of the grid, the paper's number)."""
+        return {
+            label: (f"grid/{row.variant}", None if row.paper is None else claims.number(row.paper))
+            for label, row in self.tables[table].items()
+        }
+
     def at(self, scale: str) -> Study:
         """The study of a notebook's scale."""
         return self.smoke() if scale == "smoke" else self
@@ -197,19 +204,17 @@ class Study:
         all its other metrics."""
         variant, recipe = self.resolve(metric, rows)
         settings = describe((variant, recipe))
-
-        def run() -> float:
-            split = "val" if ".rate" in metric.partition("/")[0] else "test"
-            name = f"{self.paper}.{metric.replace('/', '.')}.{seed}.{key(settings)}.pt"
-            state = rows.path.parents[1] / "training" / name
+        known = rows.row(metric, seed, settings)
+        if known is not None:
+            return known.value
+        split = "val" if ".rate" in metric.partition("/")[0] else "test"
+        name = f"{self.paper}.{metric.replace('/', '.')}.{seed}.{key(settings)}.pt"
+        state = rows.path.parents[1] / "training" / name
+        with rows.timing() as taken:
             outcome = variant.run(recipe, seed, rows.device, metric, split, state)
-            for name, value in outcome.metrics.items():
-                if name:
-                    rows.record(f"{metric}/{name}", value, seed, settings)
-            state.unlink(missing_ok=True)
-            return outcome.score
-
-        return rows.measured_or_run(metric, run, seed, settings)
+        rows.record(metric, outcome.metrics, seed, settings, taken.seconds, taken.peak_memory)
+        state.unlink(missing_ok=True)
+        return outcome.score
 
     def measure_grid(self, rows: Measurements, seeds: list[int], recipe: str = "grid") -> None:
         """Every variant of a recipe's grid with every seed."""

@@ -17,9 +17,10 @@ from statistics import median
 
 import torch
 
-from minilib.claims import Claims, Measurements, load
-from minilib.claims.environment import cores
+from minilib.claims import Claims, Measurements
+from minilib.claims.pairs import halved
 from minilib.claims.verdicts import judge
+from minilib.environment import cores
 from minilib.study.study import Study, Tuned, load_study
 
 try:
@@ -56,10 +57,11 @@ class Wanted:
 # --- what is missing -------------------------------------------------------------------------------------------------
 
 
-def wanted(study: Study, rows: Measurements, seeds: Sequence[int], metrics: Sequence[str] = ()) -> list[Wanted]:
+def wanted(
+    study: Study, claims: Claims, rows: Measurements, seeds: Sequence[int], metrics: Sequence[str] = ()
+) -> list[Wanted]:
     """Missing rows of `metrics` (all of them by default), most wanted first: headline claims and what gates them, then
     claims that more seeds would decide, then the rest."""
-    claims = load(study.paper)
     order = priorities(study, claims, rows)
     names = dict.fromkeys([*order, *study.metrics()])
     chosen = [name for name in names if not metrics or name in metrics or name.partition("/")[2] in metrics]
@@ -84,18 +86,13 @@ def priorities(study: Study, claims: Claims, rows: Measurements) -> dict[str, st
     )
     for claim in ranked:
         why = f"{'headline' if claim.headline else 'ordering'} {claim.id}, {verdicts[claim.id].verdict}"
-        for metric in claims.base_metrics(claim):
-            for name in (metric, half(metric)) if claim.headline else (metric,):
+        gates = claims.gate_metrics(claim) if claim.headline else ()
+        for metric in (*claims.base_metrics(claim), *gates):
+            for name in (metric, halved(metric)) if claim.headline and metric not in gates else (metric,):
                 own = run_of(name, known)
                 if own is not None:
                     order.setdefault(own, why)
     return order
-
-
-def half(metric: str) -> str:
-    """The same metric after half of the steps."""
-    recipe, _, rest = metric.partition("/")
-    return f"{recipe}.half/{rest}"
 
 
 def run_of(metric: str, known: set[str]) -> str | None:
@@ -116,9 +113,9 @@ def present(study: Study, metric: str, seed: int, rows: Measurements) -> bool:
     if isinstance(tuned, Tuned) and ".rate" not in recipe and len(tuned.rates) > 1:
         base = recipe.partition(".")[0]
         sweep = [f"{base}.rate{rate:.2g}/{variant}" for rate in tuned.rates]
-        if any(rows.find(each, tuned.seed, study.settings(each, rows)) is None for each in sweep):
+        if any(rows.row(each, tuned.seed, study.settings(each, rows)) is None for each in sweep):
             return False
-    return rows.find(metric, seed, study.settings(metric, rows)) is not None
+    return rows.row(metric, seed, study.settings(metric, rows)) is not None
 
 
 def seconds_of(rows: Measurements) -> dict[str, float]:

@@ -9,7 +9,7 @@ from functools import partial
 import torch
 
 from minilib.claims import environment
-from minilib.cost import compare_speed, peak_training_memory
+from minilib.cost import peak_training_memory
 from minilib.papers.detection_pretraining.cutmix import TransientView
 from minilib.papers.detection_pretraining.method import DetectionPretraining, VolumeFreeze, frame_labels, unchanged
 from minilib.papers.detection_pretraining.mixes import VolumeMixUp
@@ -22,6 +22,7 @@ from minilib.papers.zeroi2v.speed import tower, zeroi2v
 from minilib.world import train_batches
 from tests.benchmarks import detection, slots, victr
 from tests.benchmarks import dist as dist_steps
+from tests.benchmarks.ratio import compare_speed
 
 
 def show(what: str, ratio: object, target: str) -> None:

@@ -52,6 +52,7 @@ def commit() -> str | None:
     return done.stdout.strip() or None
 
 
+@cache
 def cpu() -> str:
     """The processor's name, as far as the system tells it."""
     try:

@@ -1,0 +1,52 @@
+"""Which of many rows count: the latest of each measurement, the newest settings, and what is derived from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from minilib.claims.rows import Row
+
+
+def latest(rows: Iterable[Row], experiment: int) -> list[Row]:
+    """The current experiment's rows, the last one of each measurement, in the order in which they were measured.
+
+    A row that does not judge never takes the place of one that does: both stay.
+    """
+    found: dict[tuple, Row] = {}
+    for row in rows:
+        if row.experiment == experiment:
+            key = (row.key, row.judges)
+            found.pop(key, None)  # so that what is measured again comes last
+            found[key] = row
+    return list(found.values())
+
+
+def newest(rows: Iterable[Row]) -> list[Row]:
+    """Of each metric at each scale only the rows with the settings of its newest one, of each cost only the newest
+    device. Rows of other settings are a cache for runs that ask for them, and never shown beside or in the place of
+    the newest."""
+    rows = list(rows)
+    settings = {(row.metric, row.scale): (row.settings, row.key[-1]) for row in rows}
+    return [row for row in rows if (row.settings, row.key[-1]) == settings[row.metric, row.scale]]
+
+
+def by_metric(rows: Iterable[Row], scale: str) -> dict[str, dict[int, Row]]:
+    """{metric: {seed: row}} of one scale, newest settings only."""
+    found: dict[str, dict[int, Row]] = {}
+    for row in newest(row for row in rows if row.scale == scale):
+        found.setdefault(row.metric, {})[row.seed] = row
+    return found
+
+
+def weighted(parts: Mapping[str, float], found: Mapping[str, Mapping[int, Row]]) -> dict[int, Row]:
+    """The derived metric {metric: weight} by seed: a sum over the seeds that all parts share in one setup."""
+    rows = [found.get(name, {}) for name in parts]
+    shared = sorted(set.intersection(*(set(part) for part in rows)))
+    derived = {}
+    for seed in shared:
+        summands = [part[seed] for part in rows]
+        if len({row.setup for row in summands}) == 1:
+            value = sum(weight * row.value for weight, row in zip(parts.values(), summands, strict=True))
+            weakest = next((row for row in summands if not row.judges), summands[0])
+            derived[seed] = weakest.model_copy(update={"value": value})
+    return derived

@@ -1,0 +1,266 @@
+"""One pair of metrics judged: its differences in points, the look that decides, and the gates before its word."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+from minilib.claims.chosen import by_metric, weighted
+from minilib.claims.intervals import (
+    COSTS,
+    EFFECT,
+    HOLDS,
+    LOOKS,
+    NO_DIFFERENCE,
+    NO_EFFECT,
+    OPPOSITE,
+    ROUNDS,
+    UNDECIDED,
+    Look,
+    Sample,
+    decide,
+    first_look,
+    needed,
+)
+from minilib.claims.model import ENDS, Claim, Control, Pair, Task
+from minilib.claims.rows import Row
+from minilib.claims.words import in_words, number, several
+
+CANNOT, NOT_TESTABLE = "cannot show it here", "not testable here"
+ROOM = (10.0, 90.0)  # the better of a pair lies at least, the worse at most so many points above chance
+NOTHING = 3.0  # points within which a negative control must lie
+SPOKEN = {"shared test clips": "tested on shared clips"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one pair."""
+
+    word: str
+    measured: float | None
+    why: str
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Rows of one scale by metric and replicate, and how metrics are derived from them."""
+
+    found: Mapping[str, Mapping[int, Row]]
+    derived: Mapping[str, Mapping[str, float]]
+
+    @classmethod
+    def of(cls, rows: Iterable[Row], scale: str, derived: Mapping[str, Mapping[str, float]]) -> Scores:
+        return cls(by_metric(rows, scale), derived)
+
+    def parts(self, metric: str) -> tuple[str, ...]:
+        """The measured metrics behind this one."""
+        return tuple(self.derived.get(metric, (metric,)))
+
+    def rows(self, metric: str, half: bool = False) -> Mapping[int, Row]:
+        """The metric by replicate, or what it was with half the steps."""
+        name = halved if half else str
+        if metric in self.derived:
+            return weighted({name(part): weight for part, weight in self.derived[metric].items()}, self.found)
+        return self.found.get(name(metric), {})
+
+    def mean(self, metric: str, n: int) -> float | None:
+        """Over the replicates 0 to n - 1 that are there."""
+        values = [row.value for seed, row in self.rows(metric).items() if seed < n]
+        return fmean(values) if values else None
+
+    def ends(self, task: Task, n: int) -> tuple[float, float] | None:
+        """Chance and oracle; where they are metrics their means over the first look's n replicates."""
+        chance, oracle = (self.mean(end, n) if isinstance(end, str) else end for end in (task.chance, task.oracle))
+        return None if chance is None or oracle is None or chance == oracle else (chance, oracle)
+
+    def paired(self, pair: Pair | Control, task: Task | None, half: bool = False) -> dict[int, tuple[Row, Row]]:
+        """The rows of both sides by replicate, where they share device, dtype and threads."""
+        better, worse = (self._side(name, task, half) for name in (pair.better, pair.worse))
+        if isinstance(better, float):
+            better = {seed: row.model_copy(update={"value": better}) for seed, row in worse.items()}
+        if isinstance(worse, float):
+            worse = {seed: row.model_copy(update={"value": worse}) for seed, row in better.items()}
+        shared = sorted(better.keys() & worse.keys())
+        return {seed: (better[seed], worse[seed]) for seed in shared if better[seed].setup == worse[seed].setup}
+
+    def _side(self, name: str, task: Task | None, half: bool) -> float | Mapping[int, Row]:
+        if name not in ENDS:
+            return self.rows(name, half)
+        end = getattr(task, name)
+        return self.rows(end) if isinstance(end, str) else float(end)
+
+    def points(self, pair: Pair | Control, task: Task, n: int, half: bool = False) -> dict[int, float]:
+        """Differences better - worse by replicate; a point is 1 % of the way from chance to oracle."""
+        if (ends := self.ends(task, n)) is None:
+            return {}
+        point = (ends[1] - ends[0]) / 100
+        found = self.paired(pair, task, half).items()
+        return {seed: round((better.value - worse.value) / point, 9) for seed, (better, worse) in found}
+
+
+def halved(metric: str) -> str:
+    """The same metric measured after half the steps: tuned/hr_kv becomes tuned.half/hr_kv."""
+    recipe, slash, rest = metric.partition("/")
+    return f"{recipe}.half{slash}{rest}"
+
+
+def judge_pair(claim: Claim, pair: Pair, task: Task, judging: Scores, shown: Scores, paper: str) -> Outcome:
+    """The pair's word: replicates, room, controls, length, and what the first look that decides says."""
+    looks = LOOKS[claim.replicates]
+    differences = judging.points(pair, task, looks[0])
+    look = first_look(differences, looks, pair.test, claim.margin)
+    if look is None:
+        return _too_few(claim, pair, task, judging, shown, paper)
+    measured = fmean(differences.values())
+    said = _said(claim, pair, differences, look)
+    failed = (
+        room(judging, pair, task, look.n, looks[0])
+        or controls(judging, claim.task, task, looks)
+        or length(judging, claim, pair, task, look)
+    )
+    return Outcome(CANNOT, measured, f"{failed}; {said}") if failed else Outcome(look.word, measured, said)
+
+
+def room(scores: Scores, pair: Pair, task: Task, n: int, first: int) -> str | None:
+    """Why the pair has no room to differ: all near chance or all near the oracle. An end itself needs none."""
+    if set(ENDS) & {pair.better, pair.worse} or {task.chance, task.oracle} & {pair.better, pair.worse}:
+        return None
+    chance, oracle = scores.ends(task, first)
+    derived = [scores.parts(name) for name in (pair.better, pair.worse) if name in scores.derived]
+    for group in (scores.parts(pair.better) + scores.parts(pair.worse), *derived):
+        levels = [100 * (scores.mean(name, n) - chance) / (oracle - chance) for name in group]
+        if max(levels) < ROOM[0]:
+            return f"room: the better one lies {max(levels):.0f} % of the way from chance to oracle, less than 10 %"
+        if min(levels) > ROOM[1]:
+            return f"room: the worse one lies {min(levels):.0f} % of the way from chance to oracle, more than 90 %"
+    return None
+
+
+def controls(scores: Scores, name: str, task: Task, looks: tuple[int, ...]) -> str | None:
+    """Why the task's controls do not vouch for it."""
+    wanted = (("positive", task.positive, "greater"), ("negative", task.negative, "equal"))
+    for kind, control, test in wanted:
+        if control is None:
+            return f"controls: the task ({name}) names no {kind} control"
+        look = first_look(scores.points(control, task, looks[0]), looks, test, NOTHING)
+        if look is None:
+            return f"controls: the {kind} control of the task ({name}) is not measured"
+        if look.word != HOLDS:
+            low, high = look.sample.interval(EFFECT if kind == "positive" else NO_EFFECT)
+            must = "must lie above 0" if kind == "positive" else f"must lie within {NOTHING:g} points of nothing"
+            return f"controls: the interval of the {kind} control {must} and is {_interval(low, high)}"
+    return None
+
+
+def length(scores: Scores, claim: Claim, pair: Pair, task: Task, look: Look) -> str | None:
+    """Why the word may be one of short training: what half the steps say. Asked only where there is a word to lose.
+
+    An effect needs the same sign at half the steps, and now at least half of what it was then; the absence of one
+    needs its interval inside the margin then as well.
+    """
+    if look.word == UNDECIDED or claim.replicates == "clips":
+        return None
+    before = scores.points(pair, task, LOOKS[claim.replicates][0], half=True)
+    if any(seed not in before for seed in range(look.n)):
+        return "length: half the steps are not measured with these seeds"
+    then = Sample.of([before[seed] for seed in range(look.n)])
+    at_half = f"length: at half the steps the difference was {number(then.mean, '+')} points"
+    if look.word == OPPOSITE or (look.word == HOLDS and pair.test == "greater"):
+        if then.mean * look.sample.mean <= 0:
+            return f"{at_half}, of the other sign"
+        return f"{at_half}, more than twice as large" if abs(look.sample.mean) < abs(then.mean) / 2 else None
+    low, high = then.interval(NO_EFFECT)
+    inside = -claim.margin < low and (pair.test == "not_worse" or high < claim.margin)
+    return None if inside else f"{at_half}, 96 % interval {_interval(low, high)}, not inside the margin"
+
+
+def _said(claim: Claim, pair: Pair, differences: Mapping[int, float], look: Look) -> str:
+    """Mean, interval, number, and what the word rests on."""
+    looks, every = LOOKS[claim.replicates], Sample.of(list(differences.values()))
+    absent = look.word == NO_DIFFERENCE or (look.word == HOLDS and pair.test != "greater")
+    coverage = NO_EFFECT if absent else EFFECT
+    text = f"{_measured(every, coverage)}, {several(every.n, claim.replicates)}"
+    if every.n > look.n and look.word != UNDECIDED:
+        first = _interval(*look.sample.interval(coverage))
+        text += f"; the look at {in_words(look.n)} decides, interval {first}"
+    if look.word == UNDECIDED:
+        enough = needed(every, looks, pair.test, claim.margin)
+        last = enough is None or enough > looks[-1]
+        text += f"; about {enough:,} would decide" if enough else f"; {10 * looks[-1]:,} would not decide"
+        text += f", the last look is at {looks[-1]}" if last else ""
+    elif absent or pair.test != "greater":
+        sign = "-" if pair.test == "not_worse" else "±"
+        text += f"; the margin is {sign}{claim.margin:.3g} points"
+    return text
+
+
+def _measured(sample: Sample, coverage: float) -> str:
+    interval = f"{100 * coverage:.0f} % interval {_interval(*sample.interval(coverage))}"
+    return f"mean difference {number(sample.mean, '+')} points, {interval}"
+
+
+def _interval(low: float, high: float) -> str:
+    return f"[{number(low)}, {number(high)}]"
+
+
+def _too_few(claim: Claim, pair: Pair, task: Task, judging: Scores, shown: Scores, paper: str) -> Outcome:
+    """Why there is no first look: nothing measured, nothing that makes a pair, or fewer replicates than it needs."""
+    first, what = LOOKS[claim.replicates][0], claim.replicates
+    paired = judging.paired(pair, task)
+    scores = judging if paired else shown
+    if not paired and not (paired := shown.paired(pair, task)):
+        return _no_pairs(pair, shown, paper)
+    if scores.ends(task, first) is None:
+        return Outcome(CANNOT, None, f"chance or oracle of the task ({claim.task}) is not measured")
+    if scores is shown:
+        why = f"{several(len(paired), what)}, {_bars(paired.values())}"
+    else:
+        there = sum(seed < first for seed in paired)
+        why = f"{in_words(there)} of the {what} 0 to {first - 1}, which the first look needs"
+    differences = Sample.of(list(scores.points(pair, task, first).values()))
+    if differences.n > 1:
+        why += f": {_measured(differences, EFFECT)}"
+    return Outcome(CANNOT, differences.mean, why)
+
+
+def _no_pairs(pair: Pair, shown: Scores, paper: str) -> Outcome:
+    if all(shown.rows(name) for name in pair.metrics):
+        why = "the two were not measured with the same seeds on the same device, dtype and number of threads"
+        return Outcome(CANNOT, None, why)
+    return Outcome(NOT_TESTABLE, None, f"not measured yet; `python -m minilib.study {paper}` measures it")
+
+
+def _bars(paired: Iterable[tuple[Row, Row]]) -> str:
+    """Why these rows do not judge, in words."""
+    reasons = []
+    for row in (row for rows in paired for row in rows if not row.judges):
+        changed = "measured outside a checkout" if not row.commit else "measured with uncommitted changes"
+        reasons.append(SPOKEN.get(row.barred, row.barred) or changed)
+    return " and ".join(dict.fromkeys(reasons))
+
+
+def judge_cost(claim: Claim, pair: Pair, judging: Scores, shown: Scores, paper: str) -> Outcome:
+    """Ratios worse / better of interleaved rounds, by their logarithms; no gates."""
+    for scores in (judging, shown):
+        by_setup: dict[tuple, list[float]] = {}
+        for better, worse in scores.paired(pair, None).values():
+            if min(better.value, worse.value) > 0:
+                by_setup.setdefault(better.setup, []).append(math.log(worse.value / better.value))
+        logs = max(by_setup.values(), key=len, default=[])
+        if len(logs) >= ROUNDS or (scores is shown and logs):
+            break
+    else:
+        return _no_pairs(pair, shown, paper)
+    sample = Sample.of(logs)
+    why = f"ratio {math.exp(sample.mean):.3g}"
+    if sample.n > 1:
+        low, high = map(math.exp, sample.interval(COSTS))
+        why += f", 95 % interval [{low:.3g}, {high:.3g}]"
+    why += f", {several(sample.n, 'rounds')}"
+    if scores is shown:
+        bars = _bars(shown.paired(pair, None).values())
+        return Outcome(CANNOT, math.exp(sample.mean), f"{why}, {bars or f'{in_words(ROUNDS)} are needed'}")
+    word = decide(sample, pair.test, math.log1p(claim.margin / 100), COSTS, COSTS)
+    return Outcome(word, math.exp(sample.mean), why)
