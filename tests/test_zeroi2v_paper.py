@@ -173,7 +173,6 @@ def test_costs_are_recorded_as_paired_ratios(tmp_path):
     for what in ("step", "memory"):
         assert set(found[f"cost/{what}.zeroi2v"].values()) == {1.0}
         assert all(min(found[f"cost/{what}.{name}"].values()) > 0 for name in costs.METHODS)
-    assert found["cost/memory.evl"][0] < 1
 
 
 # --- real files ---
@@ -196,7 +195,7 @@ def test_published_recipe_runs_and_resumes_on_something_something(something, tmp
     assert first["steps"] == 2 and first["clips"] == 6 and first["unreadable"] == 0
     assert 0 <= first["top1"] <= first["top5"] <= 100
     again = run(settings, tmp_path)  # the finished checkpoint is there
-    assert again == first
+    assert {**again, "seconds": 0} == {**first, "seconds": 0}
 
 
 @pytest.mark.parametrize(
