@@ -28,14 +28,9 @@ TWO, THREE = ("qkv", "up"), ("qkv", "o", "up")  # where the rows of Table 3 with
 PLACES = {"2": TWO, "3": THREE, "4": FOUR, "6": SIX}
 
 
-def no_words(texts: Sequence[str]) -> Tensor:
-    """A tokeniser for models of which the image half alone is used."""
-    return torch.zeros(len(texts), 0, dtype=torch.long)
-
-
 def visual(architecture: Architecture, projection: bool = False) -> nn.Module:
     """The real image tower with random weights, on torch's current default device."""
-    vit = build(architecture, no_words).visual
+    vit = build(architecture, tokenize=list).visual  # no words are read
     vit.proj = vit.proj if projection else None
     return vit
 
@@ -183,8 +178,3 @@ def count_all() -> dict[str, float]:
     with torch.device("meta"):
         counted = table_2() | table_3() | tables_4_and_5() | table_11() | table_14() | baselines()
     return counted | equation_11()
-
-
-if __name__ == "__main__":
-    for metric, value in count_all().items():
-        print(f"{metric:55s} {value:.4f}")

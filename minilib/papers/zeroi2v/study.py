@@ -113,26 +113,38 @@ HEADLINES = ("zeroi2v", "full_image", "full", "few/zeroi2v", "few/st_adapter")
 
 # --- tables ----------------------------------------------------------------------------------------------------------
 
-NOT_PRINTED = ("probe", "adapters", "cls_shift_inside", "cls_shift_quarter", "shift_qkv", "few/adapters")
-LABELS = {
+NOT_PRINTED = {"probe", "adapters", "cls_shift_inside", "cls_shift_quarter", "shift_qkv", "few/adapters"}
+NOT_PRINTED |= {name for name in CONTRASTS if name.startswith(("appearance/", "control/"))}
+WORDS = {  # of variants' names, for pictures
     "zeroi2v": "ZeroI2V",
-    "cls_shift": "[cls] shift, before MHSA and MLP",
-    "cls_shift_inside": "[cls] shift, inside",
-    "cls_shift_quarter": "[cls] shift, before MHSA and MLP",
+    "cls_shift_inside": "[cls] shift inside",
+    "cls_shift": "[cls] shift",
     "hr_qkv": "relocate QKV",
     "hr_kv": "relocate KV",
-    **{f"t4_rf{field}": f"4 frames {OFFSETS[field]}" for field in (2, 4, 5)},
-    **{f"t8_rf{field}": f"8 frames {OFFSETS[field]}" for field in (3, 4, 5, 6, 7)},
-    "full_image": "full, image model",
+    "shift_qkv": "shift QKV",
+    "shift_kv": "shift KV",
+    "full_image": "full fine-tuning, image model",
     "probe_stdha": "linear probe",
+    "st_adapter": "ST-Adapter",
+    "st_": "ST-Adapter ",
+    "lora_": "LoRA ",
+    "gelu_": "GELU ",
+    **{f"t{t}_rf{n}": f"{t} frames, {', '.join(f'{o:+d}' for o in OFFSETS[n])}" for t in (4, 8) for n in OFFSETS},
+    "_": " ",
+    "/": ": ",
 }
+
+
+def in_words(name: str) -> str:
+    """A variant's name as a picture shows it."""
+    for short, word in WORDS.items():
+        name = name.replace(short, word)
+    return name
 
 
 def table(*names: str) -> dict[str, Row]:
     """label -> a variant's row, with its printed number where the paper has that setting."""
-    without = {name for name in names if name in NOT_PRINTED or name.startswith(("appearance/", "control/"))}
-    paper = {name: None if name in without else f"top1.{name}" for name in names}
-    return {LABELS.get(name, name.replace("_", " ")): Row(name, paper[name]) for name in names}
+    return {in_words(name): Row(name, None if name in NOT_PRINTED else f"top1.{name}") for name in names}
 
 
 TABLES = {
