@@ -18,7 +18,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from timm.data import Mixup
-from timm.loss import SoftTargetCrossEntropy
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
@@ -166,12 +165,7 @@ def train(
         optimizer, settings.steps, warmup_t=settings.warmup, warmup_lr_init=settings.lr / 10, t_in_epochs=False
     )
     mix = Mixup(settings.mixup, settings.cutmix, label_smoothing=settings.smoothing, num_classes=classes)
-    entropy = SoftTargetCrossEntropy() if mixing else nn.CrossEntropyLoss(label_smoothing=settings.smoothing)
-
-    def cross_entropy(model: nn.Module, frames: Tensor, target: Tensor) -> Tensor:
-        return entropy(model(frames), target)
-
-    loss_of = objective or cross_entropy
+    loss_of = objective or (soft_cross_entropy if mixing else CrossEntropy(settings.smoothing))
     change = augmentation(settings)
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
     history = History([], 0.0)
@@ -212,6 +206,21 @@ def train(
             save(step + 1)
     save(settings.steps)
     return history
+
+
+def soft_cross_entropy(model: nn.Module, frames: Tensor, target: Tensor) -> Tensor:
+    """The cross-entropy of a model's scores (b, k) with mixed labels (b, k)."""
+    return F.cross_entropy(model(frames), target)
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """The cross-entropy of a model's scores (b, k) with labels (b,), smoothed, as an objective."""
+
+    smoothing: float = 0.0
+
+    def __call__(self, model: nn.Module, frames: Tensor, target: Tensor) -> Tensor:
+        return F.cross_entropy(model(frames), target, label_smoothing=self.smoothing)
 
 
 @torch.no_grad()

@@ -6,6 +6,7 @@ import json
 import os
 import warnings
 from functools import partial
+from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from minilib.datasets import (
     UNLABELLED,
+    Annotated,
     Clip,
     GoodBatches,
     VideoDataset,
@@ -28,7 +30,9 @@ from minilib.datasets import (
     ucf101,
     video_loader,
 )
-from minilib.datasets.annotations import inside
+from minilib.datasets.annotations import first_of_each, inside, mirrored_classes
+from minilib.datasets.kinetics import read_csv
+from minilib.datasets.listing import ClipList
 from minilib.errors import BadInput
 from minilib.video import crop, dense_indices, read_frames, uniform_indices, write_video
 
@@ -312,3 +316,94 @@ def test_own_folders_that_are_wrong_are_named(tmp_path, files, reason):
     with pytest.raises(BadInput, match=reason) as caught:
         kinetics_folder(tmp_path)
     assert str(tmp_path) in str(caught.value) and "\n" not in str(caught.value)
+
+
+# --- mirrored clips, missing clips, short trials ---------------------------------------------------------------------
+
+
+DIRECTED = (
+    "Pulling something from left to right", "Pulling something from right to left", "Opening something",
+    "Turning the camera left", "Turning clockwise", "Turning anticlockwise", "Left", "right", "Bright copyright notice",
+)  # fmt: skip
+
+
+def test_a_mirrored_class_is_the_one_with_left_and_right_exchanged():
+    assert mirrored_classes(DIRECTED) == (1, 0, 2, None, 5, 4, None, None, 8)
+    assert mirrored_classes(("left", "right")) == (1, 0)
+
+
+@pytest.mark.parametrize("label", range(len(DIRECTED)))
+def test_a_mirrored_clip_never_keeps_a_directed_label(tmp_path, label):
+    frames = np.full((4, 64, 64, 3), 20, np.uint8)
+    frames[:, :, :32] = 230
+    write_video(tmp_path / "a.mp4", frames)
+    clips, mirrored = [Clip(tmp_path / "a.mp4", label)] * 12, mirrored_classes(DIRECTED)
+    read = VideoDataset(clips, 2, train=True, flip=0.5, mirrored=mirrored)
+    seen = set()
+    for shown, got in (read[i] for i in range(len(read))):
+        turned = bool(shown[..., 32:, :].float().mean() > shown[..., :32, :].float().mean())
+        assert got == (mirrored[label] if turned else label)
+        seen.add(turned)
+    assert seen == ({False} if mirrored[label] is None else {False, True})
+    plain = VideoDataset(clips, 2, train=False, flip=1.0, mirrored=mirrored)
+    assert plain[0][1] == label and plain[0][0][..., :32, :].float().mean() > 200
+    with pytest.raises(BadInput, match="which class each becomes"):
+        VideoDataset(clips, 2, train=True, flip=0.5)
+
+
+def test_missing_clips_are_counted_and_named(tmp_path):
+    listed = Annotated(tuple(Clip(tmp_path / f"{i}.mp4", 0) for i in range(5)), ("a",))
+    for i in (0, 2, 3, 4):
+        (tmp_path / f"{i}.mp4").write_bytes(b"x")
+    with pytest.warns(UserWarning, match=r"train: 4 of 5 listed videos are there; the first missing is .*1\.mp4"):
+        assert len(present(listed, "train")) == 4
+    for path in tmp_path.glob("*.mp4"):
+        path.unlink()
+    with pytest.raises(BadInput, match="0 of 5"):
+        present(listed, "train")
+    assert len(present(listed)) == 0
+
+
+def test_a_listing_is_a_sequence_of_clips_that_workers_share():
+    names, texts = ["a/ö.mp4", "b.mp4", "a/\udc80.mp4"], ["", "it moves", "ü"]
+    listing = ClipList("videos", names, [1, 0, 1], texts)
+    want = tuple(Clip(Path("videos", n), l, t) for n, l, t in zip(names, [1, 0, 1], texts, strict=True))
+    assert tuple(listing) == want == listing[:] and listing == want and listing[-1] == want[2]
+    assert listing[1:] == want[1:] and listing.chosen([2, 0]) == (want[2], want[0])
+    assert len(ClipList("videos", [], [])) == 0 and listing != want[:2]
+    with pytest.raises(IndexError):
+        listing[3]
+    long = ClipList("videos", [f"clip number {i}.mp4" for i in range(20_000)], [0] * 20_000)
+    assert len(ForkingPickler.dumps(long)) < 2_000, "a worker gets handles, not names"
+    assert [clip.label for clip in first_of_each(listing, 2)] == [1, 0]
+
+
+def test_a_long_list_builds_no_objects_for_its_rows(tmp_path, monkeypatch):
+    rows = [f"class {i % 40},id{i:09d},{i % 200},{i % 200 + 10},train" for i in range(5_000)]
+    (tmp_path / "train.csv").write_text("\n".join([HEADER, *rows]))
+    made = []
+    plain = Path.__new__
+    monkeypatch.setattr(Path, "__new__", lambda cls, *args, **kw: made.append(1) or plain(cls, *args, **kw))
+    read = read_csv(tmp_path / "train.csv", tmp_path)
+    assert len(read) == 5_000 and len(made) < 500
+    assert read.clips[4_999].path.name == "id000004999_000199_000209.mp4" and read.clips[41].label == 1
+
+
+def test_a_short_trial_keeps_all_classes():
+    clips = [Clip(Path(f"{i}"), i // 6) for i in range(18)]
+    assert [clip.label for clip in first_of_each(clips, 7)] == [0, 0, 0, 1, 1, 2, 2]
+    assert list(first_of_each(clips, 100)) == clips
+    uneven = [Clip(Path(f"{i}"), label) for i, label in enumerate([0, 0, 0, 0, 1])]
+    assert [clip.label for clip in first_of_each(uneven, 3)] == [0, 0, 1]
+
+
+def test_own_videos_of_any_kind_are_used_and_other_files_named(tmp_path):
+    names = ["1.mp4", "2.M4V", "3.mpg", "4.ts", "5.3gp", "6.wmv", "7.flv", "8.gif", ".hidden.mp4"]
+    for split in ("train", "val"):
+        (tmp_path / split / "a").mkdir(parents=True)
+        for name in names:
+            (tmp_path / split / "a" / name).write_bytes(b"x")
+    assert len(kinetics_folder(tmp_path)["train"]) == 8
+    (tmp_path / "train" / "a" / "notes.txt").write_text("x")
+    with pytest.warns(UserWarning, match=r"notes\.txt left out"):
+        assert len(kinetics_folder(tmp_path)["train"]) == 8

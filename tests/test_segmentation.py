@@ -264,7 +264,7 @@ ONE = np.ones((2, 4, 4), np.uint8)
         (ONE, ONE.astype(int) * -1, "proposals has identities -1"),
         (ONE.astype(int) * 256, ONE, "truth has identities 256"),
         (ONE * 0, ONE, "no object"),
-        (ONE * 255, ONE, "no object"),
+        (ONE * 255, ONE, "255 is void here"),
         (ONE, ONE * 21, "number 21"),
         (ONE, ONE * 255, "number 255"),
     ],

@@ -31,8 +31,9 @@ from minilib.world import (
     shuffled,
     train_batches,
 )
+from minilib.world.draws import SPLITS
 from minilib.world.labels import APPEARANCES, boxes, masks
-from minilib.world.scenes import LOG_RADIUS, SPLITS, X, Y
+from minilib.world.scenes import LOG_RADIUS, X, Y
 from minilib.world.vocabulary import SPINNABLE, held_out_colour
 
 TIMES = sample_times(4)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from minilib.errors import BadInput
 from minilib.world import COLOURS, MOTIONS, SHAPES, Scenes, clip_scenes, image_scenes, mirror, render, sample_times
+from minilib.world.draws import SPLITS
 from minilib.world.long import (
     BUSY,
     HIGH,
@@ -28,7 +29,7 @@ from minilib.world.long import (
     long_scenes,
 )
 from minilib.world.questions import ANSWERS, SPINS, Question, question_clips
-from minilib.world.scenes import LOG_RADIUS, OPACITY, SPLITS
+from minilib.world.scenes import LOG_RADIUS, OPACITY
 from minilib.world.vocabulary import SPINNABLE, held_out_colour
 
 some = settings(max_examples=20, deadline=None)

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +22,7 @@ import torch
 from torch import Tensor
 
 from minilib.datasets.annotations import class_index, inside, lookup, read_lines, read_text
-from minilib.datasets.multithumos import OVERRUN, Action, seconds
+from minilib.datasets.multithumos import Action, seconds
 from minilib.errors import BadInput
 
 NEEDED = ("id", "script", "actions", "length")
@@ -38,10 +40,12 @@ class ActionVideo:
 
 @dataclass(frozen=True)
 class ActionVideos:
-    """The videos of one split and the names of the classes, at the label's index."""
+    """The videos of one split and the names of the classes, at the label's index. mended: how many annotations were
+    not taken as they are, by what was done."""
 
     clips: tuple[ActionVideo, ...]
     classes: tuple[str, ...]
+    mended: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -55,15 +59,15 @@ def clip_labels(video: ActionVideo, classes: int) -> Tensor:
 
 
 def frame_labels(video: ActionVideo, times: Sequence[float], classes: int) -> Tensor:
-    """What goes on at `times` in seconds: multi-hot bool (t, k). At its very start and end an action does not, as in
-    the released readers."""
+    """What goes on at `times` in seconds: multi-hot bool (t, k). An action goes on from its very start to its very end,
+    as the official evaluation has it; the released training readers leave both ends out."""
     labels = torch.zeros(len(times), classes, dtype=torch.bool)
     if video.actions:
         start, end = (
             torch.tensor([getattr(a, side) for a in video.actions], dtype=torch.float64) for side in ("start", "end")
         )
         at = torch.as_tensor(np.asarray(times), dtype=start.dtype)[:, None]
-        t, action = ((start < at) & (at < end)).nonzero(as_tuple=True)
+        t, action = ((start <= at) & (at <= end)).nonzero(as_tuple=True)
         labels[t, torch.tensor([a.label for a in video.actions])[action]] = True
     return labels
 
@@ -86,15 +90,17 @@ def read_classes(path: Path | str) -> tuple[str, ...]:
 
 
 def read_actions(
-    path: Path | str, videos: Path | str, classes: tuple[str, ...], slack: float = OVERRUN, unlabelled: bool = False
+    path: Path | str, videos: Path | str, classes: tuple[str, ...], unlabelled: bool = False
 ) -> ActionVideos:
     """The videos of an official csv.
 
-    An action may end up to `slack` seconds after its video, as rounded lengths do; it is cut there. One that starts
-    after the end, or lasts longer than that, is BadInput; so is a video without actions, unless `unlabelled` keeps it.
+    As the published readers take them, an action that ends after its video is cut there, and one that starts after it
+    or ends before its own start is left out; a warning says how many, and so does `mended`. A video without any action
+    is BadInput, unless `unlabelled` keeps it.
     """
     reader = csv.DictReader(io.StringIO(read_text(path), newline=""), strict=True)
     index, clips, rows = class_index(f"c{i:03d}" for i in range(len(classes))), [], []
+    mended: Counter[str] = Counter()
     try:
         missing = [column for column in NEEDED if column not in (reader.fieldnames or ())]
         if missing:
@@ -113,30 +119,37 @@ def read_actions(
         listed = [part for part in row["actions"].split(";") if part.strip()]
         if not listed and not unlabelled:
             raise BadInput(f"{where}: no actions; give unlabelled=True to keep such videos as empty ones")
-        actions = tuple(_action(part, length, slack, index, where) for part in listed)
+        found = (_action(part, length, index, where, mended) for part in listed)
+        actions = tuple(action for action in found if action is not None)
         clips.append(ActionVideo(inside(videos, name + ".mp4", where), length, actions, row["script"].strip()))
     if not clips:
         raise BadInput(f"annotations {path}: lists no videos")
-    return ActionVideos(tuple(clips), classes)
+    if mended:
+        told = ", ".join(f"{count} {what}" for what, count in sorted(mended.items()))
+        warnings.warn(f"annotations {path}: of its actions {told}", stacklevel=2)
+    return ActionVideos(tuple(clips), classes, dict(mended))
 
 
-def charades(root: Path | str, split: str, slack: float = OVERRUN, unlabelled: bool = False) -> ActionVideos:
+def charades(root: Path | str, split: str, unlabelled: bool = False) -> ActionVideos:
     """`split` ("train" or "test") of a folder in Charades' layout; papers validate on "test"."""
     if split not in ("train", "test"):
         raise BadInput(f"split {split!r} is none of train, test")
     notes = Path(root) / "Charades"
     classes = read_classes(notes / "Charades_v1_classes.txt")
-    return read_actions(notes / f"Charades_v1_{split}.csv", Path(root) / "Charades_v1_480", classes, slack, unlabelled)
+    return read_actions(notes / f"Charades_v1_{split}.csv", Path(root) / "Charades_v1_480", classes, unlabelled)
 
 
-def _action(part: str, length: float, slack: float, index: dict[str, int], where: str) -> Action:
+def _action(part: str, length: float, index: dict[str, int], where: str, mended: Counter[str]) -> Action | None:
     words = part.split()
     if len(words) != 3:
         raise BadInput(f"{where}: action {part.strip()!r} should be a class, its start and its end")
     label = lookup(index, words[0], where)
     start, end = (seconds(word, f"{where}, {words[0]}") for word in words[1:])
-    if not start < end:
-        raise BadInput(f"{where}: {words[0]} ends at {end:g} s, not after its start at {start:g} s")
-    if start >= length or end > length + slack:
-        raise BadInput(f"{where}: {words[0]} from {start:g} to {end:g} s lies outside of the video of {length:g} s")
+    if start > end:
+        mended["end before they start and are left out"] += 1
+        return None
+    if start >= length:
+        mended["start after their video and are left out"] += 1
+        return None
+    mended.update({"end after their video and are cut there": 1} if end > length else {})
     return Action(label, start, min(end, length))

@@ -31,8 +31,9 @@ class VideoDataset(Dataset):
     """Item i is (frames uint8 (t, size, size, 3), label), or the `VideoError` that says why there is none.
 
     In training the moment and the place of the crop are random, a pure function of (seed, epoch, i); otherwise both
-    are central. Nothing is flipped: left and right can be the label. `dense_indices` with a stride goes in as
-    `functools.partial(dense_indices, stride=8)`.
+    are central. `flip` is how often a training clip is mirrored, and `mirrored` the class that each class then becomes
+    (None: clips of this class are never mirrored), as `mirrored_classes` reads it off the names. `dense_indices` with
+    a stride goes in as `functools.partial(dense_indices, stride=8)`.
     """
 
     clips: Sequence[Clip]
@@ -42,6 +43,12 @@ class VideoDataset(Dataset):
     train: bool = False
     seed: int = 0
     epoch: int = 0
+    flip: float = 0.0
+    mirrored: Sequence[int | None] = ()
+
+    def __post_init__(self):
+        if self.flip and not self.mirrored:
+            raise BadInput(f"flip={self.flip}: say with `mirrored` which class each becomes, left may be a label")
 
     def at_epoch(self, epoch: int) -> VideoDataset:
         """The same clips, drawn anew."""
@@ -57,8 +64,10 @@ class VideoDataset(Dataset):
             frames = read_frames(clip.path, lambda length: self.sampling(length, self.frames, rng=rng))
         except VideoError as error:
             return VideoError(str(error))  # without the traceback, which holds half-decoded frames
-        frames = crop(frames, self.size, 0.5 if rng is None else rng.random())
-        return torch.from_numpy(np.ascontiguousarray(frames)), clip.label
+        frames, label = crop(frames, self.size, 0.5 if rng is None else rng.random()), clip.label
+        if rng is not None and self.flip and rng.random() < self.flip and self.mirrored[label] is not None:
+            frames, label = frames[:, :, ::-1], self.mirrored[label]
+        return torch.from_numpy(np.ascontiguousarray(frames)), label
 
 
 class Batch(NamedTuple):

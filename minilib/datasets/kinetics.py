@@ -7,6 +7,7 @@ root/train/<label>/<youtube_id>_000010_000020.mp4     or without the folder <lab
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 
 from minilib.datasets.annotations import (
@@ -14,12 +15,14 @@ from minilib.datasets.annotations import (
     VIDEO_SUFFIXES,
     Annotated,
     Clip,
+    ClipList,
     class_index,
     inside,
     lookup,
     number,
+    plain,
+    read_columns,
     read_lines,
-    read_table,
 )
 from minilib.errors import BadInput
 
@@ -36,19 +39,30 @@ def read_csv(path: Path | str, videos: Path | str, classes: tuple[str, ...] | No
 
     `classes` defaults to the csv's labels in alphabetical order. A csv without labels gives `UNLABELLED` clips.
     """
-    rows, videos = read_table(path, COLUMNS[1:]), Path(videos)
-    labelled = "label" in rows[0][1]
-    if classes is None:
-        classes = tuple(sorted({row["label"] for _, row in rows})) if labelled else ()
-    index, folders, clips = class_index(classes), {}, []
-    for where, row in rows:
-        seconds = [number(row[column], where, column) for column in ("time_start", "time_end")]
-        label = lookup(index, row["label"], where) if labelled else UNLABELLED
-        if label not in folders:
-            folder = inside(videos, row["label"], where) if labelled else videos
-            folders[label] = folder if os.path.isdir(folder) else videos
-        clips.append(Clip(inside(folders[label], file_name(row["youtube_id"], *seconds), where), label))
-    return Annotated(tuple(clips), classes)
+    (lines, columns), videos = read_columns(path, COLUMNS[1:]), Path(videos)
+    start, end = (_numbers(columns[name], lines, path, name) for name in ("time_start", "time_end"))
+    files = list(map(file_name, columns["youtube_id"], start, end))
+    if not plain("".join(files)):
+        for file, line in zip(files, lines, strict=True):
+            inside(videos, file, f"annotations {path}, line {line}")
+    if "label" not in columns:
+        return Annotated(ClipList(videos, files, [UNLABELLED] * len(files)), classes or ())
+    words, first = columns["label"], {}
+    for word, line in zip(reversed(columns["label"]), reversed(lines), strict=True):
+        first[word] = f"annotations {path}, line {line}"
+    classes = tuple(sorted(first)) if classes is None else classes
+    index = class_index(classes)
+    index = {word: lookup(index, word, where) for word, where in first.items()}
+    folders = {word: f"{word}/" if os.path.isdir(inside(videos, word, first[word])) else "" for word in first}
+    names = [folders[word] + file for word, file in zip(words, files, strict=True)]
+    return Annotated(ClipList(videos, names, [index[word] for word in words]), classes)
+
+
+def _numbers(texts: tuple[str, ...], lines: list[int], path: Path | str, name: str) -> list[int]:
+    if "" in texts or not (joined := "".join(texts)).isascii() or not joined.isdigit():
+        for text, line in zip(texts, lines, strict=True):
+            number(text, f"annotations {path}, line {line}", name)
+    return list(map(int, texts))
 
 
 def kinetics(root: Path | str, split: str) -> Annotated:
@@ -69,7 +83,7 @@ def kinetics_folder(root: Path | str) -> dict[str, Annotated]:
     """Own videos: root/train/<label>/*.mp4 and root/val/<label>/*.mp4, as {"train": ..., "val": ...}.
 
     The classes are the folders of train in alphabetical order. A label without a training video, a label that only val
-    has, and videos outside a label's folder are `BadInput`.
+    has, and videos outside a label's folder are `BadInput`; other files are named in a warning.
     """
     root = Path(root)
     for split in ("train", "val"):
@@ -102,5 +116,9 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _videos(folder: Path) -> list[Path]:
-    files = (path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    return sorted(path for path in files if path.suffix.lower() in VIDEO_SUFFIXES)
+    files = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    other = [path.name for path in files if path.suffix.lower() not in VIDEO_SUFFIXES]
+    if other:
+        more = f" and {len(other) - 1} more" if len(other) > 1 else ""
+        warnings.warn(f"videos {folder}: {other[0]}{more} left out, not named like a video", stacklevel=3)
+    return [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]

@@ -7,6 +7,7 @@ root/videos/<video>.mp4            those named video_validation_... train, those
 
 from __future__ import annotations
 
+import warnings
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,6 @@ from minilib.datasets.annotations import class_index, inside, read_classes, read
 from minilib.errors import BadInput
 
 PREFIX = {"train": "video_validation_", "test": "video_test_"}
-OVERRUN = 1.0  # seconds that an action may last beyond the end of its video; annotators stop late
 
 
 @dataclass(frozen=True)
@@ -62,21 +62,20 @@ def seconds(text: str, where: str) -> float:
 
 def multithumos(root: Path | str, split: str, only_present: bool = False) -> AnnotatedActions:
     """The split ("train" or "test"). A video that an annotation names and the disk lacks is BadInput, or with
-    `only_present` left out."""
+    `only_present` left out. An action that ends before it starts is left out; a warning says how many."""
     if split not in PREFIX:
         raise BadInput(f"multithumos: split {split!r} is none of {', '.join(PREFIX)}")
     root = Path(root)
     classes = read_classes(root / "class_list.txt")
     index = class_index(classes)
     found: dict[str, list[Action]] = defaultdict(list)
+    reversed_ = 0
     for name in classes:
         for where, line in read_lines(root / "annotations" / f"{name}.txt"):
             parts = line.split()
             if len(parts) != 3:
                 raise BadInput(f"{where}: {line!r} should be '<video> <start> <end>'")
             video, start, end = parts[0], seconds(parts[1], where), seconds(parts[2], where)
-            if end <= start:
-                raise BadInput(f"{where}: the action ends at {end} s and begins at {start} s")
             path = inside(root / "videos", f"{video}.mp4", where)
             if not video.startswith(PREFIX[split]):
                 continue
@@ -84,7 +83,10 @@ def multithumos(root: Path | str, split: str, only_present: bool = False) -> Ann
                 if only_present:
                     continue
                 raise BadInput(f"{where}: {path} is missing; get it, or read with only_present=True")
-            found[video].append(Action(index[name], start, end))
+            reversed_ += end < start
+            found[video] += [Action(index[name], start, end)] if end >= start else []
+    if reversed_:
+        warnings.warn(f"multithumos {root}: {reversed_} actions end before they start and are left out", stacklevel=2)
     if not found:
         raise BadInput(f"multithumos {root}: no video of the split {split!r}")
     videos = (
@@ -95,19 +97,17 @@ def multithumos(root: Path | str, split: str, only_present: bool = False) -> Ann
 
 
 def frame_labels(video: Untrimmed, frames: int, duration: float, classes: int) -> Tensor:
-    """Labels float (t, k): 1 where start < time < end, strictly, frame i being at i duration / frames seconds.
-
-    As the released code of Coarse-Fine reads times. Raises BadInput for an action that lies outside of the video.
-    """
+    """Labels float (t, k): 1 where start <= time <= end, frame i being at i duration / frames seconds, as the official
+    evaluation of such labels has it; Coarse-Fine's released reader leaves both ends out. What lasts beyond the video
+    is cut there."""
     if frames < 1 or duration <= 0:
         raise BadInput(f"{video.path}: {frames} frames in {duration} s; the video is empty")
     times, labels = torch.arange(frames) * (duration / frames), torch.zeros(frames, classes)
     for action in video.actions:
         if not 0 <= action.label < classes:
             raise BadInput(f"{video.path}: label {action.label} is not within {classes} classes")
-        if action.start >= duration or action.end > duration + OVERRUN:
-            raise BadInput(
-                f"{video.path}: an action from {action.start} to {action.end} s lies outside of its {duration} s"
-            )
-        labels[(times > action.start) & (times < action.end), action.label] = 1
+        if action.start >= duration:
+            times_ = f"{action.start} to {action.end} s"
+            raise BadInput(f"{video.path}: an action from {times_} begins after its {duration} s; is the file whole?")
+        labels[(times >= action.start) & (times <= action.end), action.label] = 1
     return labels

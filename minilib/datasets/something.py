@@ -8,11 +8,23 @@ root/videos/<id>.webm
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from pydantic import BaseModel
 
-from minilib.datasets.annotations import UNLABELLED, Annotated, Clip, class_index, inside, lookup, number, read_json
+from minilib.datasets.annotations import (
+    UNLABELLED,
+    Annotated,
+    ClipList,
+    class_index,
+    inside,
+    lookup,
+    number,
+    plain,
+    read_json,
+    read_text,
+)
 from minilib.errors import BadInput
 
 
@@ -40,19 +52,40 @@ def read_classes(path: Path | str) -> tuple[str, ...]:
 
 def read_records(path: Path | str, videos: Path | str, classes: tuple[str, ...], suffix: str = ".webm") -> Annotated:
     """The clips of train.json, validation.json or test.json; `text` is the sentence with its gaps filled."""
-    index, clips = class_index(classes), []
-    for row, record in enumerate(read_json(path, list[Record])):
-        where = f"annotations {path}, record {row} (id {record.id.strip()})"
-        label = UNLABELLED
-        if record.template is not None:
-            label = lookup(index, record.template.replace("[", "").replace("]", "").strip(), where)
-        name = record.id.strip()
-        if "/" in name or not name:
-            raise BadInput(f"{where}: the id {record.id!r} is not the name of a file")
-        clips.append(Clip(inside(videos, name + suffix, where), label, record.label.strip()))
-    if not clips:
+    records = _records(path)
+    if not records:
         raise BadInput(f"annotations {path}: lists no videos")
-    return Annotated(tuple(clips), classes)
+    index, names = class_index(classes), [record["id"].strip() for record in records]
+    labels = [_label(record.get("template"), index) for record in records]
+    if None in labels or "" in names or not plain("".join(names)):
+        for row, (name, record) in enumerate(zip(names, records, strict=True)):
+            where = f"annotations {path}, record {row} (id {name})"
+            if record.get("template") is not None:
+                lookup(index, _sentence(record["template"]), where)
+            if "/" in name or not name:
+                raise BadInput(f"{where}: the id {record['id']!r} is not the name of a file")
+            inside(videos, name + suffix, where)
+    texts = [record.get("label", "").strip() for record in records]
+    return Annotated(ClipList(videos, [name + suffix for name in names], labels, texts), classes)
+
+
+def _records(path: Path | str) -> list[dict]:
+    """The records as plain dictionaries; pydantic says what is wrong where something is."""
+    try:
+        records = json.loads(read_text(path))
+        fine = all(type(r["id"]) is type(r.get("label", "")) is str for r in records)
+        fine = fine and all(type(r.get("template")) in (str, type(None)) for r in records)
+    except (ValueError, TypeError, KeyError, AttributeError):
+        fine = False
+    return records if fine else [record.model_dump() for record in read_json(path, list[Record])]
+
+
+def _sentence(template: str) -> str:
+    return template.replace("[", "").replace("]", "").strip()
+
+
+def _label(template: str | None, index: dict[str, int]) -> int | None:
+    return UNLABELLED if template is None else index.get(_sentence(template))
 
 
 def something(root: Path | str, split: str, suffix: str = ".webm") -> Annotated:

@@ -1,8 +1,8 @@
 """Mean average precision of temporal detection: several labels a frame, every frame or 25 of each video.
 
 Two protocols. `every_frame` ranks all frames of all videos and averages over the classes, as the thesis' ablations do.
-`localize_v1` is the Charades challenge's "v1_localize": 25 equally spaced frames of each video, and also a mean in
-which each class weighs as much as it has positive frames. Frames without any label are negatives of every class.
+`localize_v1` is the Charades challenge's "v1_localize": the same plain mean, over 25 equally spaced frames of each
+video. Frames without any label are negatives of every class.
 
 Axes: n frames of all videos, t frames of one video, k classes.
 """
@@ -24,10 +24,9 @@ Array = np.ndarray | Tensor
 
 @dataclass(frozen=True)
 class DetectionScore:
-    """Percent. mean: over the classes that occur; weighted: by how often; per_class (k,) has nan elsewhere."""
+    """Percent. mean: over the classes that occur; per_class (k,) has nan elsewhere."""
 
     mean: float
-    weighted: float
     per_class: np.ndarray
 
 
@@ -50,7 +49,7 @@ def _arrays(scores: Array, labels: Array, what: str) -> tuple[np.ndarray, np.nda
 
 
 def detection_score(scores: Array, labels: Array) -> DetectionScore:
-    """Average precision of each class over all rows, scores and labels (n, k), by scikit-learn, and both means.
+    """Average precision of each class over all rows, scores and labels (n, k), by scikit-learn, and their mean.
 
     Raises BadInput for shapes that differ, no rows, scores that are not finite, and labels without a single positive.
     """
@@ -61,10 +60,7 @@ def detection_score(scores: Array, labels: Array) -> DetectionScore:
     per_class = np.full(labels.shape[1], np.nan)
     for k in np.flatnonzero(count):
         per_class[k] = 100 * average_precision_score(labels[:, k], scores[:, k])
-    there = count > 0
-    return DetectionScore(
-        float(per_class[there].mean()), float(np.average(per_class[there], weights=count[there])), per_class
-    )
+    return DetectionScore(float(per_class[count > 0].mean()), per_class)
 
 
 def _joined(scores: Sequence[Array], labels: Sequence[Array], pick) -> DetectionScore:
@@ -88,7 +84,8 @@ def equally_spaced(frames: int, count: int = 25) -> np.ndarray:
 
 
 def localize_v1(scores: Sequence[Array], labels: Sequence[Array], count: int = 25) -> DetectionScore:
-    """Charades' `v1_localize`: as `every_frame`, on 25 frames of each video; the challenge's figure is `weighted`."""
+    """Charades' `v1_localize`: as `every_frame`, on 25 frames of each video. The official script averages over classes
+    plainly."""
     return _joined(scores, labels, lambda frames: equally_spaced(frames, count))
 
 

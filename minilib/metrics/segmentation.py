@@ -200,6 +200,11 @@ def _checked(truth, proposals) -> tuple[Tensor, Tensor, int, int]:
     truth, proposals = truth.short(), proposals.short()
     first = truth[0]
     objects, count = int(first.where(first != VOID, 0).max()), int(proposals.max())
+    if not objects and (first == VOID).any():
+        raise BadInput(
+            "segmentation: the first frame holds only 0 and 255, and 255 is void here; masks that mark their object "
+            "with 255, as DAVIS-2016's do, are given as masks // 255"
+        )
     if not objects:
         raise BadInput(
             "segmentation: the first frame shows no object, so there is nothing to score; leave this one out"

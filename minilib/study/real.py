@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from minilib.datasets.annotations import Annotated
+from minilib.datasets.annotations import Annotated, Clip, first_of_each, mirrored_classes, present
 from minilib.datasets.folder import GoodBatches, VideoDataset, read_views, video_loader
 from minilib.datasets.kinetics import kinetics, kinetics_folder
 from minilib.datasets.something import something
@@ -24,7 +24,7 @@ from minilib.errors import BadInput
 from minilib.manifests import resolve
 from minilib.models.clip import VIT_B16, VIT_L14, ImageText, build, openai_clip
 from minilib.models.small_clip import small_clip
-from minilib.training import Objective, TrainSettings, accuracy, evaluate, train
+from minilib.training import CrossEntropy, Objective, TrainSettings, accuracy, evaluate, train
 from minilib.video import VideoError, dense_indices, uniform_indices
 
 WEIGHTS = {"vit_b16": "openai_clip_vit_b16", "vit_l14": "openai_clip_vit_l14"}
@@ -35,7 +35,10 @@ SIZE = {"small": 64, "vit_b16": 224, "vit_l14": 224}
 class Run:
     """What to train on what. dataset: kinetics400, something_something_v2, or folder (train/<label>/*.mp4 and
     val/<label>/*.mp4 in data_root). backbone: vit_b16, vit_l14, or small. weights: a file, "random", or "" for where
-    the manifest says. max_steps and max_clips cut a run short; 0 is the whole recipe."""
+    the manifest says. max_steps and max_clips cut a run short, the latter taking clips of all classes in turn; 0 is the
+    whole recipe. flip: how often a training clip is mirrored, None for the recipe's word (own videos: never); its label
+    is mirrored with it where the class names say left and right. max_bad_share: of the clips that are there, how many
+    may be unreadable before the run ends."""
 
     dataset: str
     data_root: str
@@ -49,10 +52,17 @@ class Run:
     workers: int = 0
     device: str = "cpu"
     seed: int = 0
+    flip: float | None = None
+    max_bad_share: float = 0.05
 
 
 def data(run: Run) -> dict[str, Annotated]:
-    """The annotated clips of "train" and "val"."""
+    """The annotated clips of "train" and "val" that are there; a warning says how many are not."""
+    return {name: present(split, f"{run.dataset}, {name}") for name, split in listed(run).items()}
+
+
+def listed(run: Run) -> dict[str, Annotated]:
+    """All clips that the annotations of "train" and "val" list."""
     if run.dataset == "folder":
         return kinetics_folder(run.data_root)
     if run.dataset == "kinetics400":
@@ -81,7 +91,8 @@ def image_text(run: Run) -> ImageText:
 class Prepared:
     """A method ready to train: a name for its files, the model, how many frames of a clip it reads, the recipe's
     entries (lr, weight_decay, betas, batch, epochs, warmup_epochs, sampling, stride, views, rand_augment, flip,
-    erasing, smoothing, mixup, cutmix), and its loss where that is not the cross-entropy."""
+    erasing, smoothing, mixup, cutmix), and its loss where that is not the cross-entropy; a loss of its own smooths its
+    labels itself."""
 
     name: str
     model: nn.Module
@@ -96,14 +107,14 @@ Method = Callable[[Run, Sequence[str]], Prepared]  # what to run, the classes' n
 class EpochBatches:
     """step -> batch over epochs of a dataset, unreadable videos left out; a resumed run goes on at its step."""
 
-    def __init__(self, dataset: VideoDataset, batch: int, workers: int = 0):
-        self.dataset, self.batch, self.workers = dataset, batch, workers
+    def __init__(self, dataset: VideoDataset, batch: int, workers: int = 0, max_bad_share: float = 0.05):
+        self.dataset, self.batch, self.workers, self.max_bad_share = dataset, batch, workers, max_bad_share
         self.length = max(math.ceil(len(dataset) / batch), 1)
         self._next, self._batches = -1, iter(())
         self.skipped: list[str] = []
 
     def _from(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        good = GoodBatches(video_loader(self.dataset.at_epoch(epoch), self.batch, self.workers))
+        good = GoodBatches(video_loader(self.dataset.at_epoch(epoch), self.batch, self.workers), self.max_bad_share)
         yield from good
         self.skipped = good.skipped
 
@@ -131,6 +142,17 @@ def test_views(clips, run: Run, frames: int, sampling, views: dict) -> Iterator[
         yield list(torch.from_numpy(read).unsqueeze(1)), torch.tensor([clip.label])
 
 
+def one_readable(clips: Sequence[Clip], run: Run, frames: int, sampling, views: dict) -> None:
+    """Raises BadInput where none of the validation clips can be read, before anything is trained."""
+    if next(test_views(clips, run, frames, sampling, views), None) is None:
+        reason = ""
+        try:
+            read_views(clips[0].path, frames, SIZE[run.backbone], sampling)
+        except VideoError as error:
+            reason = f"; the first: {error}"
+        raise BadInput(f"none of the {len(clips)} validation videos can be read{reason}")
+
+
 def run(settings: Run, out_dir: Path | str, method: Method) -> dict[str, float]:
     """Trains and evaluates; returns top-1 and top-5 in percent, steps, seconds, clips and how many were unreadable."""
     splits = data(settings)
@@ -144,12 +166,18 @@ def run(settings: Run, out_dir: Path | str, method: Method) -> dict[str, float]:
             raise BadInput(f"{frames} frames a clip: the recipe has a stride for {known}; choose frames to suit")
         sampling = partial(dense_indices, stride=recipe["stride"][frames])
 
-    limit = settings.max_clips or None
+    chosen, held = (
+        first_of_each(splits[name].clips, settings.max_clips or len(splits[name])) for name in ("train", "val")
+    )
     size, batch = SIZE[settings.backbone], settings.batch or recipe["batch"]
-    dataset = VideoDataset(splits["train"].clips[:limit], frames, size, sampling, True, settings.seed)
-    batches = EpochBatches(dataset, min(batch, len(dataset)), settings.workers)
+    flip = settings.flip if settings.flip is not None else 0.0 if settings.dataset == "folder" else recipe["flip"]
+    mirrored = mirrored_classes(splits["train"].classes)
+    dataset = VideoDataset(chosen, frames, size, sampling, True, settings.seed, flip=flip, mirrored=mirrored)
+    batches = EpochBatches(dataset, min(batch, len(dataset)), settings.workers, settings.max_bad_share)
+    one_readable(held, settings, frames, sampling, recipe["views"])
     steps = recipe["epochs"] * batches.length
     steps = min(steps, settings.max_steps or steps)
+    mixing = recipe.get("mixup", 0.0) > 0 or recipe.get("cutmix", 0.0) > 0  # mixed labels carry their smoothing
     plan = TrainSettings(
         steps=steps,
         batch=batch,
@@ -157,12 +185,11 @@ def run(settings: Run, out_dir: Path | str, method: Method) -> dict[str, float]:
         weight_decay=recipe["weight_decay"],
         betas=tuple(recipe["betas"]),
         warmup=min(round(recipe["warmup_epochs"] * batches.length), steps // 2),
-        smoothing=recipe["smoothing"],
+        smoothing=recipe["smoothing"] if mixing else 0.0,
         mixup=recipe.get("mixup", 0.0),
         cutmix=recipe.get("cutmix", 0.0),
         rand_augment=tuple(recipe["rand_augment"]),
         erasing=recipe["erasing"],
-        flip=recipe["flip"],
         precision=settings.precision,
         seed=settings.seed,
     )
@@ -175,9 +202,8 @@ def run(settings: Run, out_dir: Path | str, method: Method) -> dict[str, float]:
         settings.device,
         checkpoint,
         every=max(batches.length, 1),
-        objective=prepared.objective,
+        objective=prepared.objective or (None if mixing else CrossEntropy(recipe["smoothing"])),
     )
-    held = splits["val"].clips[:limit]
     score, truth = evaluate(model, test_views(held, settings, frames, sampling, recipe["views"]), settings.device)
     top5 = (score.topk(min(5, classes)).indices == truth[:, None]).any(1).float().mean().item()
     return {

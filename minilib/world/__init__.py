@@ -1,7 +1,6 @@
 """The small world: scenes made by a program, rendered in batches, with every label known."""
 
 from minilib.world.batches import (
-    TASKS,
     clip_batch,
     epoch_indices,
     held_batches,
@@ -10,6 +9,8 @@ from minilib.world.batches import (
     train_batches,
 )
 from minilib.world.clips import WorldClips
+from minilib.world.edits import Edits, edit_batch, edit_scenes
+from minilib.world.hard import FEW, hard_scenes
 from minilib.world.labels import Labels, image_captions, image_places, labels
 from minilib.world.long import (
     BUSY,
@@ -25,12 +26,15 @@ from minilib.world.long import (
 from minilib.world.questions import Question, question_clips
 from minilib.world.render import render
 from minilib.world.scenes import Scenes, clip_scenes, image_scenes
-from minilib.world.segmentation import segmentation_batch, segmentation_scenes
-from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES, mirror
+from minilib.world.segmentation import patch_oracle, segmentation_batch, segmentation_scenes
+from minilib.world.tasks import TASKS, chance, task_scenes
+from minilib.world.timing import timing_scenes
+from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES, TIMINGS, mirror
 
 __all__ = [
     "BUSY",
     "COLOURS",
+    "FEW",
     "GROUNDS",
     "LONG_ACTIONS",
     "LONG_MOTIONS",
@@ -41,15 +45,21 @@ __all__ = [
     "SIZES",
     "SPARSE",
     "TASKS",
+    "TIMINGS",
+    "Edits",
     "Labels",
     "LongLabels",
     "Question",
     "Rhythm",
     "Scenes",
     "WorldClips",
+    "chance",
     "clip_batch",
     "clip_scenes",
+    "edit_batch",
+    "edit_scenes",
     "epoch_indices",
+    "hard_scenes",
     "held_batches",
     "image_captions",
     "image_places",
@@ -58,11 +68,14 @@ __all__ = [
     "long_labels",
     "long_scenes",
     "mirror",
+    "patch_oracle",
     "question_clips",
     "render",
     "sample_times",
     "segmentation_batch",
     "segmentation_scenes",
     "shuffled",
+    "task_scenes",
+    "timing_scenes",
     "train_batches",
 ]

@@ -11,13 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from minilib.errors import BadInput
-from minilib.world.labels import APPEARANCES, labels
+from minilib.world.labels import labels
 from minilib.world.render import render
-from minilib.world.scenes import clip_scenes
-from minilib.world.vocabulary import MOTIONS, SHAPES
-
-TASKS = {"motion": MOTIONS, "appearance": APPEARANCES, "noun": SHAPES}
+from minilib.world.tasks import CLIP_TASKS, task_scenes
 
 
 def sample_times(frames: int) -> np.ndarray:
@@ -25,17 +21,26 @@ def sample_times(frames: int) -> np.ndarray:
     return (np.arange(frames) + 0.5) / frames
 
 
-def clip_batch(task: str, seed: int, split: str, indices, frames: int, **how) -> tuple[Tensor, Tensor]:
-    """Frames uint8 (b, t, h, w, 3) and labels int64 (b,) of the clips `indices`.
+def clip_batch(
+    task: str,
+    seed: int,
+    split: str,
+    indices,
+    frames: int,
+    *,
+    size: int = 64,
+    device: torch.device | str = "cpu",
+    combinations: str = "seen",
+    motions: tuple[int, ...] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Frames uint8 (b, t, h, w, 3) of square `size`, on `device`, and labels int64 (b,) into TASKS[task].
 
-    how: size, device (for rendering), combinations, motions (for the scenes).
+    motions: those that the clips are drawn from, indices into the motions of the task (TIMINGS for "timing", else
+    MOTIONS); None for all.
     """
-    if task not in TASKS:
-        raise BadInput(f"task {task!r}: the small world has {', '.join(TASKS)}")
-    pixels = {key: how.pop(key) for key in ("size", "device") if key in how}
-    scenes = clip_scenes(seed, split, indices, **how)
+    scenes = task_scenes(task, seed, split, indices, combinations, motions)
     times = sample_times(frames)
-    return render(scenes, times, **pixels), getattr(labels(scenes, times), task)
+    return render(scenes, times, size, device), getattr(labels(scenes, times), CLIP_TASKS[task].label)
 
 
 def epoch_indices(seed: int, step: int, batch: int, limit: int | None = None) -> np.ndarray:
@@ -49,12 +54,22 @@ def epoch_indices(seed: int, step: int, batch: int, limit: int | None = None) ->
 
 
 def train_batches(
-    task: str, seed: int, batch: int, frames: int, limit: int | None = None, **how
+    task: str,
+    seed: int,
+    batch: int,
+    frames: int,
+    limit: int | None = None,
+    *,
+    size: int = 64,
+    device: torch.device | str = "cpu",
+    combinations: str = "seen",
+    motions: tuple[int, ...] | None = None,
 ) -> Callable[[int], tuple[Tensor, Tensor]]:
     """step -> batch, of the clips of `epoch_indices`."""
+    settings = dict(size=size, device=device, combinations=combinations, motions=motions)
 
     def at(step: int) -> tuple[Tensor, Tensor]:
-        return clip_batch(task, seed, "train", epoch_indices(seed, step, batch, limit), frames, **how)
+        return clip_batch(task, seed, "train", epoch_indices(seed, step, batch, limit), frames, **settings)
 
     return at
 
@@ -67,12 +82,18 @@ def held_batches(
     split: str = "test",
     batch: int = 64,
     change: Callable[[Tensor], Tensor] = lambda frames: frames,
-    **how,
+    *,
+    size: int = 64,
+    device: torch.device | str = "cpu",
+    combinations: str = "seen",
+    motions: tuple[int, ...] | None = None,
 ) -> Iterator[tuple[list[Tensor], Tensor]]:
     """Batches of ([one view], labels); `change` may damage the frames, as negative controls do."""
+    settings = dict(size=size, device=device, combinations=combinations, motions=motions)
     for start in range(0, count, batch):
-        frames_, label = clip_batch(task, seed, split, np.arange(start, min(start + batch, count)), frames, **how)
-        yield [change(frames_)], label
+        indices = np.arange(start, min(start + batch, count))
+        pixels, label = clip_batch(task, seed, split, indices, frames, **settings)
+        yield [change(pixels)], label
 
 
 def shuffled(frames: Tensor, seed: int = 0) -> Tensor:

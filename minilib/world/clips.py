@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from minilib.errors import BadInput
-from minilib.world.batches import TASKS, sample_times
+from minilib.world.batches import sample_times
 from minilib.world.labels import labels
 from minilib.world.render import render
-from minilib.world.scenes import COMBINATIONS, SPLITS, clip_scenes
-from minilib.world.vocabulary import MOTIONS
+from minilib.world.scenes import Scenes
+from minilib.world.tasks import CLIP_TASKS, check_names, checked_motions, task_scenes
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,9 @@ class WorldClips:
     """The first `count` clips of a split with `steps` frames each: every `every`-th of `steps * every`.
 
     The `steps * every` are the middles of equal segments, as `clip_batch` samples them, and the first is kept (DiST's
-    sparse frames, every = gamma). `shuffle`, a seed, puts them in a random order of each clip's own before, so that
-    dense and sparse frames of a clip are damaged alike: a negative control for anything that needs time.
+    sparse frames, every = gamma). `motions`, as for `clip_batch`, are those that the clips are drawn from. `shuffle`, a
+    seed, puts the frames in a random order of each clip's own before, so that dense and sparse frames of a clip are
+    damaged alike: a negative control for anything that needs time.
     """
 
     task: str
@@ -36,17 +37,12 @@ class WorldClips:
     every: int = 1
     shuffle: int | None = None
     combinations: str = "seen"
-    motions: tuple[int, ...] = tuple(range(len(MOTIONS)))
+    motions: tuple[int, ...] | None = None
     size: int = 64
 
     def __post_init__(self):
-        for name, value, allowed in (
-            ("task", self.task, TASKS),
-            ("split", self.split, SPLITS),
-            ("combinations", self.combinations, COMBINATIONS),
-        ):
-            if value not in allowed:
-                raise BadInput(f"{name} {value!r}: the small world has {', '.join(allowed)}")
+        checked_motions(self.task, self.motions)
+        check_names(self.split, self.combinations)
         if min(self.count, self.steps, self.every) < 1:
             raise BadInput(f"{self.count} clips, {self.steps} frames, every {self.every}: each must be 1 or more")
 
@@ -54,8 +50,13 @@ class WorldClips:
         return self.count
 
     def key(self) -> str:
-        """All that makes the frames, in words. The task is left out: it only says which labels are read."""
-        return " ".join(f"{f.name}={getattr(self, f.name)}" for f in fields(self) if f.name != "task")
+        """All that makes the frames, in words. Of the task only its kind of clips, where they are not the plain ones:
+        the rest says which labels are read."""
+        named = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "task"}
+        named["motions"] = checked_motions(self.task, self.motions)
+        if CLIP_TASKS[self.task].clips != "plain":
+            named["clips"] = CLIP_TASKS[self.task].clips
+        return " ".join(f"{name}={value}" for name, value in named.items())
 
     def frames(self, indices) -> Tensor:
         """uint8 (b, t, h, w, 3)."""
@@ -68,12 +69,10 @@ class WorldClips:
 
     def labels(self, indices) -> Tensor:
         """int64 (b,)."""
-        return getattr(labels(self._scenes(indices), sample_times(self.steps)), self.task)
+        return getattr(labels(self._scenes(indices), sample_times(self.steps)), CLIP_TASKS[self.task].label)
 
-    def _scenes(self, indices):
-        return clip_scenes(
-            self.seed, self.split, self._checked(indices), combinations=self.combinations, motions=self.motions
-        )
+    def _scenes(self, indices) -> Scenes:
+        return task_scenes(self.task, self.seed, self.split, self._checked(indices), self.combinations, self.motions)
 
     def _checked(self, indices) -> np.ndarray:
         indices = np.atleast_1d(indices)

@@ -10,9 +10,9 @@ import numpy as np
 
 from minilib.datasets.next_qa import COLUMNS
 from minilib.files import write_whole
+from minilib.world.draws import SPLITS
 from minilib.world.export_long import open_long, write_csv, write_long_videos
 from minilib.world.questions import question_clips
-from minilib.world.scenes import SPLITS
 
 KIND = "DO"  # descriptive, other than a number or a place
 A_FOLDER = 100  # videos

@@ -20,8 +20,9 @@ ACTIONS = tuple(f"{shape} {motion}" for motion in MOTIONS for shape in SHAPES)
 
 @dataclass(frozen=True)
 class Labels:
-    """Class indices, int64 (b,): motion into MOTIONS, appearance into APPEARANCES, verb into MOTIONS, noun into SHAPES;
-    informative bool (b, t): whether anything changes at that moment, camera aside."""
+    """Class indices, int64 (b,): motion into MOTIONS (TIMINGS for clips of that task), appearance into APPEARANCES,
+    verb as motion, noun into SHAPES, action into ACTIONS; informative bool (b, t): whether anything changes at that
+    moment, camera aside."""
 
     motion: Tensor
     appearance: Tensor
@@ -31,6 +32,10 @@ class Labels:
     @property
     def verb(self) -> Tensor:
         return self.motion
+
+    @property
+    def action(self) -> Tensor:
+        return self.motion * len(SHAPES) + self.noun
 
 
 def labels(scenes: Scenes, times) -> Labels:

@@ -21,12 +21,12 @@ import torch
 from torch import Tensor
 
 from minilib.errors import BadInput
+from minilib.world.draws import Draws
 from minilib.world.scenes import (
     ANGLE,
     LOG_RADIUS,
     MAX_OBJECTS,
     OPACITY,
-    Draws,
     Scenes,
     X,
     Y,

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from minilib.errors import BadInput
+from minilib.world.draws import Draws
 from minilib.world.long import LONG_MOTIONS, Rhythm, long_scenes
-from minilib.world.scenes import Draws, Scenes
+from minilib.world.scenes import Scenes
 from minilib.world.vocabulary import COLOURS, SHAPES, SPINNABLE
 
 ANSWERS = 5

@@ -14,10 +14,10 @@ from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from minilib.world.draws import Draws
 from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SPINNABLE, TEXTURES, held_out_colour
 
 X, Y, LOG_RADIUS, ANGLE, OPACITY = range(5)
-SPLITS = ("train", "val", "test")
 COMBINATIONS = ("seen", "held_out", "all")
 MAX_OBJECTS = 4
 
@@ -78,31 +78,6 @@ class Scenes:
             end=1 - self.start,
             drift=-self.drift,
         )
-
-
-class Draws:
-    """Uniform numbers that depend on (seed, split, index) alone, whatever batch an index stands in."""
-
-    def __init__(self, seed: int, split: str, indices: np.ndarray, count: int = 128):
-        if split not in SPLITS:
-            raise ValueError(f"split {split!r} is none of {SPLITS}")
-        key = SPLITS.index(split) << 48
-        rows = [np.random.Generator(np.random.Philox(key=[seed, key + int(i)])).random(count) for i in indices]
-        self._table, self._next = np.stack(rows), 0
-
-    def uniform(self, low: float, high: float, *shape: int) -> np.ndarray:
-        """The next numbers of every index: float (b, *shape) in [low, high)."""
-        count = int(np.prod(shape))
-        block = self._table[:, self._next : self._next + count]
-        self._next += count
-        return low + (high - low) * block.reshape(len(block), *shape)
-
-    def integers(self, low: int, high: int, *shape: int) -> np.ndarray:
-        return np.floor(self.uniform(low, high, *shape)).astype(np.int64)
-
-    def order(self, length: int) -> np.ndarray:
-        """A random order of `range(length)` for every index: int (b, length)."""
-        return self.uniform(0, 1, length).argsort(1)
 
 
 def _colours(draws: Draws, shape: np.ndarray, combinations: str) -> np.ndarray:

@@ -17,12 +17,21 @@ MOTIONS = (
     "coming together", "moving apart",
 )  # fmt: skip
 
+# The same, of the timing task: half of them steady, half short or uneven.
+TIMINGS = (
+    *MOTIONS[:8],
+    "darting right", "darting left",
+    "pausing on the way right", "pausing on the way left",
+    "bobbing up and down", "bobbing down and up",
+    "sinking fast and rising slowly", "sinking slowly and rising fast",
+)  # fmt: skip
+
 # A spin is seen only on a shape that looks different after a twelfth of a turn and after a fifth.
 SPINNABLE = tuple(SHAPES.index(name) for name in ("square", "triangle", "cross", "heart", "arrow"))
 
 
 def mirror(motion: int) -> int:
-    """The index of the motion that `motion` becomes when time runs backwards."""
+    """The index in MOTIONS or TIMINGS of what `motion` becomes when time runs backwards."""
     return motion ^ 1
 
 

@@ -193,7 +193,7 @@ def run(settings: Run, out_dir: Path | str) -> dict[str, float]:
     pairs = list(zip(*found, strict=True))
     return {
         "map": every_frame(*pairs).mean,
-        "localize_v1": localize_v1(*pairs).weighted,
+        "localize_v1": localize_v1(*pairs).mean,
         "steps": steps,
         "seconds": history.seconds,
         "videos": len(dataset),
