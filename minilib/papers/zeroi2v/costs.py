@@ -40,14 +40,12 @@ def costs(rows: Measurements, architecture: Architecture = VIT_B16, frames: int 
     size = architecture.vision["image_size"]
     clip = torch.randn(1, frames, 3, size, size, device=rows.device)
     label = torch.zeros(1, dtype=torch.long, device=rows.device)
-    plain = visual(architecture).eval()
-    merged = merge(zeroi2v(visual(architecture), frames, CLASSES).backbone).eval()
-    calls = {
-        name: partial(forward, model.to(rows.device), clip[0]) for name, model in (("plain", plain), ("merged", merged))
-    }
+    plain = visual(architecture, device=rows.device)
+    merged = merge(zeroi2v(visual(architecture, device=rows.device), frames, CLASSES).to(rows.device).backbone)
+    calls = {"plain": partial(forward, plain, clip[0]), "merged": partial(forward, merged, clip[0])}
     timed = {}
     for name, make in METHODS.items():
-        model = make(visual(architecture).requires_grad_(False), frames, CLASSES)
+        model = make(visual(architecture, device=rows.device).requires_grad_(False), frames, CLASSES)
         timed[name] = Timed(model.to(rows.device), clip, label, cross_entropy)
     found = training_costs(timed, "zeroi2v", rows.device, rounds)
     found["latency"] = relative(rounds_of(calls, rounds), "plain")

@@ -28,9 +28,10 @@ TWO, THREE = ("qkv", "up"), ("qkv", "o", "up")  # where the rows of Table 3 with
 PLACES = {"2": TWO, "3": THREE, "4": FOUR, "6": SIX}
 
 
-def visual(architecture: Architecture, projection: bool = False) -> nn.Module:
-    """The real image tower with random weights, on torch's current default device."""
-    vit = build(architecture, tokenize=list).visual  # no words are read
+def visual(architecture: Architecture, projection: bool = False, device: str = "meta") -> nn.Module:
+    """The real image tower with random weights, or on meta with none."""
+    with torch.device(device):
+        vit = build(architecture, tokenize=list).visual  # no words are read
     vit.proj = vit.proj if projection else None
     return vit
 
