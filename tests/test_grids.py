@@ -22,7 +22,7 @@ def gains(measurements, seeds):
 
 def rows(folder):
     found = Measurements("zeroi2v", folder, committed=folder).rows()
-    return {(row.measure, row.seed): row.value for row in found}
+    return {(row.metric, row.seed): row.value for row in found}
 
 
 def test_a_grid_side_by_side_and_again(tmp_path, capsys):

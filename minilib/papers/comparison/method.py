@@ -24,7 +24,7 @@ from minilib import world
 from minilib.models.classifier import VideoClassifier, train_only
 from minilib.models.clip import ImageText
 from minilib.models.small_clip import small_clip
-from minilib.papers.dist import arms as dist_arms
+from minilib.papers.dist import small as small_world_dist
 from minilib.papers.object_centric import arms as object_centric_arms
 from minilib.papers.object_centric.losses import distilled
 from minilib.papers.object_centric.method import OnFrames, oca
@@ -106,8 +106,8 @@ def object_centric(clip: ImageText, frames: int, task: str) -> nn.Module:
 
 def dist(clip: ImageText, frames: int, task: str) -> nn.Module:
     """DiST, which takes `frames` dense ones."""
-    design = replace(dist_arms.SMALL, frames=frames // dist_arms.SMALL.gamma)
-    return dist_arms.dist(clip, design, task).recogniser
+    design = replace(small_world_dist.SMALL, frames=frames // small_world_dist.SMALL.gamma)
+    return small_world_dist.small_dist(clip, small_world_dist.classes_of(clip, task), design)
 
 
 class OnEmbeddings(nn.Module):
@@ -148,7 +148,7 @@ METHODS = {
     "evl": _PEERS["evl"],
     "xclip": Method(partial(conditioned, arm=victr_arms.ZERO_SHOT_ARMS["xclip"]), lr=0.5),
     "zeroi2v": Method(partial(adapted, strategy=zeroi2v_arms.adapters, mixing=STDHA), merge=folded),
-    "dist": Method(dist, lr=0.5, gamma=dist_arms.SMALL.gamma),
+    "dist": Method(dist, lr=0.5, gamma=small_world_dist.SMALL.gamma),
     "oca": Method(object_centric, objective=partial(distilled, losses=object_centric_arms.LOSSES)),
     "victr": Method(partial(conditioned, arm=victr_arms.VICTR), lr=0.5, objective=with_attributes),
 }

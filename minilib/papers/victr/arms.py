@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minilib.papers.dist.arms import rescale
+from minilib.models.initial import init_fan_in
 from minilib.papers.victr.baselines import Hitchhiker, Probe, TemporalTransformer, XClip
 from minilib.papers.victr.classifier import Scores
 from minilib.papers.victr.clips import image_model
@@ -138,7 +138,7 @@ def hitchhiker(frames: int, classes: int, **how) -> nn.Module:
 def started(head: nn.Module) -> nn.Module:
     """Weights as large as a layer's inputs ask for and positions that can be seen beside the tokens: at X-CLIP's 0.02,
     meant for hundreds of channels and many epochs, a short recipe hardly gets to the order of the frames."""
-    rescale(head)
+    init_fan_in(head)
     for part in head.modules():
         if isinstance(part, TemporalAttention):
             nn.init.trunc_normal_(part.position, std=POSITION)

@@ -1,4 +1,4 @@
-"""What ST-Adapter, AIM and EVL share: the pieces of a frozen open_clip ViT, run one by one, and the classifier.
+"""What ST-Adapter, AIM, EVL and DiST share: the pieces of a frozen open_clip ViT, run one by one, and a classifier.
 
 The blocks are called, never changed: new parts live beside the image model, so it can serve other methods too.
 
@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
 from minilib.models.classifier import VideoClassifier
+from minilib.models.clip import FrameFeatures
 
 
 def embed(visual: nn.Module, pixels: Tensor, temporal: Tensor | None = None) -> Tensor:
@@ -41,6 +43,28 @@ def attend(attention: nn.MultiheadAttention, q: Tensor, k: Tensor, v: Tensor) ->
 def self_attention(attention: nn.MultiheadAttention, x: Tensor) -> Tensor:
     """x (rows, n, d) -> the same; rows are frames for spatial attention, patches for temporal attention."""
     return attend(attention, *project(attention, x))
+
+
+def _feed_forward(mlp: nn.Sequential, x: Tensor) -> Tensor:
+    """mlp(x), x (rows, n, d), where no gradient will want its hidden tokens: they are changed in place."""
+    if not isinstance(mlp.gelu, QuickGELU):
+        return mlp(x)
+    slope = 1.702
+    hidden = F.silu(mlp.c_fc(x).mul_(slope), inplace=True)  # x sigmoid(s x) = silu(s x) / s
+    return torch.addmm(mlp.c_proj.bias, hidden.flatten(0, 1), mlp.c_proj.weight.T, alpha=1 / slope).view_as(x)
+
+
+def block_tokens(visual: nn.Module, x: Tensor, clips: int) -> FrameFeatures:
+    """Tokens after every block, for a use without gradients, of tokens x (b t, n, d) before the first one."""
+    blocks = visual.transformer.resblocks
+    lead = (len(blocks), clips, len(x) // clips)
+    cls, patches = x.new_empty(*lead, x.shape[2]), x.new_empty(*lead, x.shape[1] - 1, x.shape[2])
+    for at, block in enumerate(blocks):
+        x = x + block.ls_1(self_attention(block.attn, block.ln_1(x)))
+        x = x + block.ls_2(_feed_forward(block.mlp, block.ln_2(x)))
+        # each by itself and whole, so that the layers that read them need no copy, and keep none for the backward pass
+        cls[at], patches[at] = x[:, 0].view_as(cls[at]), x[:, 1:].unflatten(0, lead[1:])
+    return FrameFeatures(cls, patches)
 
 
 class TemporalConv(nn.Conv2d):
