@@ -135,7 +135,7 @@ WORDS = {  # of variants' names, for pictures
 }
 
 
-def in_words(name: str) -> str:
+def label(name: str) -> str:
     """A variant's name as a picture shows it."""
     for short, word in WORDS.items():
         name = name.replace(short, word)
@@ -144,7 +144,7 @@ def in_words(name: str) -> str:
 
 def table(*names: str) -> dict[str, Row]:
     """label -> a variant's row, with its printed number where the paper has that setting."""
-    return {in_words(name): Row(name, None if name in NOT_PRINTED else f"top1.{name}") for name in names}
+    return {label(name): Row(name, None if name in NOT_PRINTED else f"top1.{name}") for name in names}
 
 
 TABLES = {
