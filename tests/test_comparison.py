@@ -16,8 +16,7 @@ from minilib.files import NOTEBOOKS
 from minilib.papers.comparison import experiments as comparison_experiments
 from minilib.papers.comparison import method as comparison
 from minilib.papers.comparison import tables as comparison_tables
-from minilib.papers.object_centric import experiments as object_centric_experiments
-from minilib.papers.object_centric.arms import ARMS
+from minilib.papers.object_centric.study import STUDY as OBJECT_CENTRIC
 from minilib.training import train
 from minilib.world import clip_batch, train_batches
 
@@ -69,16 +68,16 @@ def test_a_seed_gives_the_same_start_and_another_seed_another():
     assert any(not torch.equal(states[0][n], states[2][n]) for n in states[0])
 
 
-def test_a_peers_run_is_the_one_of_ocas_own_grid():
+def test_a_baselines_run_is_the_one_of_ocas_own_grid():
     ours = comparison.run(comparison.METHODS["evl"], MOTION, QUICK, 0, test_clips=8)
-    sizes = object_centric_experiments.Sizes(test=8)
-    theirs = object_centric_experiments.run(ARMS["evl"], QUICK, 0, sizes=sizes)
-    assert ours[1].loss == theirs[1].loss and ours[2] == theirs[2]
+    variant = OBJECT_CENTRIC.variants["evl"]
+    theirs = replace(variant, task=replace(variant.task, test=8)).run(QUICK, 0)
+    assert ours[1].loss == theirs.history.loss and ours[2] == theirs.score
 
 
 def test_a_row_of_ocas_grid_is_taken_over_and_not_run_again(tmp_path, monkeypatch):
     elsewhere = claims.Measurements("object_centric", tmp_path)
-    settings = object_centric_experiments.described(ARMS["noun/aim"], comparison_experiments.GRID)
+    settings = OBJECT_CENTRIC.settings("grid/noun/aim", elsewhere)
     elsewhere.record("grid/noun/aim", 12.5, 77, settings)
     monkeypatch.setattr(comparison_experiments, "run", None)
     rows = claims.Measurements("image_to_video_compared", tmp_path, committed=tmp_path / "none")

@@ -22,14 +22,12 @@ from minilib.claims import Measurements
 from minilib.cost import multiply_adds, peak_training_memory, tunable_parameters
 from minilib.grids import command_line, in_words, measure_all
 from minilib.papers.comparison.method import CLIPS, FRAMES, MERGED, METHODS, TASKS, TEST_CLIPS, Method, Task, build, run
-from minilib.papers.object_centric import experiments as object_centric_experiments
-from minilib.papers.object_centric.arms import ARMS as OBJECT_CENTRIC
-from minilib.papers.object_centric.arms import PEERS
+from minilib.papers.object_centric.study import BASELINES, GRID
+from minilib.papers.object_centric.study import STUDY as OBJECT_CENTRIC
 from minilib.papers.zeroi2v.speed import relative, rounds_of
 from minilib.training import TrainSettings
 from minilib.world import clip_batch
 
-GRID = object_centric_experiments.GRID
 SECONDS = "seconds/"  # before a method's name: as long as REFERENCE takes for the recipe, on motion
 REFERENCE = "st_adapter"
 ROUNDS = 15
@@ -64,11 +62,11 @@ def measure(
 def twin(name: str, seed: int, measurements: Measurements) -> float | None:
     """The same run in OCA's own grid, where it has been made: the same model, clips, start and recipe."""
     task, method = name.split("/")
-    arm = method if task == "motion" else f"{task}/{method}"
-    if method not in PEERS or arm not in OBJECT_CENTRIC:
+    metric = f"grid/{method}" if task == "motion" else f"grid/{task}/{method}"
+    if method not in BASELINES or metric not in OBJECT_CENTRIC.metrics("grid"):
         return None
     rows = Measurements("object_centric", measurements.path.parents[1], measurements.scale, measurements.fresh)
-    return rows.find(f"grid/{arm}", seed, object_centric_experiments.described(OBJECT_CENTRIC[arm], GRID))
+    return rows.find(metric, seed, OBJECT_CENTRIC.settings(metric, rows))
 
 
 # --- cost -------------------------------------------------------------------------------------------------------------

@@ -24,10 +24,10 @@ from minilib import world
 from minilib.models.classifier import VideoClassifier, train_only
 from minilib.models.clip import ImageText
 from minilib.models.small_clip import small_clip
-from minilib.papers.dist import small as small_world_dist
-from minilib.papers.object_centric import arms as object_centric_arms
-from minilib.papers.object_centric.losses import distilled
+from minilib.papers.dist import arms as dist_arms
+from minilib.papers.object_centric.losses import OnPixels
 from minilib.papers.object_centric.method import OnFrames, oca
+from minilib.papers.object_centric.study import BASELINES, LOSSES, RATES
 from minilib.papers.victr import arms as victr_arms
 from minilib.papers.victr import runs as victr_runs
 from minilib.papers.victr.vocabularies import embed_frames
@@ -94,9 +94,9 @@ def folded(model: VideoClassifier) -> VideoClassifier:
     return model
 
 
-def peer(clip: ImageText, frames: int, task: str, arm: object_centric_arms.Arm) -> nn.Module:
+def baseline(clip: ImageText, frames: int, task: str, make: Callable[..., nn.Module]) -> nn.Module:
     """A method that OCA is compared with."""
-    return arm.build(clip.visual, frames, len(world.TASKS[task]))
+    return make(clip.visual, frames, len(world.TASKS[task]))
 
 
 def object_centric(clip: ImageText, frames: int, task: str) -> nn.Module:
@@ -106,8 +106,8 @@ def object_centric(clip: ImageText, frames: int, task: str) -> nn.Module:
 
 def dist(clip: ImageText, frames: int, task: str) -> nn.Module:
     """DiST, which takes `frames` dense ones."""
-    design = replace(small_world_dist.SMALL, frames=frames // small_world_dist.SMALL.gamma)
-    return small_world_dist.small_dist(clip, small_world_dist.classes_of(clip, task), design)
+    design = replace(dist_arms.SMALL, frames=frames // dist_arms.SMALL.gamma)
+    return dist_arms.dist(clip, design, task).recogniser
 
 
 class OnEmbeddings(nn.Module):
@@ -139,17 +139,17 @@ def with_attributes(model: OnEmbeddings, frames: Tensor, labels: Tensor) -> Tens
     return victr_runs.loss(model.reader, embeddings(model.clip, frames), labels)
 
 
-_PEERS = {name: Method(partial(peer, arm=arm), arm.lr) for name, arm in object_centric_arms.PEERS.items()}
+_BASELINES = {name: Method(partial(baseline, make=make), RATES.get(name, 1.0)) for name, make in BASELINES.items()}
 METHODS = {
     "probe": Method(partial(adapted, strategy=zeroi2v_arms.probe, mixing=Mixing())),
-    "full_image": _PEERS["full_image"],
-    "st_adapter": _PEERS["st_adapter"],
-    "aim": _PEERS["aim"],
-    "evl": _PEERS["evl"],
+    "full_image": _BASELINES["full_image"],
+    "st_adapter": _BASELINES["st_adapter"],
+    "aim": _BASELINES["aim"],
+    "evl": _BASELINES["evl"],
     "xclip": Method(partial(conditioned, arm=victr_arms.ZERO_SHOT_ARMS["xclip"]), lr=0.5),
     "zeroi2v": Method(partial(adapted, strategy=zeroi2v_arms.adapters, mixing=STDHA), merge=folded),
-    "dist": Method(dist, lr=0.5, gamma=small_world_dist.SMALL.gamma),
-    "oca": Method(object_centric, objective=partial(distilled, losses=object_centric_arms.LOSSES)),
+    "dist": Method(dist, lr=0.5, gamma=dist_arms.SMALL.gamma),
+    "oca": Method(object_centric, objective=OnPixels(LOSSES)),
     "victr": Method(partial(conditioned, arm=victr_arms.VICTR), lr=0.5, objective=with_attributes),
 }
 

@@ -39,9 +39,9 @@ ELSEWHERE = {  # what: ((paper, measure, whose), ...): rows of the methods' own 
         ("victr", "zeroshot/clip_text", "plain texts"),
     ),
     "segmentation, J&F": (
-        ("object_centric", "seg/oca", "oca"),
-        ("object_centric", "seg/crf/oca", "oca and a random field"),
-        ("object_centric", "seg/control/boxes", "a grid of boxes"),
+        ("object_centric", "grid/appearance/oca/jf", "oca"),
+        ("object_centric", "grid/appearance/oca/jf_crf", "oca and a random field"),
+        ("object_centric", "grid/appearance/oca/jf_boxes", "a grid of boxes"),
     ),
 }
 
