@@ -25,12 +25,14 @@ from minilib.models.classifier import VideoClassifier, train_only
 from minilib.models.clip import ImageText
 from minilib.models.small_clip import small_clip
 from minilib.papers.dist import arms as dist_arms
-from minilib.papers.object_centric.losses import OnPixels
+from minilib.papers.object_centric import arms as object_centric_arms
+from minilib.papers.object_centric.losses import distilled
 from minilib.papers.object_centric.method import OnFrames, oca
-from minilib.papers.object_centric.study import BASELINES, LOSSES, RATES
-from minilib.papers.victr import arms as victr_arms
-from minilib.papers.victr import runs as victr_runs
-from minilib.papers.victr.vocabularies import embed_frames
+from minilib.papers.victr import small as victr_small
+from minilib.papers.victr.baselines import XClip
+from minilib.papers.victr.clips import Embedded
+from minilib.papers.victr.recogniser import Reader, embed_frames
+from minilib.papers.victr.variants import Start, victr
 from minilib.papers.zeroi2v import arms as zeroi2v_arms
 from minilib.papers.zeroi2v.heads import Mixing
 from minilib.papers.zeroi2v.method import STDHA, merge
@@ -94,9 +96,9 @@ def folded(model: VideoClassifier) -> VideoClassifier:
     return model
 
 
-def baseline(clip: ImageText, frames: int, task: str, make: Callable[..., nn.Module]) -> nn.Module:
+def peer(clip: ImageText, frames: int, task: str, arm: object_centric_arms.Arm) -> nn.Module:
     """A method that OCA is compared with."""
-    return make(clip.visual, frames, len(world.TASKS[task]))
+    return arm.build(clip.visual, frames, len(world.TASKS[task]))
 
 
 def object_centric(clip: ImageText, frames: int, task: str) -> nn.Module:
@@ -111,9 +113,9 @@ def dist(clip: ImageText, frames: int, task: str) -> nn.Module:
 
 
 class OnEmbeddings(nn.Module):
-    """A head of `victr_arms` behind the image model that gives it one embedding a frame."""
+    """A head that reads names behind the image model that gives it one embedding a frame."""
 
-    def __init__(self, clip: ImageText, reader: victr_arms.Reader):
+    def __init__(self, clip: ImageText, reader: Reader):
         super().__init__()
         self.clip, self.reader = clip.requires_grad_(False), reader
 
@@ -127,30 +129,32 @@ def embeddings(clip: ImageText, frames: Tensor) -> Tensor:
     return embed_frames(clip.eval(), frames)
 
 
-def conditioned(clip: ImageText, frames: int, task: str, arm: victr_arms.Arm) -> nn.Module:
+def conditioned(
+    clip: ImageText, frames: int, task: str, head: Callable[[Start], nn.Module], auxiliary: bool
+) -> nn.Module:
     """VicTR or a head that it is compared with; a few training clips say how frames are standardised."""
-    head = victr_arms.started(arm.build(frames, len(world.TASKS[task]), scale=victr_arms.SCALE))
-    given = embeddings(clip, clip_batch(task, 0, "train", range(STANDARD), frames)[0])
-    return OnEmbeddings(clip, victr_arms.Reader(head, victr_arms.names_of(world.TASKS[task]), given, arm.auxiliary))
+    pixels, labels = clip_batch(task, 0, "train", range(STANDARD), frames)
+    build = victr_small.Build(head, tuple(world.TASKS[task]), frames, auxiliary)
+    return OnEmbeddings(clip, build(Embedded(embeddings(clip, pixels), labels)))
 
 
 def with_attributes(model: OnEmbeddings, frames: Tensor, labels: Tensor) -> Tensor:
     """VicTR's loss, of classes and attributes."""
-    return victr_runs.loss(model.reader, embeddings(model.clip, frames), labels)
+    return victr_small.LOSS(model.reader, embeddings(model.clip, frames), labels)
 
 
-_BASELINES = {name: Method(partial(baseline, make=make), RATES.get(name, 1.0)) for name, make in BASELINES.items()}
+_PEERS = {name: Method(partial(peer, arm=arm), arm.lr) for name, arm in object_centric_arms.PEERS.items()}
 METHODS = {
     "probe": Method(partial(adapted, strategy=zeroi2v_arms.probe, mixing=Mixing())),
-    "full_image": _BASELINES["full_image"],
-    "st_adapter": _BASELINES["st_adapter"],
-    "aim": _BASELINES["aim"],
-    "evl": _BASELINES["evl"],
-    "xclip": Method(partial(conditioned, arm=victr_arms.ZERO_SHOT_ARMS["xclip"]), lr=0.5),
+    "full_image": _PEERS["full_image"],
+    "st_adapter": _PEERS["st_adapter"],
+    "aim": _PEERS["aim"],
+    "evl": _PEERS["evl"],
+    "xclip": Method(partial(conditioned, head=XClip, auxiliary=False), lr=0.5),
     "zeroi2v": Method(partial(adapted, strategy=zeroi2v_arms.adapters, mixing=STDHA), merge=folded),
     "dist": Method(dist, lr=0.5, gamma=dist_arms.SMALL.gamma),
-    "oca": Method(object_centric, objective=OnPixels(LOSSES)),
-    "victr": Method(partial(conditioned, arm=victr_arms.VICTR), lr=0.5, objective=with_attributes),
+    "oca": Method(object_centric, objective=partial(distilled, losses=object_centric_arms.LOSSES)),
+    "victr": Method(partial(conditioned, head=victr, auxiliary=True), lr=0.5, objective=with_attributes),
 }
 
 

@@ -34,9 +34,9 @@ OURS = ("zeroi2v", "dist", "oca", "victr")  # the four papers of notebooks 02 to
 ELSEWHERE = {  # what: ((paper, measure, whose), ...): rows of the methods' own notebooks, with their own recipes
     "zero-shot, unseen objects": (("dist", "grid/zeroshot/dist", "dist"), ("dist", "grid/zeroshot/clip", "plain CLIP")),
     "zero-shot, unseen combinations": (
-        ("victr", "zeroshot/victr", "victr"),
-        ("victr", "zeroshot/xclip", "xclip"),
-        ("victr", "zeroshot/clip_text", "plain texts"),
+        ("victr", "grid/zeroshot/victr", "victr"),
+        ("victr", "grid/zeroshot/xclip", "xclip"),
+        ("victr", "grid/zeroshot/clip_text", "plain texts"),
     ),
     "segmentation, J&F": (
         ("object_centric", "grid/appearance/oca/jf", "oca"),
