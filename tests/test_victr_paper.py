@@ -23,8 +23,8 @@ from minilib.papers.victr.variants import Start
 from minilib.settings import key
 from minilib.study import real, top1
 from minilib.world import LONG_MOTIONS, MOTIONS, SHAPES, WorldClips
-from minilib.world.export import export_kinetics
 from minilib.world.busy_clips import BusyClips, QuestionClips
+from minilib.world.export import export_kinetics
 
 QUICK = replace(GRID, steps=2, warmup=1, batch=4)
 VARIANTS = STUDY.variants
