@@ -52,6 +52,11 @@ def commit() -> str | None:
     return done.stdout.strip() or None
 
 
+def is_clean(commit: str | None) -> bool:
+    """Whether a commit names the code that ran: it is known, and no file differed from it."""
+    return bool(commit) and not commit.endswith("-dirty")
+
+
 @cache
 def cpu() -> str:
     """The processor's name, as far as the system tells it."""

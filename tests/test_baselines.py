@@ -8,10 +8,10 @@ from minilib import cost
 from minilib.errors import BadInput
 from minilib.models import clip
 from minilib.models.classifier import VideoClassifier
+from minilib.models.frozen import TemporalConv, attend, project, self_attention
 from minilib.papers.baselines import AIM, EVL, STAdapter
 from minilib.papers.baselines.aim import over_time
 from minilib.papers.baselines.evl import TemporalCrossAttention, neighbour_maps, offset_index
-from minilib.papers.baselines.frozen import TemporalConv, attend, project, self_attention
 from minilib.papers.baselines.st_adapter import SpatioTemporalAdapter
 
 VARIANTS = [

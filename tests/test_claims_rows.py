@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -141,6 +142,7 @@ GOOD = '{"metric":"a","value":1}'
         (f'{{"metric":"a","value":{"9" * 6000}}}', "line 2"),
         (f'{{"metric":"a","value":1,"seed":{"9" * 6000}}}', "line 2"),
         ('{"metric":"a","value":1,"seed":-1}', "seed"),
+        ('{"metric":"a","value":1,"seed":4294967296}', "seed"),
         (f'{{"metric":"{"a" * 5000}","value":1}}', "metric"),
         ('{"metric":"a","value":1,"colour":"red"}', "colour"),
         ('{"metric":"a","value":1,"scale":"huge"}', "scale"),
@@ -186,6 +188,19 @@ def test_writers_at_the_same_time_lose_nothing(tmp_path):
         writer.join()
     seen += reader.new()
     assert len(read_rows(path)) == 3 * 50 * 5 and seen == read_rows(path)
+
+
+def test_a_writer_and_a_reader_wait_for_a_writer_at_work(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    path = tmp_path / "rows.jsonl"
+    append_rows(path, rows("a", [1.0]))
+    with path.open() as held, ThreadPoolExecutor(2) as pool:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = [pool.submit(append_rows, path, rows("b", [2.0])), pool.submit(read_rows, path)]
+        time.sleep(0.3)
+        assert not any(each.done() for each in waiting)
+        fcntl.flock(held, fcntl.LOCK_UN)
+        assert waiting[0].result(20) is None and len(waiting[1].result(20)) in (1, 2)
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
@@ -284,6 +299,15 @@ def test_one_object_sees_what_another_measured(book):
     assert book(fresh=True).find("tuned/a", 3) is None
 
 
+def test_what_is_recorded_says_what_it_was_measured_with(book):
+    measurements = book(dtype="bfloat16", scale="paper")
+    measurements.record("a", 1.0, 2, {"rate": 1}, seconds=1.23456, peak_memory=7, barred="a trial")
+    (row,) = measurements.rows()
+    assert (row.seed, row.seconds, row.peak_memory, row.barred) == (2, 1.235, 7, "a trial")
+    assert (row.dtype, row.scale, row.experiment, row.settings) == ("bfloat16", "paper", 2, settings_hash({"rate": 1}))
+    assert row.model_copy(update=environment()) == row
+
+
 def test_of_two_rows_the_later_is_found_unless_only_the_earlier_judges(folder, tmp_path, book):
     same = {"settings": settings_hash(None)}
     path = tmp_path / "out" / "rows" / "sums.jsonl"
@@ -292,6 +316,15 @@ def test_of_two_rows_the_later_is_found_unless_only_the_earlier_judges(folder, t
     measurements = book()
     assert measurements.row("a").judges and measurements.find("a") == 1.0
     assert not measurements.row("b").judges and measurements.find("b") == 2.0
+
+
+def test_a_clean_checkout_measures_again_what_does_not_judge(folder, tmp_path, book):
+    same = {"settings": settings_hash(None)}
+    path = tmp_path / "out" / "rows" / "sums.jsonl"
+    append_rows(path, rows("a", [1.0], commit="abc-dirty", **same) + rows("b", [2.0], commit="abc", barred="x", **same))
+    append_rows(path, rows("c", [3.0], commit="abc", **same))
+    assert [book().find(name) for name in "abc"] == [1.0, 2.0, 3.0]
+    assert [book(judging=True).find(name) for name in "abc"] == [None, None, 3.0]
 
 
 def test_a_file_that_was_replaced_is_read_again(tmp_path):

@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 from minilib.batch.report import LIMIT, Card, clean, items, render, sections, write_report
-from minilib.claims import judge
+from minilib.claims import Row, judge
 from minilib.claims.model import Claims
 
 
@@ -88,10 +88,26 @@ def test_too_many_pictures_are_shrunk_then_left_out(run):
 
 
 def test_scorecard_counts_verdicts():
-    claim = {"id": "a", "source": "T1", "statement": "x < y", "kind": "count", "paper_value": 1, "digit": 1}
-    claims = Claims.model_validate({"paper": "p", "experiment": 1, "claims": [claim]})
+    count = {"id": "a", "source": "T1", "statement": "x < y", "kind": "count", "paper_value": 1, "digit": 1}
+    pairs = [{"better": "cost/a", "worse": "cost/b", "test": "greater"}]
+    cheaper = {"id": "b", "source": "T2", "statement": "A is cheap.", "kind": "ordering", "cost": True, "pairs": pairs}
+    cheaper |= {"headline": True, "paper_value": 2.5, "unit": "times"}
+    claims = Claims.model_validate({"paper": "p", "experiment": 1, "claims": [count, cheaper]})
     page = render([], [Card(claims, judge(claims, []))], [("python", "3")], "now")
-    assert "not testable here" in page and "x &lt; y" in page and "–" in page
+    assert "not testable here" in page and "x &lt; y" in page and "–" in page and "undecided" not in page
+    assert page.index("<b>A is cheap.</b>") < page.index("x &lt; y") and "2.5 times" in page
+    assert "Distinct pairs judged: 0; were there no effect at all, 0.0" in page
+    rows = [
+        Row(metric=f"cost/{name}", value=value * (1 + k / 100), seed=k, commit="abc")
+        for name, value in (("a", 1), ("b", 2))
+        for k in range(10)
+    ]
+    page = render([], [Card(claims, judge(claims, rows))], [("python", "3")], "now")
+    assert (
+        "holds here" in page
+        and "2 times" in page
+        and "Distinct pairs judged: 1; were there no effect at all, 0.1" in page
+    )
 
 
 def test_a_broken_notebook_is_a_row_of_the_status(run):

@@ -12,7 +12,7 @@ from minilib.errors import BadInput
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Tuned, Variant, WorldTask, damaged
 from minilib.study.feeds import random_labels
-from minilib.study.work import UNKNOWN, alone, wanted
+from minilib.study.work import UNKNOWN, alone, rows_of, wanted
 from minilib.training import TrainSettings
 from minilib.world import WorldClips, shuffled, train_batches
 
@@ -359,3 +359,12 @@ def test_smoke_is_a_few_steps_on_a_handful_of_clips(rows):
     assert STUDY.at("small") is STUDY
     assert small.recipes["grid"].steps == 4 and small.variants["plain"].task.train == 8
     assert small.measure("tuned/plain", 0, rows) >= 0
+
+
+@pytest.mark.parametrize(
+    ("scale", "commit", "judging"),
+    [("small", "abc", True), ("small", "abc-dirty", False), ("small", None, False), ("smoke", "abc", False)],
+)
+def test_only_a_clean_checkout_measures_again_what_does_not_judge(tmp_path, monkeypatch, scale, commit, judging):
+    monkeypatch.setattr("minilib.study.work.commit", lambda: commit)
+    assert rows_of("zeroi2v", str(tmp_path), scale, "cpu").judging == judging

@@ -10,9 +10,10 @@ table(claims, judge(claims, measurements.rows()))
 from minilib.claims.chosen import latest
 from minilib.claims.files import load, papers
 from minilib.claims.measurements import Measurements
-from minilib.claims.model import Claim, Claims, Pair, Task
+from minilib.claims.model import Claim, Claims
 from minilib.claims.rows import Row, all_rows, append_rows, read_rows, settings_hash
 from minilib.claims.table import Table, count_line, counts, headlines, orderings, table, tally
+from minilib.claims.tasks import Pair, Task
 from minilib.claims.verdicts import VERDICTS, Verdict, false_calls, judge
 from minilib.environment import environment
 

@@ -10,6 +10,7 @@ from minilib.claims.files import FOLDER, load, papers, write_lock
 from minilib.claims.rows import all_rows
 from minilib.claims.table import table
 from minilib.claims.verdicts import false_calls, judge
+from minilib.commands import answer
 from minilib.errors import BadInput
 from minilib.files import RESULTS
 
@@ -25,19 +26,22 @@ def main(arguments: list[str] | None = None) -> int:
     args = parser.parse_args(arguments)
     if args.lock and args.paper:
         parser.error("--lock is of all papers; name none")
-    try:
-        if args.lock:
-            print(write_lock(args.claims))
-            return 0
-        folders = [args.results] + ([args.rows] if args.rows else [])
-        chosen = [load(name, args.claims) for name in ([args.paper] if args.paper else papers(args.claims))]
-        judged = [(claims, judge(claims, all_rows(claims.paper, *folders))) for claims in chosen]
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        return 2
+    return answer(lambda: _print(args))
+
+
+def _print(args: argparse.Namespace) -> int:
+    if args.lock:
+        print(write_lock(args.claims))
+        return 0
+    if args.rows and not args.rows.is_dir():
+        raise BadInput(f"--rows {args.rows}: no such folder")
+    folders = [args.results] + ([args.rows] if args.rows else [])
+    chosen = [load(name, args.claims) for name in ([args.paper] if args.paper else papers(args.claims))]
+    judged = [(claims, judge(claims, all_rows(claims.paper, *folders))) for claims in chosen]
+    ascii_alone = "utf" not in (sys.stdout.encoding or "utf-8").lower()
     for claims, verdicts in judged:
         if args.json:
-            print("\n".join(verdict.json() for verdict in verdicts))
+            print("\n".join(verdict.json(ascii_alone) for verdict in verdicts))
             continue
         pairs, wrong = false_calls(claims, verdicts)
         print(f"{claims.title or claims.paper}\n\n{table(claims, verdicts)}\n")

@@ -32,7 +32,8 @@ class Measurements:
 
     Committed rows are read; new ones go to `<out_dir>/rows/<paper>.jsonl`, where other processes may write as well:
     what they append is seen at the next look-up. With `fresh`, only what this object measured itself is taken from the
-    cache. A look-up costs the same however many rows there are.
+    cache. With `judging`, rows that do not judge are not found, so that a clean checkout measures them again. A look-up
+    costs the same however many rows there are.
     """
 
     def __init__(
@@ -45,7 +46,9 @@ class Measurements:
         dtype: str = "float32",
         committed: Path | str = RESULTS,
         claims_folder: Path | str = FOLDER,
+        judging: bool = False,
     ):
+        self.judging = judging
         self.paper, self.scale, self.fresh, self.device, self.dtype = paper, scale, fresh, device, dtype
         self.path = Path(out_dir) / "rows" / f"{paper}.jsonl"
         claims = load(paper, claims_folder)
@@ -144,7 +147,7 @@ class Measurements:
                 self._index(row)
 
     def _index(self, row: Row) -> None:
-        if row.experiment != self.experiment:
+        if row.experiment != self.experiment or (self.judging and not row.judges):
             return
         metric, *rest = row.key
         known = self._known.get(row.key)

@@ -21,80 +21,17 @@ A point is 1 % of the way from a task's chance to its oracle.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    PositiveFloat,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, FiniteFloat, PositiveFloat, ValidationInfo, field_validator, model_validator
 
+from minilib.claims.tasks import Name, Pair, Strict, Task, Text
 from minilib.errors import BadInput
 
 HEADLINES = 5  # at most so many a paper
 MARGINS = (1.0, 3.0)  # points; half of the paper's effect within these
 COST = "cost/"  # how the metrics of costs begin
-ENDS = ("chance", "oracle")  # words that stand for a task's two ends where a metric may stand
-Name = Annotated[str, Field(min_length=1, max_length=300)]
-Text = Annotated[str, Field(min_length=1, max_length=2000)]
-Test = Literal["greater", "not_worse", "equal"]
-
-
-class Strict(BaseModel):
-    """Unknown keys and changes are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Control(Strict):
-    """Two metrics compared replicate by replicate. `chance` and `oracle` stand for the ends of the task.
-
-    As a control its outcome is known beforehand, and its place says which test it takes.
-    """
-
-    better: Name
-    worse: Name
-
-    @model_validator(mode="after")
-    def _two(self) -> Control:
-        if self.better == self.worse:
-            raise ValueError(f"{self.better} is compared with itself")
-        return self
-
-    @property
-    def metrics(self) -> tuple[str, ...]:
-        """The measured ones of the two."""
-        return tuple(name for name in (self.better, self.worse) if name not in ENDS)
-
-
-class Pair(Control):
-    """Two metrics of an ordering and the test that they take."""
-
-    test: Test = "greater"
-
-
-class Task(Strict):
-    """What an ordering is measured on. An end is a number, or the metric whose rows give it."""
-
-    chance: FiniteFloat | Name
-    oracle: FiniteFloat | Name
-    positive: Control | None = None  # an effect that is true by construction and must show
-    negative: Control | None = None  # must lie within three points of nothing
-
-    @model_validator(mode="after")
-    def _ends_differ(self) -> Task:
-        if self.chance == self.oracle:
-            raise ValueError(f"chance and oracle are both {self.chance}")
-        numbers = not any(isinstance(end, str) for end in (self.chance, self.oracle))
-        if numbers and any(control and not control.metrics for control in (self.positive, self.negative)):
-            raise ValueError("a control between chance and oracle measures nothing where both are numbers")
-        return self
 
 
 class Claim(Strict):
@@ -221,8 +158,7 @@ class Claims(Strict):
 
     def base_metrics(self, claim: Claim) -> tuple[str, ...]:
         """The measured metrics behind a claim: its own, in the place of a derived one the metrics that it sums."""
-        parts = (self.derived.get(name, (name,)) for name in claim.metrics)
-        return tuple(dict.fromkeys(part for names in parts for part in names))
+        return self._measured(claim.metrics)
 
     def gate_metrics(self, claim: Claim) -> tuple[str, ...]:
         """What else must be measured before an ordering is judged: controls and measured ends of its task."""
@@ -231,7 +167,10 @@ class Claims(Strict):
         task = self.tasks[claim.task]
         ends = [end for end in (task.chance, task.oracle) if isinstance(end, str)]
         names = [name for control in (task.positive, task.negative) if control for name in control.metrics]
-        parts = (self.derived.get(name, (name,)) for name in (*names, *ends))
+        return self._measured((*names, *ends))
+
+    def _measured(self, metrics: Iterable[str]) -> tuple[str, ...]:
+        parts = (self.derived.get(name, (name,)) for name in metrics)
         return tuple(dict.fromkeys(part for names in parts for part in names))
 
     def number(self, key: str) -> float:

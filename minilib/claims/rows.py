@@ -21,6 +21,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, ValidationError
 
 from minilib.claims.model import COST
+from minilib.environment import is_clean
 from minilib.errors import BadInput
 
 try:
@@ -60,7 +61,7 @@ class Row(BaseModel):
     @property
     def judges(self) -> bool:
         """Whether a verdict may rest on this row: its code is known and nothing bars it."""
-        return not self.barred and self.scale != "smoke" and bool(self.commit) and not self.commit.endswith("-dirty")
+        return not self.barred and self.scale != "smoke" and is_clean(self.commit)
 
     @property
     def setup(self) -> tuple[str, str, int]:

@@ -15,9 +15,11 @@ from statistics import fmean
 
 from minilib.claims.chosen import latest, newest
 from minilib.claims.intervals import HOLDS, NO_DIFFERENCE, OPPOSITE, UNDECIDED
-from minilib.claims.model import Claim, Claims, Pair
-from minilib.claims.pairs import CANNOT, NOT_TESTABLE, Outcome, Scores, judge_cost, judge_pair
+from minilib.claims.model import Claim, Claims
+from minilib.claims.pairs import CANNOT, NOT_TESTABLE, Outcome, judge_cost, judge_pair
 from minilib.claims.rows import Row
+from minilib.claims.scores import Scores
+from minilib.claims.tasks import Pair
 from minilib.claims.words import exact, in_words, number, sentence
 
 REPRODUCED, NOT_REPRODUCED, PARTLY, MIXED = "reproduced", "not reproduced", "partly", "mixed"
@@ -56,8 +58,9 @@ class Verdict:
     verdict: str
     why: str
 
-    def json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, allow_nan=False)
+    def json(self, ascii: bool = False) -> str:
+        """One line; with `ascii` other letters are written as JSON's escapes."""
+        return json.dumps(dataclasses.asdict(self), ensure_ascii=ascii, allow_nan=False)
 
 
 def judge(claims: Claims, rows: Iterable[Row]) -> list[Verdict]:

@@ -6,13 +6,13 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from minilib.claims import Measurements, load
+from minilib.claims import load
 from minilib.commands import answer
 from minilib.errors import BadInput
 from minilib.files import writable_folder
 from minilib.progress import progress
 from minilib.study.study import load_study
-from minilib.study.work import Job, Wanted, measure_all, threads_of, wanted
+from minilib.study.work import Job, Wanted, measure_all, rows_of, threads_of, wanted
 
 
 def parser() -> argparse.ArgumentParser:
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(study.metrics(args.recipe)))
         return 0
     out = str(writable_folder(args.out, "--out"))
-    rows = Measurements(args.paper, out, args.scale, device=args.device)
+    rows = rows_of(args.paper, out, args.scale, args.device)
     if args.costs:
         if study.costs is None:
             raise BadInput(f"{args.paper} has no costs that are timed")

@@ -18,9 +18,9 @@ from statistics import median
 import torch
 
 from minilib.claims import Claims, Measurements
-from minilib.claims.pairs import halved
+from minilib.claims.scores import halved
 from minilib.claims.verdicts import judge
-from minilib.environment import cores
+from minilib.environment import commit, cores, is_clean
 from minilib.study.study import Study, Tuned, load_study
 
 try:
@@ -163,6 +163,12 @@ def alone(path: Path) -> Iterator[bool]:
         yield True
 
 
+def rows_of(paper: str, out: str, scale: str, device: str) -> Measurements:
+    """The paper's rows. In a clean checkout those that do not judge count as missing, for there they can be mended."""
+    judging = scale != "smoke" and is_clean(commit())
+    return Measurements(paper, out, scale, device=device, judging=judging)
+
+
 def do(job: Job) -> tuple[Job, float | None, float]:
     """Measures one row, unless another process is at it: (job, value or None, seconds)."""
     torch.set_num_threads(job.threads)
@@ -171,7 +177,7 @@ def do(job: Job) -> tuple[Job, float | None, float]:
     with alone(lock) as mine:
         if not mine:
             return job, None, 0.0
-        rows = Measurements(job.paper, job.out, job.scale, device=job.device)
+        rows = rows_of(job.paper, job.out, job.scale, job.device)
         value = load_study(job.paper).at(job.scale).measure(job.metric, job.seed, rows)
     return job, value, time.perf_counter() - began
 

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
-from minilib.papers.baselines.frozen import FrozenImageModel, embed, self_attention
+from minilib.models.frozen import FrozenImageModel, embed, self_attention
 
 
 class Adapter(nn.Module):

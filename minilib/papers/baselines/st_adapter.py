@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
-from minilib.papers.baselines.frozen import FrozenImageModel, TemporalConv, embed, self_attention
+from minilib.models.frozen import FrozenImageModel, TemporalConv, embed, self_attention
 
 PLACES = ("attention", "mlp")
 

@@ -1,0 +1,74 @@
+"""Rows of one scale as pairs see them: by metric and replicate, derived metrics summed, differences in points."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+
+from minilib.claims.chosen import by_metric, weighted
+from minilib.claims.rows import Row
+from minilib.claims.tasks import ENDS, Control, Task
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Rows of one scale by metric and replicate, and how metrics are derived from them."""
+
+    found: Mapping[str, Mapping[int, Row]]
+    derived: Mapping[str, Mapping[str, float]]
+
+    @classmethod
+    def of(cls, rows: Iterable[Row], scale: str, derived: Mapping[str, Mapping[str, float]]) -> Scores:
+        return cls(by_metric(rows, scale), derived)
+
+    def parts(self, metric: str) -> tuple[str, ...]:
+        """The measured metrics behind this one."""
+        return tuple(self.derived.get(metric, (metric,)))
+
+    def rows(self, metric: str, half: bool = False) -> Mapping[int, Row]:
+        """The metric by replicate, or what it was with half the steps."""
+        name = halved if half else str
+        if metric in self.derived:
+            return weighted({name(part): weight for part, weight in self.derived[metric].items()}, self.found)
+        return self.found.get(name(metric), {})
+
+    def mean(self, metric: str, n: int) -> float | None:
+        """Over the replicates 0 to n - 1 that are there."""
+        values = [row.value for seed, row in self.rows(metric).items() if seed < n]
+        return fmean(values) if values else None
+
+    def ends(self, task: Task, n: int) -> tuple[float, float] | None:
+        """Chance and oracle; where they are metrics their means over the first look's n replicates."""
+        chance, oracle = (self.mean(end, n) if isinstance(end, str) else end for end in (task.chance, task.oracle))
+        return None if chance is None or oracle is None or chance == oracle else (chance, oracle)
+
+    def paired(self, pair: Control, task: Task | None, half: bool = False) -> dict[int, tuple[Row, Row]]:
+        """The rows of both sides by replicate, where they share device, dtype and threads."""
+        better, worse = (self._side(name, task, half) for name in (pair.better, pair.worse))
+        if isinstance(better, float):
+            better = {seed: row.model_copy(update={"value": better}) for seed, row in worse.items()}
+        if isinstance(worse, float):
+            worse = {seed: row.model_copy(update={"value": worse}) for seed, row in better.items()}
+        shared = sorted(better.keys() & worse.keys())
+        return {seed: (better[seed], worse[seed]) for seed in shared if better[seed].setup == worse[seed].setup}
+
+    def _side(self, name: str, task: Task | None, half: bool) -> float | Mapping[int, Row]:
+        if name not in ENDS:
+            return self.rows(name, half)
+        end = getattr(task, name)
+        return self.rows(end) if isinstance(end, str) else float(end)
+
+    def points(self, pair: Control, task: Task, n: int, half: bool = False) -> dict[int, float]:
+        """Differences better - worse by replicate; a point is 1 % of the way from chance to oracle."""
+        if (ends := self.ends(task, n)) is None:
+            return {}
+        point = (ends[1] - ends[0]) / 100
+        found = self.paired(pair, task, half).items()
+        return {seed: round((better.value - worse.value) / point, 9) for seed, (better, worse) in found}
+
+
+def halved(metric: str) -> str:
+    """The same metric measured after half the steps: tuned/hr_kv becomes tuned.half/hr_kv."""
+    recipe, slash, rest = metric.partition("/")
+    return f"{recipe}.half{slash}{rest}"
