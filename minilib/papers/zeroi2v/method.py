@@ -1,16 +1,16 @@
 """ZeroI2V: zero-cost adaptation of an image transformer to video (Li, Zhu, Wang; ECCV 2024).
 
-Two ideas. Some attention heads read the keys and values of *another frame* (spatio-temporal dual-headed attention,
-STDHA, Sec. 3.2): no parameter, no computation. And linear adapters around every projection (Sec. 3.3) are multiplied
-into the frozen weights after training (Eq. 11): what is left is a plain ViT whose heads look sideways in time.
+Two ideas. Some attention heads read the keys and values of *another frame* (`stdha`, Sec. 3.2): no parameter, no
+computation. And linear adapters around every projection (`adapters`, Sec. 3.3) are multiplied into the frozen weights
+after training (Eq. 11): what is left is a plain ViT whose heads look sideways in time.
 
-    x -> LN -> [adapter q k v] -> project -> mix frames -> attention -> project -> [adapter o] -> + x
-      -> LN -> [adapter up]    -> MLP                                           -> [adapter down] -> + x
+    x -> LN -> [adapter q k v] -> project -> STDHA -> attention -> project -> [adapter o] -> + x
+      -> LN -> [adapter up]    -> MLP                                      -> [adapter down] -> + x
 
 `attach` does this to the blocks of an open_clip ViT, a timm ViT or a timm Swin, `detach` undoes it, `merge` multiplies
 the adapters in. Defaults are the released code's; the text's choices, where it makes others, are settings.
 
-Axes: b clips, t frames, w windows (1 but for Swin), n tokens, h heads, c channels of a head, d = h c, r bottleneck.
+Axes: b clips, t frames, w windows (1 but for Swin), n tokens, h heads, c channels of a head, d = h c width.
 """
 
 from __future__ import annotations
@@ -24,52 +24,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
-from minilib.papers.zeroi2v.heads import HeadRelocation, Mixing
+from minilib.papers.zeroi2v.adapters import Adapter, merge_after, merge_before
+from minilib.papers.zeroi2v.stdha import STDHA
 
 PLACES = ("qkv", "q", "k", "v", "o", "up", "down")
-STDHA = HeadRelocation()  # the default of Table 11: one head a frame back, one ahead
+DEFAULT = STDHA()
 FOUR, SIX = ("qkv", "o", "up", "down"), ("q", "k", "v", "o", "up", "down")
-
-# --- Sec. 3.3: adapters ----------------------------------------------------------------------------------------------
-
-
-class Adapter(nn.Module):
-    """x + s U act(D x) with biases; linear when `activation` is the identity, and only then mergeable (Eq. 11).
-
-    The released code scales by s = 0.5 (Kinetics, UCF101, HMDB51) or 1 (Something-Something v2) and drops 0.1 in the
-    bottleneck; the text has neither. U starts at zero, so the first step is the image model.
-    """
-
-    def __init__(self, width: int, bottleneck: int, scale: float = 0.5, dropout: float = 0.1, activation=nn.Identity):
-        super().__init__()
-        self.down, self.up = nn.Linear(width, bottleneck), nn.Linear(bottleneck, width)
-        self.activation, self.dropout, self.scale = activation(), nn.Dropout(dropout), scale
-        nn.init.trunc_normal_(self.down.weight, std=0.02)
-        for zero in (self.down.bias, self.up.weight, self.up.bias):
-            nn.init.zeros_(zero)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x + self.scale * self.up(self.dropout(self.activation(self.down(x))))
-
-    def affine(self) -> tuple[Tensor, Tensor]:
-        """(A, a) with forward(x) = A x + a in evaluation mode: A = I + s U D, a = s (U b_D + b_U)."""
-        if not isinstance(self.activation, nn.Identity):
-            raise BadInput(f"an adapter with {type(self.activation).__name__} is not linear and cannot be merged")
-        matrix = torch.eye(self.up.out_features, device=self.up.weight.device, dtype=self.up.weight.dtype)
-        matrix = matrix + self.scale * self.up.weight @ self.down.weight
-        return matrix, self.scale * (self.up.weight @ self.down.bias + self.up.bias)
-
-
-def merge_before(weight: Tensor, bias: Tensor, adapter: Adapter) -> tuple[Tensor, Tensor]:
-    """Weights of `linear(adapter(x))`: W A, b + W a."""
-    matrix, shift = adapter.affine()
-    return weight @ matrix, bias + weight @ shift
-
-
-def merge_after(weight: Tensor, bias: Tensor, adapter: Adapter) -> tuple[Tensor, Tensor]:
-    """Weights of `adapter(linear(x))`, Eq. 11 with the biases that it leaves out: A W, A b + a."""
-    matrix, shift = adapter.affine()
-    return matrix @ weight, matrix @ bias + shift
 
 
 def check_clips(rows: int, frames: int) -> None:
@@ -84,12 +44,12 @@ def check_clips(rows: int, frames: int) -> None:
 class VideoAttention(nn.Module):
     """Stands in for a block's attention, whose own weights it keeps using; x (b t w, n, d) -> the same."""
 
-    def __init__(self, inner: nn.Module, frames: int, mixing: Mixing, windows: int = 1):
+    def __init__(self, inner: nn.Module, frames: int, mixing: STDHA, windows: int = 1):
         super().__init__()
         self.inner, self.frames, self.mixing, self.windows = inner, frames, mixing, windows
         self.heads = inner.num_heads
         self.adapters = nn.ModuleDict()
-        mixing.check(self.heads, self.out.in_features // self.heads, frames)
+        mixing.check(self.heads, frames)
 
     @property
     def into(self) -> tuple[nn.Parameter, nn.Parameter]:
@@ -115,16 +75,21 @@ class VideoAttention(nn.Module):
             [F.linear(s, w, b) for s, w, b in zip(sources, weight.chunk(3), bias.chunk(3), strict=True)], -1
         )
 
-    def attend(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Eq. 7-9: project, let heads read other frames, attend within what was read, project back."""
+    def mixed(self, x: Tensor) -> Tensor:
+        """Q, K and V as the heads read them: (3, b t w, h, n, c)."""
         rows, n, d = x.shape
         check_clips(rows // self.windows, self.frames)
-        grid = (-1, self.frames, self.windows, n)
-        x = self.mixing.inputs(x.view(*grid, d)).view(rows, n, d)
-        qkv = self.mixing(self.project(x).view(*grid, 3, self.heads, d // self.heads))
-        q, k, v = qkv.view(rows, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (b t w, h, n, c)
-        x = F.scaled_dot_product_attention(q, k, v, attn_mask=mask).transpose(1, 2).reshape(rows, n, d)
-        x = self.out(x)
+        qkv = self.project(x).view(-1, self.frames, self.windows, n, 3, self.heads, d // self.heads)
+        return self.mixing(qkv).view(rows, n, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
+
+    def attend(self, x: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Eq. 7-9: project, let heads read other frames, attend within what was read, project back."""
+        q, k, v = self.mixed(x)
+        return self.project_back(F.scaled_dot_product_attention(q, k, v, attn_mask=mask))
+
+    def project_back(self, heads: Tensor) -> Tensor:
+        """What the heads found, (b t w, h, n, c), through the last projection and its adapter: (b t w, n, d)."""
+        x = self.out(heads.transpose(1, 2).flatten(2))
         return self.adapters["o"](x) if "o" in self.adapters else x
 
     def forward(self, x: Tensor, *args, **kwargs) -> Tensor | tuple[Tensor, None]:
@@ -142,10 +107,9 @@ class VideoAttention(nn.Module):
 class VideoMlp(nn.Module):
     """Stands in for a block's MLP: adapter, MLP, adapter; x (b t, n, d) -> the same."""
 
-    def __init__(self, inner: nn.Module, frames: int, mixing: Mixing):
+    def __init__(self, inner: nn.Module):
         super().__init__()
-        self.inner, self.frames, self.mixing = inner, frames, mixing
-        self.adapters = nn.ModuleDict()
+        self.inner, self.adapters = inner, nn.ModuleDict()
 
     @property
     def linears(self) -> tuple[nn.Linear, nn.Linear]:
@@ -153,7 +117,6 @@ class VideoMlp(nn.Module):
         return (inner.c_fc, inner.c_proj) if hasattr(inner, "c_fc") else (inner.fc1, inner.fc2)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.mixing.inputs(x.unflatten(0, (-1, self.frames))).flatten(0, 1)
         if "up" in self.adapters:
             x = self.adapters["up"](x)
         x = self.inner(x)
@@ -181,7 +144,7 @@ class Adaptation:
     """What `attach` builds. places: which projections get an adapter; `adapter(width, bottleneck)` makes one."""
 
     frames: int
-    mixing: Mixing = STDHA
+    mixing: STDHA = DEFAULT
     places: tuple[str, ...] = FOUR
     ratio: float = 0.25
     adapter: Callable[[int, int], nn.Module] = Adapter
@@ -199,7 +162,14 @@ def blocks(backbone: nn.Module) -> list[nn.Module]:
     raise BadInput(f"{type(backbone).__name__} has no transformer blocks that are known here (open_clip, timm, Swin)")
 
 
-def attach(backbone: nn.Module, settings: Adaptation, mixings: list[Mixing] | None = None) -> nn.Module:
+def windows(block: nn.Module) -> int:
+    """How many windows Swin's block cuts a frame into; 1 for a ViT's."""
+    if not hasattr(block, "window_size"):
+        return 1
+    return (block.input_resolution[0] // block.window_size[0]) * (block.input_resolution[1] // block.window_size[1])
+
+
+def attach(backbone: nn.Module, settings: Adaptation, mixings: list[STDHA] | None = None) -> nn.Module:
     """Changes `backbone` in place so that it takes (b t, 3, h, w) and mixes each t frames; returns it.
 
     `mixings` gives one per block where they differ (Swin's stages, Table 11). All checks come before any change.
@@ -213,13 +183,8 @@ def attach(backbone: nn.Module, settings: Adaptation, mixings: list[Mixing] | No
     mixings = mixings or [settings.mixing] * len(blocks(backbone))
     made = []
     for block, mixing in zip(blocks(backbone), mixings, strict=True):
-        windows = 1
-        if hasattr(block, "window_size"):
-            windows = (block.input_resolution[0] // block.window_size[0]) * (
-                block.input_resolution[1] // block.window_size[1]
-            )
-        attention = VideoAttention(block.attn, settings.frames, mixing, windows)
-        mlp = VideoMlp(block.mlp, settings.frames, mixing)
+        attention = VideoAttention(block.attn, settings.frames, mixing, windows(block))
+        mlp = VideoMlp(block.mlp)
         width = attention.out.in_features
         for place in places:
             owner = mlp if place in ("up", "down") else attention
@@ -257,18 +222,17 @@ def merge(backbone: nn.Module) -> nn.Module:
     for block in blocks(backbone):
         attention, mlp = block.attn, block.mlp
         weight, bias = attention.into
-        thirds = zip("qkv", weight.chunk(3), bias.chunk(3), strict=True)
-        for part, rows, shift in [("qkv", weight, bias), *thirds]:  # views: what is copied into them stays
-            if part in attention.adapters:
-                new = merge_before(rows, shift, attention.adapters[part])
-                rows.copy_(new[0]), shift.copy_(new[1])
-        for adapters, place, linear, how in (
-            (attention.adapters, "o", attention.out, merge_after),
-            (mlp.adapters, "up", mlp.linears[0], merge_before),
-            (mlp.adapters, "down", mlp.linears[1], merge_after),
-        ):
+        thirds = zip("qkv", weight.chunk(3), bias.chunk(3), strict=True)  # views: what is copied into them stays
+        targets = [
+            *[(attention.adapters, *third, merge_before) for third in [("qkv", weight, bias), *thirds]],
+            (attention.adapters, "o", attention.out.weight, attention.out.bias, merge_after),
+            (mlp.adapters, "up", mlp.linears[0].weight, mlp.linears[0].bias, merge_before),
+            (mlp.adapters, "down", mlp.linears[1].weight, mlp.linears[1].bias, merge_after),
+        ]
+        for adapters, place, weight, bias, merged in targets:
             if place in adapters:
-                new = how(linear.weight, linear.bias, adapters[place])
-                linear.weight.copy_(new[0]), linear.bias.copy_(new[1])
+                new_weight, new_bias = merged(weight, bias, adapters[place])
+                weight.copy_(new_weight)
+                bias.copy_(new_bias)
         attention.adapters, mlp.adapters = nn.ModuleDict(), nn.ModuleDict()
     return backbone

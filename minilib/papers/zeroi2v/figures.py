@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from minilib.models.classifier import VideoClassifier
-from minilib.papers.zeroi2v.heads import from_frame
 from minilib.papers.zeroi2v.method import blocks
+from minilib.papers.zeroi2v.stdha import from_frame
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,11 @@ def attention_maps(model: VideoClassifier, frames: Tensor, label: Tensor, block:
     kept: dict[str, Tensor] = {}
 
     def openly(x: Tensor, *args, **kwargs):
-        rows, n, d = x.shape
-        grid = (-1, attention.frames, attention.windows, n)
-        qkv = attention.mixing(attention.project(x).view(*grid, 3, attention.heads, d // attention.heads).clone())
-        q, k, v = qkv.view(rows, n, 3, attention.heads, -1).permute(2, 0, 3, 1, 4)
+        q, k, v = attention.mixed(x)
         weight = (q @ k.transpose(-1, -2) * q.shape[-1] ** -0.5).softmax(-1)
         weight.retain_grad()
         kept["weight"] = weight
-        out = attention.out((weight @ v).transpose(1, 2).reshape(rows, n, d))
-        return (attention.adapters["o"](out) if "o" in attention.adapters else out), None
+        return attention.project_back(weight @ v), None
 
     model.eval()
     attention.forward = openly
@@ -58,12 +54,9 @@ def attention_maps(model: VideoClassifier, frames: Tensor, label: Tensor, block:
     cam = (weight * weight.grad).clamp(min=0).detach()[:, :, 0, 1:]  # (b t, h, n)
     side = round(cam.shape[-1] ** 0.5)
     cam = cam.unflatten(0, frames.shape[:2]).unflatten(-1, (side, side))  # (b, t, h, rows, columns)
-    temporal = torch.zeros_like(cam[:, :, 0])
-    spatial = cam.sum(2)
-    here = torch.arange(frames.shape[1])
-    for move in attention.mixing.moves(attention.heads, attention.out.in_features // attention.heads):
-        heads = cam[:, :, move.heads].sum(2)
-        spatial = spatial - heads
-        source = from_frame(here[None], move.offset, attention.mixing.border)[0]
-        temporal.index_add_(1, source, heads)  # each map on the frame that it was read from
+    heads = len(attention.mixing.offsets)
+    spatial, temporal = cam[:, :, heads:].sum(2), torch.zeros_like(cam[:, :, 0])
+    here = torch.arange(frames.shape[1])[None]
+    for head, offset in enumerate(attention.mixing.offsets):
+        temporal.index_add_(1, from_frame(here, offset)[0], cam[:, :, head])  # each map on the frame that it read
     return AttentionMaps(spatial, temporal, spatial + temporal)

@@ -11,8 +11,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minilib.papers.victr.arms import Reader
 from minilib.papers.victr.classifier import Embeddings, affinity
+from minilib.papers.victr.recogniser import Reader
 from minilib.papers.victr.tokens import Tokens
 
 

@@ -1,22 +1,24 @@
 """What VicTR's ablations put in the place of its parts (thesis, Tables 5.5 and 5.6), and the direct reading.
 
-`ablations(classes)[arm]` is what to give `VicTR` for a row of the tables; "no_aux" is the full head, called without
-attributes.
+`HEADS[name](start)` builds the head of a row.
 
 Axes: b clips, t frames, n names, d width.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from functools import partial
 
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
 from minilib.papers.victr.classifier import AffinityClassifier, Embeddings, Scores
-from minilib.papers.victr.method import AffinityWeighting, TemporalAttention
+from minilib.papers.victr.method import AffinityWeighting, DividedAttention, TemporalAttention, VicTR
 from minilib.papers.victr.tokens import Dense, Tokens, Weighted
+
+# --- parts -----------------------------------------------------------------------------------------------------------
 
 
 class NoWeighting(nn.Module):
@@ -60,8 +62,8 @@ class JointAttention(TemporalAttention):
 class VisualClassifier(AffinityClassifier):
     """Table 5.6, "Visual Classifier": a linear map of the video embedding alone, for a fixed number of classes."""
 
-    def __init__(self, width: int, classes: int, **how):
-        super().__init__(width, **how)
+    def __init__(self, width: int, classes: int, scale: float = 100.0, bias: float | None = None):
+        super().__init__(width, scale=scale, bias=bias)
         self.linear = nn.Linear(width, classes)
 
     def logits(self, e: Embeddings) -> Tensor:
@@ -73,8 +75,8 @@ class VisualClassifier(AffinityClassifier):
 class TextClassifier(AffinityClassifier):
     """Table 5.6, "Text Classifier": one number from each class's text embedding, by a linear map that all share."""
 
-    def __init__(self, width: int, **how):
-        super().__init__(width, **how)
+    def __init__(self, width: int, scale: float = 100.0, bias: float | None = None):
+        super().__init__(width, scale=scale, bias=bias)
         self.linear = nn.Linear(width, 1)
 
     def logits(self, e: Embeddings) -> Tensor:
@@ -95,13 +97,49 @@ class ClipText(AffinityClassifier):
         return super().forward(replace(e, text=e.names))
 
 
-def ablations(classes: int, **how) -> dict[str, dict]:
-    """Arm -> what to give `VicTR` beside width, heads and frames; `how` goes to every classifier (scale, bias)."""
-    build = {arm: {"classifier": partial(AffinityClassifier, **how)} for arm in ("victr", "no_aux")}
-    build["clip_visual"] = {"classifier": partial(ClipVisual, **how)}
-    build["clip_text"] = {"classifier": partial(ClipText, **how)}
-    build["no_affinity"] = build["victr"] | {"weighting": NoWeighting}
-    build["joint"] = build["victr"] | {"attention": JointAttention}
-    build["text_classifier"] = {"classifier": partial(TextClassifier, **how)}
-    build["visual_classifier"] = {"classifier": partial(VisualClassifier, classes=classes, **how)}
-    return build
+# --- heads -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a head is built for: embeddings of `width`, clips of `frames`, `classes` names; and what its classifier's
+    temperature and bias are at the start."""
+
+    width: int
+    heads: int
+    frames: int
+    classes: int
+    layers: int = 4
+    scale: float = 100.0
+    bias: float | None = None
+
+
+def victr(
+    start: Start,
+    classifier: Callable[..., AffinityClassifier] = AffinityClassifier,
+    attention: type[nn.Module] = DividedAttention,
+    weighting: type[nn.Module] = AffinityWeighting,
+) -> VicTR:
+    """VicTR of other parts."""
+
+    def end(width: int) -> AffinityClassifier:
+        return classifier(width, scale=start.scale, bias=start.bias)
+
+    return VicTR(start.width, start.heads, start.frames, start.layers, attention, weighting, end)
+
+
+def visual_classifier(start: Start) -> VicTR:
+    """VicTR with a classifier of the video alone, which knows how many classes there are."""
+    return victr(start, partial(VisualClassifier, classes=start.classes))
+
+
+HEADS = {  # "no_aux" is the full head, called without attributes
+    "victr": victr,
+    "no_aux": victr,
+    "clip_visual": partial(victr, classifier=ClipVisual),
+    "clip_text": partial(victr, classifier=ClipText),
+    "no_affinity": partial(victr, weighting=NoWeighting),
+    "joint": partial(victr, attention=JointAttention),
+    "text_classifier": partial(victr, classifier=TextClassifier),
+    "visual_classifier": visual_classifier,
+}

@@ -1,6 +1,6 @@
 """What the comparison's rows say: one table, a picture of accuracy against cost, and which method to take when.
 
-`measured` is {measure: {seed: value}}, as `Measurements.seeds_of` gives it. Nothing here knows a number.
+`measured` is {metric: {seed: value}}, as `Measurements.seeds_of` gives it. Nothing here knows a number.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import numpy as np
 
 from minilib import plots
 from minilib.claims import Table
-from minilib.papers.comparison.method import MERGED
+from minilib.papers.comparison.study import MERGED
 
 Measured = Mapping[str, Mapping[int, float]]
 TASKS = {
@@ -22,40 +22,43 @@ TASKS = {
     "noun": "noun",
     "few": "motion, 192 clips",
 }
-COSTS = {  # what: (heading, format)
+COSTS = {  # what: (heading, format); times and memory are ratios to ST-Adapter's
     "tunable": ("tunable parameters, thousands", "{:,.0f}"),
     "work": ("multiply-adds a clip, millions", "{:,.0f}"),
-    "memory": ("memory of a training step, MiB", "{:,.0f}"),
+    "memory": ("memory of a training step, relative", "{:.2f}"),
     "step": ("time of a training step, relative", "{:.2f}"),
     "latency": ("latency of one clip, relative", "{:.2f}"),
     "throughput": ("clips a second, relative", "{:.2f}"),
 }
 OURS = ("zeroi2v", "dist", "oca", "victr")  # the four papers of notebooks 02 to 05
-ELSEWHERE = {  # what: ((paper, measure, whose), ...): rows of the methods' own notebooks, with their own recipes
-    "zero-shot, unseen objects": (("dist", "grid/zeroshot/dist", "dist"), ("dist", "grid/zeroshot/clip", "plain CLIP")),
+ELSEWHERE = {  # what: ((paper, metric, whose), ...): rows of the methods' own notebooks, with their own recipes
+    "zero-shot, unseen objects": (
+        ("dist", "grid/zeroshot/dist", "dist"),
+        ("dist", "grid/zeroshot/dist/clip", "plain CLIP"),
+    ),
     "zero-shot, unseen combinations": (
-        ("victr", "zeroshot/victr", "victr"),
-        ("victr", "zeroshot/xclip", "xclip"),
-        ("victr", "zeroshot/clip_text", "plain texts"),
+        ("victr", "grid/zeroshot/victr", "victr"),
+        ("victr", "grid/zeroshot/xclip", "xclip"),
+        ("victr", "grid/zeroshot/clip_text", "plain texts"),
     ),
     "segmentation, J&F": (
-        ("object_centric", "seg/oca", "oca"),
-        ("object_centric", "seg/crf/oca", "oca and a random field"),
-        ("object_centric", "seg/control/boxes", "a grid of boxes"),
+        ("object_centric", "grid/appearance/oca/jf", "oca"),
+        ("object_centric", "grid/appearance/oca/jf_crf", "oca and a random field"),
+        ("object_centric", "grid/appearance/oca/jf_boxes", "a grid of boxes"),
     ),
 }
 
 
-def _values(measured: Measured, measure: str) -> list[float]:
-    return list(measured.get(measure, {}).values())
+def values(measured: Measured, metric: str) -> list[float]:
+    """One a seed, or a round."""
+    return list(measured.get(metric, {}).values())
 
 
 def score(measured: Measured, task: str, method: str) -> str:
     """Mean and standard deviation over seeds, of one seed its value, or nothing."""
-    values = _values(measured, f"grid/{task}/{method}")
-    if not values:
-        return ""
-    return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
+    found = values(measured, f"grid/{task}/{method}")
+    spread = f" ± {np.std(found, ddof=1):.1f}" if len(found) > 1 else ""
+    return f"{np.mean(found):.1f}{spread}" if found else ""
 
 
 def table(measured: Measured, methods: Sequence[str]) -> Table:
@@ -63,7 +66,7 @@ def table(measured: Measured, methods: Sequence[str]) -> Table:
     rows = []
     for name in methods:
         for label in (name, name + MERGED):
-            costs = [_values(measured, f"cost/{what}.{label}") for what in COSTS]
+            costs = [values(measured, f"cost/{what}.{label}") for what in COSTS]
             cells = [form.format(np.median(c)) if c else "" for c, (_, form) in zip(costs, COSTS.values(), strict=True)]
             if label == name or any(cells):
                 rows.append((label, *(score(measured, task, name) for task in TASKS), *cells))
@@ -74,10 +77,9 @@ def elsewhere(measured: Mapping[str, Measured]) -> Table:
     """What only some methods can do, from their own notebooks' rows; `measured` by paper."""
     rows = []
     for what, entries in ELSEWHERE.items():
-        for paper, measure, whose in entries:
-            values = _values(measured[paper], measure)
-            mean = f"{np.mean(values):.1f}" if values else "not measured yet"
-            rows.append((what, whose, mean, str(len(values))))
+        for paper, metric, whose in entries:
+            found = values(measured[paper], metric)
+            rows.append((what, whose, f"{np.mean(found):.1f}" if found else "not measured yet", str(len(found))))
     return Table(("task", "method", "mean, %", "seeds"), tuple(rows))
 
 
@@ -85,21 +87,20 @@ def scatter(axis, measured: Measured, methods: Sequence[str], task: str, cost: s
     """Accuracy of a task against a cost, a point a method: mean and standard deviation of its seeds, median and
     quartiles of the cost's rounds. The four papers' methods are dots, the others squares."""
     axis.set_title(TASKS[task])
-    shown = [n for n in methods if _values(measured, f"grid/{task}/{n}") and _values(measured, f"cost/{cost}.{n}")]
-    if not shown:
+    points = {}
+    for name in methods:
+        scores, costs = values(measured, f"grid/{task}/{name}"), values(measured, f"cost/{cost}.{name}")
+        if not scores or not costs:
+            continue
+        low, x, high = np.percentile(costs, (25, 50, 75))
+        spread = np.std(scores, ddof=1) if len(scores) > 1 else 0
+        marker, colour = ("o", 5) if name in OURS else ("s", 1)
+        axis.errorbar(x, np.mean(scores), spread, [[x - low], [high - x]], marker=marker, color=plots.COLOURS[colour])
+        points[name] = x, np.mean(scores)
+    if not points:
         axis.text(0.5, 0.5, "not measured yet", ha="center", va="center", transform=axis.transAxes)
         axis.set_axis_off()
         return
-    costs = {name: np.percentile(_values(measured, f"cost/{cost}.{name}"), (25, 50, 75)) for name in shown}
-    points = {}
-    for name, (low, x, high) in costs.items():
-        values = _values(measured, f"grid/{task}/{name}")
-        y, spread = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0
-        style = (
-            {"marker": "o", "color": plots.COLOURS[5]} if name in OURS else {"marker": "s", "color": plots.COLOURS[1]}
-        )
-        axis.errorbar(x, y, spread, [[x - low], [high - x]], **style)
-        points[name] = x, y
     plots.names_beside(axis, points)
     axis.set_xlabel(COSTS[cost][0])
     axis.set_ylabel("top-1, %")
@@ -131,11 +132,11 @@ def advice(measured: Measured, methods: Sequence[str], needs: Sequence[Need] = N
     What can be merged costs what it does then."""
     rows = []
     for need in needs:
-        found = {n: _values(measured, f"cost/{need.cost}.{n}{MERGED}") for n in methods}
-        found = {n: merged or _values(measured, f"cost/{need.cost}.{n}") for n, merged in found.items()}
-        costs = {name: np.median(values) if values else np.nan for name, values in found.items()}
+        found = {n: values(measured, f"cost/{need.cost}.{n}{MERGED}") for n in methods}
+        found = {n: merged or values(measured, f"cost/{need.cost}.{n}") for n, merged in found.items()}
+        costs = {name: np.median(each) if each else np.nan for name, each in found.items()}
         limit = need.times * np.nanmin(list(costs.values()))
-        known = {name: _values(measured, f"grid/{need.task}/{name}") for name in methods}
+        known = {name: values(measured, f"grid/{need.task}/{name}") for name in methods}
         means = {n: np.mean(v) for n, v in known.items() if v and (np.isinf(need.times) or costs[n] <= limit)}
         if not means:
             rows.append((need.words, "not measured yet", "", ""))
