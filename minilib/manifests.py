@@ -10,6 +10,7 @@ import argparse
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from typing import Annotated, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
+from minilib.commands import answer
 from minilib.errors import BadInput
 
 PACKAGE = Path(__file__).parent
@@ -188,20 +190,25 @@ def refresh(folder: Path = MANIFESTS) -> list[str]:
     return changed
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m minilib.manifests", description="What data and weights are here")
     parser.add_argument("--data-root", help="the folder in which each dataset and each checkpoint has its own")
     parser.add_argument("--refresh", action="store_true", help="write the hashes of the shipped weights")
     options = parser.parse_args(arguments)
+    return answer(lambda: _list(options))
+
+
+def _list(options: argparse.Namespace) -> int:
     if options.refresh:
         print("changed:", ", ".join(refresh()) or "nothing")
-        return
+        return 0
     for name, manifest in all_manifests().items():
         try:
             print(f"{name}: {resolve(name, options.data_root)}")
         except BadInput as error:
             print(error if options.data_root or manifest.shipped else f"{name}: {manifest.title}; {manifest.size}")
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

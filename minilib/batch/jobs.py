@@ -85,15 +85,22 @@ class Status:
 
 def defaults(notebook: Path | str) -> dict[str, object]:
     """The notebook's parameters with their defaults; a default that is no literal counts as None."""
-    read_notebook(notebook)  # one clear line where it is not a notebook
-    found = papermill.inspect_notebook(str(notebook))
-    values = {}
-    for name, parameter in found.items():
-        try:
-            values[name] = ast.literal_eval(parameter["default"])
-        except (ValueError, SyntaxError):
-            values[name] = None
+    values: dict[str, object] = {}
+    for cell in read_notebook(notebook).cells:
+        if "parameters" not in cell.metadata.get("tags", []):
+            continue
+        for line in ast.parse(cell.source).body:
+            target = line.target if isinstance(line, ast.AnnAssign) else getattr(line, "targets", [None])[0]
+            if isinstance(target, ast.Name):
+                values[target.id] = _literal(line.value)
     return values
+
+
+def _literal(node: ast.expr | None) -> object:
+    try:
+        return ast.literal_eval(node)
+    except (ValueError, TypeError):
+        return None
 
 
 def check_job(job: Job) -> None:
@@ -157,6 +164,7 @@ def run_job(job: Job) -> Status:
                 str(job.notebook),
                 str(job.part),
                 parameters=dict(job.parameters),
+                language="python",  # of a notebook that does not say, too
                 kernel_name="python3",  # the environment that runs this, whatever the author's kernel was called
                 progress_bar=False,
                 extra_arguments=["--log-level=ERROR"],

@@ -10,6 +10,7 @@ import argparse
 import json
 import multiprocessing
 import os
+import re
 import shutil
 import signal
 import sys
@@ -28,6 +29,7 @@ from tqdm import tqdm
 from minilib.batch.executed import is_current, read_notebook, strip
 from minilib.batch.jobs import FAILED, OK, Job, Status, check_job, defaults, run_job
 from minilib.claims.rows import append_rows, read_rows
+from minilib.commands import answer
 from minilib.environment import cores
 from minilib.errors import BadInput
 from minilib.files import NOTEBOOKS, RESULTS, ROOT, writable_folder, write_whole
@@ -37,14 +39,19 @@ __all__ = ["Job", "Status", "is_current", "main", "plan", "run_all", "run_job", 
 
 CELL_TIMEOUT = {"smoke": 600.0, "small": 3600.0, "paper": None}  # seconds
 LARGEST = 500_000  # bytes of a committed notebook
+COPY = re.compile(r"-Copy\d*$")  # JupyterLab's name for a duplicate, which would run over its original's record
 
 
 def select(notebooks: Path, only: str | None) -> list[Path]:
     """The numbered notebooks; `only` takes numbers, names, names without the number, or else what is part of a name:
     '02', 'zeroi2v', 'object_centric'."""
-    every = sorted(path for path in notebooks.glob("*.ipynb") if not path.name.startswith("."))
+    found = sorted(path for path in notebooks.glob("*.ipynb") if not path.name.startswith("."))
+    every = [path for path in found if not COPY.search(path.stem)]
     if not every:
         raise BadInput(f"{notebooks}: no notebooks there")
+    for copy in found:
+        if copy not in every:
+            print(f"left out: {copy.name}, a copy; give it a number and a name of its own to run it", file=sys.stderr)
     if not only:
         return every
     chosen = []
@@ -103,10 +110,10 @@ def _as_seen_from_here(out: Path) -> str:
     return os.path.relpath(out) if Path(out).absolute().is_relative_to(Path.cwd()) else str(Path(out).absolute())
 
 
-def _worker() -> None:
-    """A worker leaves Ctrl-C to the runner and dies with it; its kernel notices and follows within a second."""
+def _worker(parent: int) -> None:
+    """A worker leaves Ctrl-C to the runner and dies with it, be it before the worker began; its kernel notices and
+    follows within a second."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = os.getppid()
 
     def watch() -> None:
         while os.getppid() == parent:
@@ -122,7 +129,9 @@ def run_all(
     """Runs the jobs in a pool, in order; `report(status, done)` follows each. Ctrl-C leaves nothing half-written."""
     done: list[Status] = []
     expected = {row.name: row.seconds for row in read_status(jobs[0].out_dir)} if jobs else {}
-    pool = ProcessPoolExecutor(min(workers, len(jobs) or 1), multiprocessing.get_context("spawn"), _worker)
+    pool = ProcessPoolExecutor(
+        min(workers, len(jobs) or 1), multiprocessing.get_context("spawn"), _worker, (os.getpid(),)
+    )
     waiting = {pool.submit(run_job, job): job for job in jobs}
     try:
         with tqdm(
@@ -220,9 +229,11 @@ def _setting(text: str) -> tuple[str, object]:
     if not equals or not name.isidentifier():
         raise BadInput(f"--set {text}: write it as name=value")
     try:
-        return name, yaml.safe_load(value) if value else ""
-    except yaml.YAMLError as error:
-        raise BadInput(f"--set {text}: the value is not YAML") from error
+        parsed = yaml.safe_load(value) if value else ""
+    except yaml.YAMLError:
+        return name, value
+    quoted = value[:1] in ("'", '"') and value[-1:] == value[:1]
+    return name, value if "#" in value or (isinstance(parsed, str) and not quoted) else parsed
 
 
 def _interrupt(*_: object) -> None:
@@ -253,18 +264,18 @@ def _arguments() -> argparse.ArgumentParser:
 def main(arguments: list[str] | None = None) -> int:
     """0: all done; 1: a notebook failed; 2: bad input; 130: interrupted."""
     args = _arguments().parse_args(arguments)
-    try:
-        if args.jobs < 1:
-            raise BadInput(f"--jobs {args.jobs}: must be 1 or more")
-        if args.scale not in SCALES:
-            raise BadInput(f"--scale {args.scale}: must be one of {', '.join(SCALES)}")
-        chosen = select(args.notebooks, args.only)
-        settings = dict(_setting(text) for text in args.set)
-        out = writable_folder(args.out or ROOT / "runs" / args.scale, "--out")
-        jobs = plan(chosen, out, args.scale, args.seeds, args.fresh, settings, args.jobs, args.cell_timeout)
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        return 2
+    return answer(lambda: _reproduce(args))
+
+
+def _reproduce(args: argparse.Namespace) -> int:
+    if args.jobs < 1:
+        raise BadInput(f"--jobs {args.jobs}: must be 1 or more")
+    if args.scale not in SCALES:
+        raise BadInput(f"--scale {args.scale}: must be one of {', '.join(SCALES)}")
+    chosen = select(args.notebooks, args.only)
+    settings = dict(_setting(text) for text in args.set)
+    out = writable_folder(args.out or ROOT / "runs" / args.scale, "--out")
+    jobs = plan(chosen, out, args.scale, args.seeds, args.fresh, settings, args.jobs, args.cell_timeout)
     signal.signal(signal.SIGTERM, _interrupt)
 
     def report(status: Status, done: list[Status]) -> None:
@@ -290,9 +301,6 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("interrupted; the same command goes on from here", file=sys.stderr)
         return 130
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        return 2
     return 1 if failed else 0
 
 

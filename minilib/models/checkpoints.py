@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
+
+WRAPPERS = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 
 
 def read_state(path: Path | str) -> dict[str, Tensor]:
@@ -35,7 +38,12 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(f"weights {path}: cannot be read as tensors ({reason})") from error
-    return {name.removeprefix("module."): value for name, value in state.items()}  # of data-parallel training
+    return {unwrapped(name): value for name, value in state.items()}
+
+
+def unwrapped(name: str) -> str:
+    """A tensor's name without what data-parallel training, compilation and sharding put into it."""
+    return WRAPPERS.sub("", name.removeprefix("module.")).removeprefix("module.")
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], source: object) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from minilib.claims import Measurements, load
+from minilib.commands import answer
 from minilib.errors import BadInput
 from minilib.files import writable_folder
 from minilib.progress import progress
@@ -37,11 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = ask.parse_args(arguments)
     if args.seeds < 1 or args.jobs < 1 or (args.minutes is not None and args.minutes <= 0):
         ask.error("--seeds, --jobs and --minutes count from 1")
-    try:
-        return run(args)
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        return 2
+    return answer(lambda: run(args))
 
 
 def run(args: argparse.Namespace) -> int:

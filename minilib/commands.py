@@ -1,0 +1,27 @@
+"""What every command line shares: one line for bad input, quiet ends of pipes, terminals that take ASCII alone."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+
+from minilib.errors import BadInput
+
+
+def answer(body: Callable[[], int]) -> int:
+    """Runs a command. 2 and one line for `BadInput`; 0 where whoever read the output stopped reading (`| head`). What
+    the terminal cannot show is written in escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = body()
+        sys.stdout.flush()
+        return code
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still unwritten goes nowhere
+        return 0

@@ -1,0 +1,89 @@
+"""Command lines in the hands of shells: pipes that close, ASCII terminals, names with blanks, copied notebooks."""
+
+import os
+import shlex
+import subprocess
+import sys
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from minilib.batch.jobs import defaults
+from minilib.batch.reproduce import _setting, select
+from minilib.commands import answer
+from minilib.errors import BadInput
+from minilib.files import ROOT
+from minilib.models.checkpoints import unwrapped
+
+TALK = "from minilib.commands import answer; answer(lambda: [print('γ = 1', flush=True) for _ in range(20000)] and 0)"
+
+
+def python(code, **environment):
+    return subprocess.run(
+        ["bash", "-c", f"{shlex.quote(sys.executable)} -c {shlex.quote(code)} | head -1; exit ${{PIPESTATUS[0]}}"],
+        capture_output=True, text=True, env=os.environ | environment, cwd=ROOT,
+    )  # fmt: skip
+
+
+def test_a_reader_may_stop_reading_and_a_terminal_may_take_ascii_alone():
+    done = python(TALK, PYTHONIOENCODING="utf-8")
+    assert done.returncode == 0 and not done.stderr and done.stdout == "γ = 1\n"
+    done = python(TALK, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and not done.stderr and done.stdout == "\\u03b3 = 1\n"
+
+
+def test_bad_input_is_one_line_and_two(capsys):
+    def body():
+        raise BadInput("the one line")
+
+    assert answer(body) == 2 and capsys.readouterr().err == "the one line\n"
+    assert answer(lambda: 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("a=/data/my #1", "/data/my #1"),
+        ("a=3", 3),
+        ("a=[1, 2]", [1, 2]),
+        ("a=true", True),
+        ("a='3'", "3"),
+        ("a=", ""),
+        ("a=two words", "two words"),
+        ("a=half: [open", "half: [open"),
+        ("a=b: c", {"b": "c"}),
+    ],
+)
+def test_values_are_taken_as_they_are_meant(text, value):
+    assert _setting(text) == ("a", value)
+
+
+def test_make_passes_words_with_blanks_on():
+    for word in ("ONLY=02, 03", "OUT=/tmp/my runs"):
+        done = subprocess.run(["make", "-n", "-C", str(ROOT), "reproduce", word], capture_output=True, text=True)
+        line = [line for line in done.stdout.splitlines() if "minilib.batch.reproduce" in line][-1]
+        assert word.split("=")[1] in shlex.split(line)
+
+
+def test_copies_of_notebooks_are_left_out_by_name(tmp_path, capsys):
+    for name in ("10_quick", "10_quick-Copy1", "10_quick-Copy"):
+        nbformat.write(new_notebook(), tmp_path / f"{name}.ipynb")
+    assert [path.stem for path in select(tmp_path, "10")] == ["10_quick"]
+    assert "left out: 10_quick-Copy1.ipynb" in capsys.readouterr().err
+
+
+def test_parameters_are_read_without_a_kernelspec(tmp_path):
+    source = 'scale: str = "small"  # help\nseed = 3\nrate: float = 1 / 3\n'
+    cells = [new_code_cell(source, metadata={"tags": ["parameters"]}), new_code_cell("other = 1")]
+    nbformat.write(new_notebook(cells=cells, metadata={}), tmp_path / "10_quick.ipynb")
+    assert defaults(tmp_path / "10_quick.ipynb") == {"scale": "small", "seed": 3, "rate": None}
+
+
+@pytest.mark.parametrize(
+    "name", ["head.weight", "module.head.weight", "_orig_mod.head.weight", "module._orig_mod.head.weight",
+             "_orig_mod.module.head.weight", "head._orig_mod.weight", "_fsdp_wrapped_module.head.weight"],
+)  # fmt: skip
+def test_wrapped_names_are_seen_through(name):
+    assert unwrapped(name) == "head.weight"
+    assert unwrapped("head.my_orig_mod.weight") == "head.my_orig_mod.weight"
