@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from minilib.errors import BadInput
 from minilib.models.clip import MEAN, STD
-from minilib.models.foreign import image_part
+from minilib.models.foreign import check_class_token, image_part
 
 
 def frame_embedding(backbone: nn.Module, pixels: Tensor) -> Tensor:
@@ -27,8 +27,7 @@ def embedding_width(backbone: nn.Module) -> int:
     """d of `frame_embedding`; BadInput for a model whose frame embedding is not known here."""
     name = type(backbone).__name__
     if hasattr(backbone, "ln_post"):
-        if getattr(backbone, "attn_pool", None) is not None or getattr(backbone, "pool_type", "tok") != "tok":
-            raise BadInput(f"{name} does not describe an image by its class token: take one that pools by 'tok'")
+        check_class_token(backbone)
         return backbone.ln_post.normalized_shape[0]
     if not hasattr(backbone, "num_features"):
         raise BadInput(f"{name} has no `num_features`: take an image model of open_clip or timm")

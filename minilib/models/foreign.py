@@ -120,6 +120,21 @@ def check_known(model: nn.Module) -> None:
         raise BadInput(f"{type(image).__name__}, {fault}: {CURE}")
 
 
+def check_class_token(image: nn.Module) -> None:
+    """Raises BadInput for an open_clip ViT that describes an image by something else than its class token."""
+    if getattr(image, "attn_pool", None) is not None or getattr(image, "pool_type", "tok") != "tok":
+        raise BadInput(f"{type(image).__name__} does not describe an image by its class token: take one that does")
+
+
+def open_clip_vit(model: nn.Module) -> nn.Module:
+    """The image part of `model`; BadInput unless it is open_clip's plain ViT, known to the last operation."""
+    if kind_of(model) is not OPEN_CLIP:
+        raise BadInput(f"{type(image_part(model)).__name__}: needs the plain visual part of an open_clip ViT")
+    check_known(model)
+    check_class_token(image_part(model))
+    return image_part(model)
+
+
 def _forward_fault(module: nn.Module) -> str | None:
     return "its forward was replaced" if "forward" in vars(module) else None
 

@@ -84,7 +84,7 @@ class VideoAttention(nn.Module):
             return self.attend(x)
         bias = self.inner._get_rel_pos_bias()
         if mask is not None:  # (w, n, n), repeated for every frame
-            bias = (bias + mask[:, None]).repeat(len(x) // len(mask), 1, 1, 1)
+            bias = (bias + mask[:, None]).repeat(x.shape[0] // mask.shape[0], 1, 1, 1)
         return self.attend(x, bias)
 
 
@@ -119,7 +119,7 @@ class TemporalEmbedding(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         frames = self.embedding.shape[1]
-        check_clips(len(x), frames)
+        check_clips(x.shape[0], frames)
         return self.inner((x.unflatten(0, (-1, frames)) + self.embedding[:, :, None]).flatten(0, 1))
 
 
