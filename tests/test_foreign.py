@@ -12,6 +12,7 @@ from torch import nn
 from torch.nn.utils import parametrizations, parametrize
 
 from minilib.errors import BadInput
+from minilib.models.checkpoints import read_state
 from minilib.models.classifier import VideoClassifier
 from minilib.models.clip import TINY, build
 from minilib.models.foreign import blocks, check_known, image_part, windows
@@ -20,6 +21,7 @@ from minilib.papers.dist.method import ImageSizes
 from minilib.papers.zeroi2v import FOUR, SIX, STDHA, Adaptation, Adapter, attach, detach, merge, variants
 from minilib.papers.zeroi2v.operators import ChannelShift, ClsTokenHeads, Relocation
 from minilib.papers.zeroi2v.parts import TemporalEmbedding, VideoAttention
+from minilib.papers.zeroi2v.released import load_released
 
 FRAMES = 2
 NOTHING = Adaptation(FRAMES, STDHA(()))
@@ -85,7 +87,7 @@ OPEN_CLIP = {  # name: taken, or why not
     "coca_ViT-B-32": None,
     "ViT-B-16-SigLIP": None,
     "EVA02-B-16": UNKNOWN,
-    "ViTamin-S": UNKNOWN,
+    "ViTamin-S": "GeGluMlp",
     "RN50": UNKNOWN,
     "convnext_base": UNKNOWN,
 }
@@ -250,24 +252,30 @@ def test_wrappers_are_seen_through():
         (dict(scale_attn_norm=True), "part norm"),
         (dict(attn_drop_rate=0.1), "attn_drop"),
         (dict(proj_drop_rate=0.1), "proj_drop"),
-        (dict(attn_layer=lambda *args, **named: timm.layers.Attention(*args, gated=True)), "part gate"),
-        (dict(attn_layer="rope"), "AttentionRope"),
+        (dict(attn_layer="diff"), "DiffAttention"),
         (dict(mlp_layer=timm.layers.SwiGLU), "SwiGLU"),
-        (dict(mlp_layer=timm.layers.GlobalResponseNormMlp), "GlobalResponseNormMlp"),
         (dict(qkv_bias=False), "'qkv' has no bias"),
         (dict(proj_bias=False), "'o' has no bias"),
         (dict(block_fn=timm.models.vision_transformer.ParallelScalingBlock, qkv_bias=True), "ParallelScalingBlock"),
     ],
 )
 def test_timms_switches_are_refused_where_they_change_the_attention(changes, why):
-    if callable(changes.get("attn_layer")):
-        model = vit()
-        for block in model.blocks:
-            block.attn = timm.layers.Attention(48, 4, qkv_bias=True, gated=True)
-    else:
-        model = vit(**changes)
     with pytest.raises(BadInput, match=why):
-        attach(model, NOTHING)
+        attach(vit(**changes), NOTHING)
+
+
+def test_timms_other_parts_are_refused_in_a_plain_vit():
+    for name, part, why in (
+        ("attn", timm.layers.Attention(48, 4, qkv_bias=True, gated=True), "part gate"),
+        ("attn", timm.layers.AttentionRope(48, 4), "AttentionRope"),
+        ("mlp", timm.layers.GlobalResponseNormMlp(48, 96), "GlobalResponseNormMlp"),
+        ("mlp", timm.layers.GatedMlp(48, 96), "GatedMlp"),
+        ("mlp", timm.layers.Mlp(48, 96, use_conv=True), "fc1 is torch.nn.modules.conv.Conv2d"),
+    ):
+        model = vit()
+        setattr(model.blocks[1], name, part)
+        with pytest.raises(BadInput, match=f"block 1: .*{why}"):
+            attach(model, NOTHING)
 
 
 def test_timms_harmless_switches_are_taken():
@@ -371,7 +379,7 @@ def test_new_parts_join_in_the_state_of_the_model():
             assert all(module.training == mode for module in model.modules())
             assert all(p.dtype == dtype for p in model.parameters())
     with torch.device("meta"):
-        model = timm.create_model("vit_tiny_patch16_clip_224" if False else "vit_tiny_patch16_224", num_classes=0)
+        model = timm.create_model("vit_tiny_patch16_224", num_classes=0)
     assert all(p.is_meta for p in attach(model, Adaptation(FRAMES)).parameters())
 
 
@@ -436,14 +444,17 @@ EXPORTED = {
 def test_a_merged_model_leaves_python_with_any_number_of_clips(kind, tmp_path):
     size = {"timm": 32, "open_clip": 16, "swin": 64}[kind]
     merged = merge(random_adapters(attach(EXPORTED[kind](), Adaptation(FRAMES)))).eval()
-    x, others = pixels(size), [pixels(size, clips) for clips in (1, 5)]
-    clips = torch.export.Dim("clips", max=64)
+    x, clips = pixels(size), torch.export.Dim("clips", max=64)
+    classifier = VideoClassifier(merged, 3).double().eval()  # takes clips, so that even a single one can be exported
     with torch.no_grad():
-        exported = torch.export.export(merged, (x,), dynamic_shapes=({0: FRAMES * clips},)).module()
         traced = torch.jit.trace(merged, x, check_trace=False)
-        for y in others:
-            close(exported(y), merged(y))
+        if kind != "swin":
+            exported = torch.export.export(merged, (x,), dynamic_shapes=({0: FRAMES * clips},)).module()
+            close(exported(pixels(size, 5)), merged(pixels(size, 5)))
+        whole = torch.export.export(classifier, (x.unflatten(0, (-1, FRAMES)),), dynamic_shapes=({0: clips},)).module()
+        for y in (pixels(size, 1), pixels(size, 5)):
             close(traced(y), merged(y))
+            close(whole(y.unflatten(0, (-1, FRAMES))), classifier(y.unflatten(0, (-1, FRAMES))))
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -496,3 +507,133 @@ def test_other_methods_look_into_a_clip_and_refuse_what_they_do_not_know():
         for act in (ImageSizes.of, lambda visual: STAdapter(visual, FRAMES, 3)):
             with pytest.raises(BadInput):
                 act(odd)
+
+
+# --- ZeroI2V's released files ----------------------------------------------------------------------------------------
+
+
+def released(width, frames, classes, places=("T_Adapter_in", "S_Adapter", "MLP_Adapter", "MLP_Adapter_out")):
+    """A small file in the published layout: one block, images of two by two patches."""
+    torch.manual_seed(3)
+    d, r, b = width, width // 4, "transformer.resblocks.0."
+    shapes = {
+        "class_embedding": (d,), "positional_embedding": (5, d), "temporal_embedding": (1, frames, d),
+        "conv1.weight": (d, 3, 8, 8), "ln_pre.weight": (d,), "ln_pre.bias": (d,), "ln_post.weight": (d,),
+        "ln_post.bias": (d,), b + "attn.in_proj_weight": (3 * d, d), b + "attn.in_proj_bias": (3 * d,),
+    }  # fmt: skip
+    for name, (o, n) in {"attn.out_proj": (d, d), "mlp.c_fc": (4 * d, d), "mlp.c_proj": (d, 4 * d)}.items():
+        shapes |= {f"{b}{name}.weight": (o, n), f"{b}{name}.bias": (o,)}
+    for name in ("ln_1", "ln_2"):
+        shapes |= {f"{b}{name}.weight": (d,), f"{b}{name}.bias": (d,)}
+    for name in places:
+        shapes |= {f"{b}{name}.D_fc1.weight": (r, d), f"{b}{name}.D_fc1.bias": (r,)}
+        shapes |= {f"{b}{name}.D_fc2.weight": (d, r), f"{b}{name}.D_fc2.bias": (d,)}
+    state = {"backbone." + k: torch.randn(v) * 0.05 for k, v in shapes.items()}
+    return state | {"cls_head.fc_cls.weight": torch.randn(classes, d), "cls_head.fc_cls.bias": torch.randn(classes)}
+
+
+PUBLISHED = {  # what the released configurations say, typed from them
+    "CLIP-B_k400_8x16x1": (768, 8, 400, (-1, 1), 0.5),
+    "CLIP-L_k400_8x16x1": (1024, 8, 400, (-1, -1, 1, 1), 0.5),
+    "CLIP-L_k400_32x4x1": (1024, 32, 400, (-1, -1, 1, 1, -2, -2), 0.5),
+    "CLIP-L_sthv2_u32": (1024, 32, 174, (-1, -1, 1, 1, -2, 2, -3), 1),
+    "CLIP-B_sthv2_u16": (768, 16, 174, (-1, 1, -2, 2), 1),
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_released_files_offsets_travel_with_its_name(name, tmp_path):
+    width, frames, classes, offsets, scale = PUBLISHED[name]
+    path = tmp_path / f"{name}.pth"
+    torch.save({"meta": {"epoch": 40, "cfg": "model = dict()"}, "state_dict": released(width, frames, classes)}, path)
+    model = load_released(path)
+    attention = blocks(model)[0].attn
+    assert attention.mixing == STDHA(offsets) and attention.adapters["o"].scale == scale and not model.training
+    assert attention.heads == width // 64 and model.backbone.clip_frames == frames
+    with pytest.raises(BadInput, match="it has offsets"):
+        load_released(path, offsets=(-1, 1, 2))
+
+
+def test_a_released_file_computes_as_its_own_code_would(tmp_path):
+    """Against the block written out from the released layout, on one frame pair (offsets -1 and 1)."""
+    d, state = 128, released(128, 2, 3)
+    torch.save({"state_dict": state}, tmp_path / "mine.pth")
+    model = load_released(tmp_path / "mine.pth", offsets=(-1, 1), scale=0.5)
+    s = {k.removeprefix("backbone."): v for k, v in state.items()}
+    b, frames = "transformer.resblocks.0.", torch.randn(1, 2, 3, 16, 16)
+    norm = lambda x, name: nn.functional.layer_norm(x, (d,), s[name + ".weight"], s[name + ".bias"])  # noqa: E731
+    linear = lambda x, name: nn.functional.linear(x, s[name + ".weight"], s[name + ".bias"])  # noqa: E731
+    adapter = lambda x, name: x + 0.5 * linear(linear(x, f"{b}{name}.D_fc1"), f"{b}{name}.D_fc2")  # noqa: E731
+    x = nn.functional.conv2d(frames[0], s["conv1.weight"], stride=8).flatten(2).mT
+    x = torch.cat([s["class_embedding"].expand(2, 1, -1), x], 1) + s["positional_embedding"]
+    x = norm(x + s["temporal_embedding"][0][:, None], "ln_pre")
+    y = adapter(norm(x, b + "ln_1"), "T_Adapter_in")
+    q, k, v = nn.functional.linear(y, s[b + "attn.in_proj_weight"], s[b + "attn.in_proj_bias"]).chunk(3, -1)
+    k, v = k.clone(), v.clone()
+    for z in (k, v):  # head 0 of frame 1 reads frame 0, head 1 of frame 0 reads frame 1
+        z[1, :, :64], z[0, :, 64:] = z[0, :, :64].clone(), z[1, :, 64:].clone()
+    heads = [torch.softmax(q[..., p] @ k[..., p].mT / 8, -1) @ v[..., p] for p in (slice(0, 64), slice(64, 128))]
+    x = x + adapter(linear(torch.cat(heads, -1), b + "attn.out_proj"), "S_Adapter")
+    y = linear(adapter(norm(x, b + "ln_2"), "MLP_Adapter"), b + "mlp.c_fc")
+    x = x + adapter(linear(y * torch.sigmoid(1.702 * y), b + "mlp.c_proj"), "MLP_Adapter_out")
+    want = linear(norm(x[:, 0], "ln_post").mean(0), "cls_head.fc_cls")
+    with torch.no_grad():
+        torch.testing.assert_close(model(frames)[0], want, rtol=1e-4, atol=1e-4)
+
+
+def test_a_file_without_a_released_name_needs_its_offsets(tmp_path):
+    torch.save(released(128, 4, 5), tmp_path / "epoch_40.pth")
+    for given in ({}, {"offsets": (-1, 1)}, {"scale": 0.5}):
+        with pytest.raises(BadInput, match="give `offsets` and `scale`"):
+            load_released(tmp_path / "epoch_40.pth", **given)
+    wrapped = {f"module.{k}": v for k, v in released(128, 4, 5).items()}
+    torch.save({"state_dict": wrapped, "meta": {}}, tmp_path / "epoch_40.pth")
+    assert blocks(load_released(tmp_path / "epoch_40.pth", (-1, 1), 0.5))[0].attn.mixing == STDHA((-1, 1))
+    six = ("T_Adapter_in_q", "T_Adapter_in_k", "T_Adapter_in_v", "S_Adapter", "MLP_Adapter", "MLP_Adapter_out")
+    torch.save(released(128, 4, 5, six), tmp_path / "six.pth")
+    assert set(blocks(load_released(tmp_path / "six.pth", (-1, 1), 1.0))[0].attn.adapters) == set("qkvo")
+    torch.save(released(128, 4, 5, ()), tmp_path / "merged.pth")
+    assert not blocks(load_released(tmp_path / "merged.pth", (-1, 1)))[0].attn.adapters
+
+
+def test_a_released_name_on_other_tensors_is_refused(tmp_path):
+    path = tmp_path / "CLIP-L_k400_32x4x1.pth"
+    for (width, frames, classes), why in (
+        ((768, 32, 400), "width 768, not 1024"),
+        ((1024, 8, 400), "frames 8, not 32"),
+        ((1024, 32, 174), "classes 174, not 400"),
+    ):
+        torch.save(released(width, frames, classes), path)
+        with pytest.raises(BadInput, match=why):
+            load_released(path)
+    torch.save({"conv1.weight": torch.zeros(3)}, path)
+    with pytest.raises(BadInput, match="not a released ZeroI2V checkpoint"):
+        load_released(path)
+    folder = tmp_path / "N006cc_vit_zero_large_clip_k400_32x4x1_div8_40e_long8"
+    folder.mkdir()
+    torch.save(released(1024, 32, 400), folder / "epoch_40.pth")
+    assert blocks(load_released(folder / "epoch_40.pth"))[0].attn.mixing == STDHA((-1, -1, 1, 1, -2, -2))
+
+
+class HistoryBuffer:
+    """Stands for mmengine's log, which its files hold beside the tensors."""
+
+    def __init__(self):
+        self.values, self.function = np.arange(3.0), print
+
+
+class Bomb:
+    def __reduce__(self):
+        return eval, ("open('exploded', 'w')",)
+
+
+def test_logs_in_a_file_are_passed_over_and_no_code_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    hub = {"log_scalars": {"loss": HistoryBuffer()}, "bomb": Bomb()}
+    torch.save({"meta": {"hub": hub}, "message_hub": hub, "state_dict": {"a": torch.ones(2)}}, tmp_path / "mm.pth")
+    state = read_state(tmp_path / "mm.pth")
+    assert list(state) == ["a"] and torch.equal(state["a"], torch.ones(2))
+    assert not (tmp_path / "exploded").exists()
+    torch.save({"state_dict": {"a": HistoryBuffer()}}, tmp_path / "odd.pth")
+    with pytest.raises(BadInput, match="cannot be read as tensors"):
+        read_state(tmp_path / "odd.pth")

@@ -140,6 +140,8 @@ def neighbours(attention: VideoAttention, mlp: VideoMlp) -> dict[str, tuple]:
 
 def under_plain_names(wrapper: nn.Module) -> None:
     """From now on `wrapper` holds its inner module's tensors as its own, so that they go by the library's names."""
+    if "inner" not in wrapper._modules:
+        return  # they do
     inner = wrapper._modules.pop("inner")
     inner._parameters.update(wrapper._parameters)  # a temporal embedding is one more
     for table in ("_parameters", "_buffers", "_modules", "_non_persistent_buffers_set"):
