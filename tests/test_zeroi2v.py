@@ -375,7 +375,7 @@ def test_bad_input_says_what():
         attach(tiny_vit(), Adaptation(FRAMES, STDHA((4,))))
     with pytest.raises(BadInput, match="adapter places"):
         attach(tiny_vit(), Adaptation(FRAMES, places=("qkv", "q")))
-    with pytest.raises(BadInput, match="no transformer blocks"):
+    with pytest.raises(BadInput, match="none of the image models that are known here"):
         attach(nn.Linear(2, 2), Adaptation(FRAMES))
     vit = tiny_vit()
     with pytest.raises(BadInput):
