@@ -29,7 +29,7 @@ GROUPS = {
     "training": (["minilib/training.py", "minilib/resume.py"], ["tests/test_training.py"]),
     "study": (
         ["minilib/settings.py", "minilib/study/*.py"],
-        ["tests/test_study.py", "tests/test_speed.py", "tests/test_next_paper.py"],
+        ["tests/test_study.py", "tests/test_real.py", "tests/test_speed.py", "tests/test_next_paper.py"],
     ),
     "claims": (["minilib/claims/*.py"], CLAIMS),
 }
