@@ -15,7 +15,7 @@ REPRODUCE = $(BIN)/python -m minilib.batch.reproduce --scale '$(SCALE)' --jobs '
 QUIETLY = env -u MPLBACKEND OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} OMP_WAIT_POLICY=passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lab bench lint notebooks lock clean
+.PHONY: help setup reproduce test lab bench mutants lint notebooks lock clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -50,6 +50,9 @@ lab: setup ## open the notebooks in JupyterLab
 
 bench: setup ## timings and memory, side by side
 	@$(BIN)/python -m tests.benchmarks
+
+mutants: setup ## do the tests notice broken code? about an hour [MUTANTS='--count 200 --seed 0']
+	@$(QUIETLY) $(BIN)/python -m tests.mutants $(MUTANTS)
 
 lint: setup ## format and mend what ruff can
 	@$(BIN)/ruff format .

@@ -168,6 +168,7 @@ def test_the_knobs_of_the_ablations_arrive():
     assert figures.coarse_of(STUDY.variants["inverse_grid"].build.new(10)).pool.grid is variants.inverse_grid
     blocks = [VARIANTS[name].build.size.blocks for name in ("x3d", "x3d_l")]
     assert [2 * number for number in blocks[0]] == list(blocks[1])
+    assert (study.GRID.steps, study.CORE.steps, study.LONG.steps) == (50, 120, 300), "one rate and one batch"
     losses = {name: VARIANTS[name].objective for name in VARIANTS}
     assert losses["grid_pool_flow"].auxiliary is variants.flow
     assert losses["grid_pool_reconstruction"].auxiliary is variants.reconstruction

@@ -9,7 +9,7 @@ import torch
 from minilib import claims
 from minilib.claims import Measurements
 from minilib.errors import BadInput
-from minilib.models.x3d import SMALLER, X3D, ClipHead, FrameHead
+from minilib.models.x3d import SMALLER, TINY, X3D, ClipHead, FrameHead
 from minilib.papers.coarse_fine import GridPool, MultiStageFusion
 from minilib.papers.coarse_fine.slowfast import SlowFastFusion
 from minilib.papers.coarse_fine.variants import Striding
@@ -33,9 +33,10 @@ QUICK = TwoStages(STEP, replace(STEP, lr=2e-3))
 @pytest.fixture(scope="module", autouse=True)
 def own_folder(tmp_path_factory):
     before, stages.FOLDER = stages.FOLDER, tmp_path_factory.mktemp("stages")
+    study.SMALLER = pretexts.SMALLER = TINY
     stored_levels.cache_clear()
     yield
-    stages.FOLDER = before
+    stages.FOLDER, study.SMALLER, pretexts.SMALLER = before, SMALLER, SMALLER
 
 
 def tiny(stage):

@@ -203,6 +203,7 @@ def test_what_makes_weights_is_in_the_name_of_their_file(own_folder, monkeypatch
 
 def test_the_code_of_a_stage_is_of_what_it_names_and_not_of_what_judges(monkeypatch):
     files = []
+    stages._hash.cache_clear()
     read = type(stages.FOLDER).read_bytes
     monkeypatch.setattr(type(stages.FOLDER), "read_bytes", lambda path: files.append(path) or read(path))
     code_of(THEN.variant)

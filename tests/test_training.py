@@ -3,6 +3,7 @@
 import contextlib
 import math
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -284,6 +285,15 @@ def test_smoothing_that_an_objective_would_ignore_is_refused():
     seen = []
     train(Tiny(), batches, mixed, 3, objective=lambda model, x, y: seen.append(y) or loss(model(x), y))
     assert seen[0].min() == pytest.approx(0.1 / 3)
+    seen.clear()
+    train(
+        Tiny(),
+        batches,
+        replace(mixed, smoothing=0.3),
+        3,
+        objective=lambda model, x, y: seen.append(y) or loss(model(x), y),
+    )
+    assert seen[0].min() == pytest.approx(0.3 / 3)
 
 
 def test_a_loss_that_is_not_finite_changes_nothing_and_names_its_step(tmp_path):
@@ -336,6 +346,21 @@ def test_checkpoints_are_written_as_often_as_asked_and_at_the_end(tmp_path, monk
     assert steps == [2, 4, 6]
     state = torch.load(tmp_path / "run.pt", weights_only=True)
     assert state["step"] == 6 and len(state["loss"]) == 6 and "scaler" in state
+
+
+def test_a_run_counts_the_seconds_of_its_earlier_parts(tmp_path, monkeypatch):
+    clock = iter([100.0, 107.0, 500.0, 502.0])
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    assert trained(tmp_path)[1].seconds == 7.0
+    assert trained(tmp_path)[1].seconds == 9.0
+
+
+def test_evaluation_takes_the_precision_and_the_views_that_it_is_given(monkeypatch):
+    asked = []
+    monkeypatch.setattr(training, "scores", lambda *given: asked.append(given[1:]) or torch.eye(3)[:2])
+    score, truth = evaluate(Tiny(), [("views", torch.tensor([0, 2]))] * 2, "cpu", "bf16")
+    assert asked == [("views", "cpu", "bf16")] * 2 and score.shape == (4, 3) and truth.tolist() == [0, 2, 0, 2]
+    assert accuracy(score, truth) == 50.0
 
 
 def test_views_are_averaged_as_probabilities_in_evaluation_mode():

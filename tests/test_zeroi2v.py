@@ -163,8 +163,11 @@ def test_operators_reach_the_other_frame_with_gradients(mixing):
 def test_a_shifted_class_token_stands_before_attention_and_mlp():
     twin = Adaptation(FRAMES, TWIN, places=())
     shifted = tiny_vit()
-    variants.ClsTokenShifted(twin)(shifted)
-    assert all(isinstance(norm, ShiftedClsToken) for block in blocks(shifted) for norm in (block.ln_1, block.ln_2))
+    norms = [norm for block in blocks(shifted) for norm in (block.ln_1, block.ln_2)]
+    variants.ClsTokenShifted(twin, divisor=8)(shifted)
+    behind = [norm for block in blocks(shifted) for norm in (block.ln_1, block.ln_2)]
+    assert all(isinstance(norm, ShiftedClsToken) and norm.divisor == 8 for norm in behind)
+    assert all(norm.norm is own for norm, own in zip(behind, norms, strict=True))
     x, plain = pixels("open_clip"), attach(tiny_vit(), twin)
     with torch.no_grad():
         assert not torch.allclose(shifted(x), plain(x), atol=1e-4)
@@ -372,7 +375,7 @@ def test_bad_input_says_what():
         attach(tiny_vit(), Adaptation(FRAMES, STDHA((4,))))
     with pytest.raises(BadInput, match="adapter places"):
         attach(tiny_vit(), Adaptation(FRAMES, places=("qkv", "q")))
-    with pytest.raises(BadInput, match="no transformer blocks"):
+    with pytest.raises(BadInput, match="none of the image models that are known here"):
         attach(nn.Linear(2, 2), Adaptation(FRAMES))
     vit = tiny_vit()
     with pytest.raises(BadInput):

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from minilib.errors import BadInput
 from minilib.models.classifier import VideoClassifier
 from minilib.models.clip import FrameFeatures
+from minilib.models.foreign import open_clip_vit
 
 
 def embed(visual: nn.Module, pixels: Tensor, temporal: Tensor | None = None) -> Tensor:
@@ -90,9 +91,7 @@ class FrozenImageModel(VideoClassifier):
     """
 
     def __init__(self, visual: nn.Module, frames: int, classes: int, dropout: float = 0.5):
-        blocks = getattr(getattr(visual, "transformer", None), "resblocks", [])
-        if not blocks or not all(isinstance(block.attn, nn.MultiheadAttention) for block in blocks):
-            raise BadInput(f"{type(visual).__name__}: needs the plain visual part of an open_clip ViT")
+        visual = open_clip_vit(visual)
         if frames < 1:
             raise BadInput(f"frames {frames}: a clip has at least one")
         super().__init__(visual, classes, dropout)

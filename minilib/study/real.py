@@ -105,7 +105,8 @@ Method = Callable[[Run, Sequence[str]], Prepared]  # what to run, the classes' n
 
 
 class EpochBatches:
-    """step -> batch over epochs of a dataset, unreadable videos left out; a resumed run goes on at its step."""
+    """step -> batch over epochs of a dataset, unreadable videos left out; a resumed run goes on at its step. skipped:
+    those of the epoch that met the most."""
 
     def __init__(self, dataset: VideoDataset, batch: int, workers: int = 0, max_bad_share: float = 0.05):
         self.dataset, self.batch, self.workers, self.max_bad_share = dataset, batch, workers, max_bad_share
@@ -115,8 +116,10 @@ class EpochBatches:
 
     def _from(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         good = GoodBatches(video_loader(self.dataset.at_epoch(epoch), self.batch, self.workers), self.max_bad_share)
-        yield from good
-        self.skipped = good.skipped
+        for batch in good:
+            self.skipped = max(self.skipped, good.skipped, key=len)
+            yield batch
+        self.skipped = max(self.skipped, good.skipped, key=len)
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
         epoch, place = divmod(step, self.length)

@@ -11,7 +11,7 @@ import hashlib
 import inspect
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import safetensors.torch
@@ -67,7 +67,11 @@ class Stage:
 def code_of(thing: object) -> str:
     """SHA-256 of the files that define every function and class within `thing`, and of all of minilib that they
     import; but not of `minilib.claims`, which judges and makes nothing."""
-    own = {Path(inspect.getfile(each)) for each in definitions(thing)}
+    return _hash(frozenset(Path(inspect.getfile(each)) for each in definitions(thing)))
+
+
+@cache  # a process runs the code that it has read
+def _hash(own: frozenset[Path]) -> str:
     every = own | modules(path.read_text(encoding="utf-8") for path in own)
     digest = hashlib.sha256()
     for path in sorted(path for path in every if path.parent.name != "claims"):

@@ -86,12 +86,12 @@ def priorities(study: Study, claims: Claims, rows: Measurements) -> dict[str, st
     )
     for claim in ranked:
         why = f"{'headline' if claim.headline else 'ordering'} {claim.id}, {verdicts[claim.id].verdict}"
-        gates = claims.gate_metrics(claim) if claim.headline else ()
-        for metric in (*claims.base_metrics(claim), *gates):
-            for name in (metric, halved(metric)) if claim.headline and metric not in gates else (metric,):
-                own = run_of(name, known)
-                if own is not None:
-                    order.setdefault(own, why)
+        own, gates = claims.base_metrics(claim), claims.gate_metrics(claim) if claim.headline else ()
+        for metric in (*own, *gates):
+            for name in (metric, halved(metric)) if claim.headline and metric in own else (metric,):
+                run = run_of(name, known)
+                if run is not None:
+                    order.setdefault(run, why)
     return order
 
 

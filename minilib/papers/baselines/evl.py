@@ -113,7 +113,7 @@ class EVL(FrozenImageModel):
         if not 1 <= layers <= len(self.blocks):
             raise BadInput(f"layers {layers}: the image model has {len(self.blocks)} blocks")
         heads, d = self.blocks[0].attn.num_heads, self.width
-        self.query = nn.Parameter(0.02 * torch.randn(1, 1, d))
+        self.query = nn.Parameter(torch.zeros(1, 1, d))  # as released
         self.decoder = nn.ModuleList(DecoderLayer(d, heads, mlp_ratio, mlp_dropout) for _ in range(layers))
         self.conv = nn.ModuleList(TemporalConv(d) for _ in range(layers if temporal_conv else 0))
         self.position = nn.Parameter(torch.zeros(layers, frames, d)) if temporal_position else None

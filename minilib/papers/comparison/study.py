@@ -29,7 +29,7 @@ from minilib.models.small_clip import small_clip
 from minilib.papers.dist import small as small_dist
 from minilib.papers.object_centric.losses import OnPixels
 from minilib.papers.object_centric.method import OnFrames, oca
-from minilib.papers.object_centric.study import BASELINES, GRID, LOSSES, RATES
+from minilib.papers.object_centric.study import GRID, LOSSES, RATES, baseline_for
 from minilib.papers.victr import small as small_victr
 from minilib.papers.victr.baselines import XClip
 from minilib.papers.victr.clips import Embedded
@@ -90,9 +90,9 @@ def folded(model: VideoClassifier) -> VideoClassifier:
     return model
 
 
-def baseline(clip: ImageText, frames: int, labels: str, make: Callable[[nn.Module, int, int], nn.Module]) -> nn.Module:
+def baseline(clip: ImageText, frames: int, labels: str, name: str) -> nn.Module:
     """A method that OCA is compared with."""
-    return make(clip.visual, frames, len(CLASSES[labels]))
+    return baseline_for(name, labels)(clip.visual, frames, len(CLASSES[labels]))
 
 
 def object_centric(clip: ImageText, frames: int, labels: str) -> nn.Module:
@@ -140,7 +140,7 @@ def with_attributes(model: OnEmbeddings, frames: Tensor, labels: Tensor) -> Tens
 METHODS = {
     "probe": Method(partial(adapted, strategy=PROBE)),
     **{
-        name: Method(partial(baseline, make=BASELINES[name]), RATES.get(name, 1.0))
+        name: Method(partial(baseline, name=name), RATES.get(name, 1.0))
         for name in ("full_image", "st_adapter", "aim", "evl")
     },
     "xclip": Method(partial(conditioned, head=XClip, auxiliary=False), lr=0.5),

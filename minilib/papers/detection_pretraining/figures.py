@@ -94,9 +94,9 @@ TABLES = {
         "both ensembles": Row("coarse_fine/ensemble", "map.t42b.coarse_fine.ensemble"),
     },
     "4.1": {  # Charades' own protocol there, 25 frames a video and weighted classes
-        f"{title}, {how}": Row(f"{stream}/{arm}".lstrip("/"), f"map.t41.{stream or 'x3d'}.{arm}")
+        f"{title}, {how}": Row(f"{stream}/{name}".lstrip("/"), f"map.t41.{stream or 'x3d'}.{name}")
         for title, stream in (("X3D", ""), ("SlowFast", "slowfast"), ("Coarse-Fine", "coarse_fine"))
-        for how, arm in (("cls.", "cls"), ("joint", "joint"), ("ensemble", "ensemble"))
+        for how, name in (("cls.", "cls"), ("joint", "joint"), ("ensemble", "ensemble"))
     },
     "4.4a": {
         "classification": Row("cls", "map.t42a.cls"),

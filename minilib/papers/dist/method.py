@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from minilib.errors import BadInput
 from minilib.models.clip import FrameFeatures
+from minilib.models.foreign import open_clip_vit
 from minilib.papers.dist.head import Head
 from minilib.papers.dist.parts import IBlock, R2Plus1D, ToIntegration, ToTemporal
 
@@ -42,7 +43,10 @@ class ImageSizes:
 
     @classmethod
     def of(cls, visual: nn.Module) -> ImageSizes:
-        """The sizes of an open_clip ViT that still has its projection."""
+        """The sizes of an open_clip ViT that still has its projection, or of the one within a CLIP."""
+        visual = open_clip_vit(visual)
+        if visual.proj is None:
+            raise BadInput(f"{type(visual).__name__} has lost its projection `proj`, of which DiST starts: load it again")
         width, embed = visual.proj.shape
         return cls(width, visual.transformer.layers, tuple(visual.grid_size), tuple(visual.patch_size), embed)
 

@@ -23,6 +23,7 @@ from minilib.models.clip import FrameFeatures, ImageText
 from minilib.models.initial import init_fan_in
 from minilib.models.small_clip import small_clip
 from minilib.papers.baselines import EVL, STAdapter
+from minilib.papers.baselines.st_adapter import ON_KINETICS, PLACES
 from minilib.papers.dist.clip import DiSTRecogniser, class_features
 from minilib.papers.dist.method import Branches, Design, DiST, ImageSizes
 from minilib.study import Clips, Feed, RandomLabels, WorldTask
@@ -170,9 +171,9 @@ def evl(feed: Feed, labels: str) -> nn.Module:
 
 
 def st_adapter(feed: Feed, labels: str) -> nn.Module:
-    """ST-Adapter, with its classifier."""
-    classes = len(TASKS[labels])
-    return OnSparse(STAdapter(small_clip().visual, SMALL.frames, classes, bottleneck=WIDTH // 2, dropout=0.0))
+    """ST-Adapter, with its classifier; its adapters stand where the authors have them on such data."""
+    classes, places = len(TASKS[labels]), PLACES if labels == "motion" else ON_KINETICS
+    return OnSparse(STAdapter(small_clip().visual, SMALL.frames, classes, places, WIDTH // 2, dropout=0.0))
 
 
 def full_image(feed: Feed, labels: str) -> nn.Module:

@@ -5,6 +5,7 @@ The image model is frozen and its views are fixed, so its features are made once
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -16,6 +17,7 @@ from minilib.files import ROOT
 from minilib.models.clip import FrameFeatures
 from minilib.models.small_clip import small_clip
 from minilib.papers.baselines import AIM, EVL, STAdapter, full_image
+from minilib.papers.baselines.st_adapter import PLACES
 from minilib.papers.object_centric.full_size import measure_costs
 from minilib.papers.object_centric.losses import Objective
 from minilib.papers.object_centric.masks import masks_and_changes, masks_and_references, slot_masks
@@ -76,17 +78,23 @@ BASELINES = {
     "evl": partial(EVL, dropout=0.0, mlp_dropout=0.0),
     "full_image": full_image,
 }
+ON_MOTION = BASELINES | {"st_adapter": partial(STAdapter, places=PLACES, bottleneck=48, dropout=0.0)}
 RATES = {"full_image": 0.1}
 PREFIX = {"motion": "", "appearance": "appearance/", "noun": "noun/"}
 SHARES = (5, 10, 25, 50)  # Figure 4: per cent of the training clips; with 100 they are the variants of `appearance`
 FEW = ("oca", "st_adapter", "aim", "full_image")
 
 
+def baseline_for(name: str, labels: str) -> Callable[..., nn.Module]:
+    """A baseline as its authors have it on such data: make(visual, frames, classes)."""
+    return (ON_MOTION if labels == "motion" else BASELINES)[name]
+
+
 def variant(design: str, labels: str = "motion", train: int = CLIPS, control: str | None = None) -> Variant:
     """OCA or an ablation of it on cached features, or a baseline, which trains through the image model, on pixels."""
     if design in BASELINES:
         task = WorldTask(labels, FRAMES, train, TEST_CLIPS)
-        build = partial(on_small_clip, make=BASELINES[design], frames=FRAMES, classes=len(task.classes))
+        build = partial(on_small_clip, make=baseline_for(design, labels), frames=FRAMES, classes=len(task.classes))
         return Variant(build, task, lr=RATES.get(design, 1.0))
     task = FeatureTask(labels, 2 * FRAMES if design in DELTAS else FRAMES, train, TEST_CLIPS, control)
     build = partial(on_small_clip, make=DESIGNS[design], frames=task.frames, classes=len(task.classes))

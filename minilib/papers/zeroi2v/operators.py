@@ -24,7 +24,7 @@ class Relocation(STDHA):
 
     def __call__(self, qkv: Tensor) -> Tensor:
         channels = qkv.view(*qkv.shape[:-2], -1)[..., 0 if self.queries else 1 :, :]  # what is written there stays
-        width = round(self.heads * qkv.shape[-1])
+        width = round(self.heads * int(qkv.shape[-1]))
         for i, offset in enumerate(self.offsets):
             part = channels[..., i * width : (i + 1) * width]
             part.copy_(from_frame(part, offset))

@@ -1,0 +1,237 @@
+"""The studies' command line and the work behind it: what is asked for reaches the runs, each row is measured once."""
+
+import contextlib
+import io
+import sys
+from dataclasses import dataclass, replace
+from multiprocessing.pool import ThreadPool
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from minilib.claims import Measurements
+from minilib.errors import BadInput
+from minilib.resume import History
+from minilib.study import Study, Tuned, work
+from minilib.study import __main__ as command
+from minilib.study.counting import record_counts
+from minilib.study.study import Outcome
+from minilib.study.work import Job, Wanted, do, measure_all, rows_of, threads_of
+from minilib.training import TrainSettings
+
+RECIPE = TrainSettings(steps=4, batch=4, warmup=1)
+CLAIMS = """
+experiment: 1
+tasks: {motion: {chance: 0, oracle: 100, positive: {better: grid/a, worse: chance}}}
+claims:
+- {id: ab, headline: true, source: Table 1, statement: a beats b., kind: ordering, task: motion,
+   pairs: [{better: grid/a, worse: grid/b}]}
+"""
+ORDER = ["grid/a", "grid.half/a", "grid/b", "grid.half/b", "core/a", "tuned/a"]
+
+
+@dataclass(frozen=True)
+class Constant:
+    """Trains nothing and scores its level plus the seed."""
+
+    level: float
+
+    def run(self, recipe, seed, device="cpu", label="training", split="test", checkpoint=None):
+        return Outcome(nn.Identity(), History([], 0.0), {"": self.level + seed})
+
+    def smoke(self):
+        return replace(self, level=-self.level)
+
+
+STUDY = Study(
+    "toy",
+    {"a": Constant(10.0), "b": Constant(20.0)},
+    recipes={"core": RECIPE, "grid": RECIPE, "tuned": Tuned(RECIPE, rates=(1.0,))},
+    grids={"core": ("a",), "grid": ("a", "b"), "tuned": ("a",)},
+)
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """The command line with a toy study, its rows in a folder of their own, its processes threads of this one."""
+    (tmp_path / "toy.yaml").write_text(CLAIMS)
+
+    class Rows(Measurements):
+        def __init__(self, *given, **more):
+            super().__init__(*given, **more, committed=tmp_path / "none", claims_folder=tmp_path)
+
+    monkeypatch.setattr(work, "Measurements", Rows)
+    monkeypatch.setattr(work, "load_study", lambda paper: {"toy": STUDY}[paper])
+    monkeypatch.setattr(command, "load_study", lambda paper: {"toy": STUDY}[paper])
+    monkeypatch.setattr(command, "load", lambda paper: work_load(paper, tmp_path))
+    monkeypatch.setattr(work.multiprocessing, "get_context", lambda kind: SimpleNamespace(Pool=ThreadPool))
+    threads = torch.get_num_threads()
+    yield tmp_path / "out"
+    torch.set_num_threads(threads)
+
+
+def work_load(paper, folder):
+    from minilib.claims import load
+
+    return load(paper, folder)
+
+
+def lines(capsys, *arguments):
+    code = command.main(["toy", *map(str, arguments)])
+    said = capsys.readouterr()
+    return code, said.out.splitlines(), said.err
+
+
+def test_the_names_of_what_can_be_measured_are_listed(toy, capsys):
+    assert lines(capsys, "--list") == (0, ["core/a", "grid/a", "grid/b", "tuned/a"], "")
+    assert lines(capsys, "--list", "--recipe", "grid") == (0, ["grid/a", "grid/b"], "")
+
+
+def test_the_plan_has_a_line_a_metric_and_measures_nothing(toy, capsys):
+    code, out, _ = lines(capsys, "--plan", "--out", toy, "--seeds", 2)
+    assert not code and [line.partition(":")[0] for line in out[:-1]] == ORDER
+    assert out[0] == "grid/a: seeds 0, 1; 240 s; headline ab, not testable here"
+    assert out[-1] == "12 runs, 0.4 hours of one core" and not (toy / "rows").exists()
+    assert len(lines(capsys, "--plan", "--out", toy)[1][0].split(",")) == 6  # five seeds
+    code, out, _ = lines(capsys, "--plan", "--out", toy, "--recipe", "grid", "--variants", "a", "core/a")
+    assert [line.partition(":")[0] for line in out[:-1]] == ["grid/a", "grid.half/a"]
+
+
+def test_what_is_asked_for_is_measured_once_and_said(toy, capsys):
+    code, out, _ = lines(capsys, "--out", toy, "--seeds", 2, "--variants", "a")
+    assert not code and len(out) == 8 and out[:2] == ["grid/a seed 0: 10.0 (0 s)", "grid/a seed 1: 11.0 (0 s)"]
+    assert lines(capsys, "--out", toy, "--seeds", 2, "--variants", "a") == (0, [], "")
+    rows = rows_of("toy", str(toy), "small", "cpu")
+    assert rows.seeds_of()["grid/a"] == {0: 10.0, 1: 11.0}
+    lines(capsys, "--out", toy, "--seeds", 1, "--variants", "core/a", "--scale", "smoke", "--jobs", 2)
+    assert rows_of("toy", str(toy), "smoke", "cpu").seeds_of("smoke") == {"core/a": {0: -10.0}}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["--seeds", "0"], "count from 1"),
+        (["--jobs", "0"], "count from 1"),
+        (["--minutes", "0"], "count from 1"),
+        (["--variants", "a", "c"], "--variants 'c': not of toy; --list names what is there"),
+        (["--costs"], "toy has no costs that are timed"),
+        (["--scale", "paper"], "invalid choice"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(toy, capsys, arguments, reason):
+    try:
+        code = command.main(["toy", "--out", str(toy), *arguments])
+    except SystemExit as error:
+        code = error.code
+    assert code == 2 and reason in capsys.readouterr().err
+
+
+def test_times_are_taken_alone_with_the_rows_of_the_device(toy, capsys, monkeypatch):
+    seen = []
+    timed = replace(STUDY, costs=lambda rows: seen.append((rows.paper, rows.scale, rows.device, rows.path)))
+    monkeypatch.setattr(command, "load_study", lambda paper: timed)
+    assert lines(capsys, "--costs", "--out", toy, "--device", "cuda:1") == (0, [], "")
+    assert seen == [("toy", "small", "cuda:1", toy / "rows" / "toy.jsonl")]
+
+
+def test_every_option_says_what_it_does_and_has_the_default_that_it_names():
+    options = {action.dest: action for action in command.parser()._actions}
+    assert all(action.help for action in options.values()) and "measures what a paper's study lacks" in (
+        command.parser().format_help()
+    )
+    given = vars(command.parser().parse_args(["toy"]))
+    assert given == {
+        "paper": "toy", "variants": [], "recipe": "", "seeds": 5, "jobs": 1, "minutes": None, "device": "cpu",
+        "scale": "small", "out": "results", "plan": False, "list": False, "costs": False,
+    }  # fmt: skip
+    for name in ("seeds", "jobs", "device"):
+        assert f"(default: {given[name]})" in options[name].help
+
+
+def test_a_line_is_shown_as_soon_as_its_run_is_done(toy, monkeypatch):
+    class Watched(io.StringIO):
+        def flush(self):
+            shown.append(self.getvalue().count("\n"))
+
+    shown = []
+    monkeypatch.setattr(sys, "stdout", Watched())
+    command.main(["toy", "--out", str(toy), "--seeds", "1", "--recipe", "grid"])
+    assert shown[:4] == [1, 2, 3, 4]
+
+
+def test_a_job_says_what_it_found_and_how_long_it_took(toy):
+    job = Job("toy", "grid/b", 3, str(toy), threads=1)
+    found, value, seconds = do(job)
+    assert found is job and value == 23.0 and 0 < seconds < 60 and torch.get_num_threads() == 1
+    assert list((toy / "locks").iterdir()) == [toy / "locks" / "toy.grid.b.3"]
+    with work.alone(toy / "locks" / "toy.grid.b.4"):
+        assert do(replace(job, seed=4)) == (replace(job, seed=4), None, 0.0)
+    assert command.said(None) == "another process is at it" and command.said(1.25) == "1.2"
+    smoke = do(replace(job, scale="smoke", threads=2))
+    assert smoke[1] == -17.0 and torch.get_num_threads() == 2
+
+
+def test_no_job_begins_after_so_many_minutes(toy, monkeypatch):
+    clock = [0.0]
+
+    class Pool(contextlib.nullcontext):
+        def __init__(self, count):
+            super().__init__(self)
+
+        def apply_async(self, call, given):
+            return SimpleNamespace(ready=lambda: True, get=lambda: call(*given))
+
+    def slow(job):
+        clock[0] += 40.0
+        return job, 1.0, 40.0
+
+    asked = []
+    monkeypatch.setattr(work, "do", slow)
+    monkeypatch.setattr(work, "time", SimpleNamespace(monotonic=lambda: clock[0], sleep=lambda seconds: None))
+    monkeypatch.setattr(
+        work.multiprocessing,
+        "get_context",
+        lambda kind: SimpleNamespace(Pool=lambda count: asked.append((kind, count)) or Pool(count)),
+    )
+    jobs = [Job("toy", "grid/a", seed, str(toy)) for seed in range(5)]
+    assert [job.seed for job, *_ in measure_all(jobs, 1, minutes=1)] == [0, 1]
+    assert [job.seed for job, *_ in measure_all(jobs, 2)] == [0, 1, 2, 3, 4]
+    assert asked == [("spawn", 1), ("spawn", 2)]
+
+
+def test_processes_share_the_cores(monkeypatch):
+    monkeypatch.setattr(work, "cores", lambda: 8)
+    assert [threads_of(n) for n in (1, 2, 3, 8, 9)] == [8, 4, 2, 1, 1]
+
+
+def test_the_plan_adds_up():
+    missing = [
+        Wanted("grid/a", 0, 1800.0, "why a"),
+        Wanted("grid/b", 0, 900.0, "why b"),
+        Wanted("grid/a", 2, 1800.0, "x"),
+    ]
+    assert command.plan(missing).splitlines() == [
+        "grid/a: seeds 0, 2; 3,600 s; why a", "grid/b: seeds 0; 900 s; why b", "3 runs, 1.2 hours of one core"
+    ]  # fmt: skip
+    assert command.known("grid/a", ["grid/a"]) and command.known("a", ["grid/a"]) and command.known("a/b", ["grid/a/b"])
+    assert not command.known("grid", ["grid/a"])
+
+
+def test_a_whole_grid_is_measured_with_every_seed(toy):
+    rows = rows_of("toy", str(toy), "small", "cpu")
+    STUDY.measure_grid(rows, [0, 2])
+    assert rows.seeds_of() == {"grid/a": {0: 10.0, 2: 12.0}, "grid/b": {0: 20.0, 2: 22.0}}
+    STUDY.measure_grid(rows, [1], "core")
+    assert rows.seeds_of()["core/a"] == {1: 11.0}
+    with pytest.raises(BadInput, match=r"its recipes are core, grid, tuned; `python -m minilib.study toy --list`"):
+        STUDY.measure("wide/a", 0, rows)
+
+
+def test_a_count_is_written_once_and_again_only_where_it_comes_out_anew(toy):
+    rows = rows_of("toy", str(toy), "small", "cpu")
+    for value in (3.0, 3.0, 4.0):
+        record_counts(rows, {"params": value})
+    assert len((toy / "rows" / "toy.jsonl").read_text().splitlines()) == 2
+    assert rows.seeds_of()["params"] == {0: 4.0}
