@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
-from torch.utils.flop_counter import flop_registry
+from torch.utils.flop_counter import FlopCounterMode, flop_registry
 
 from minilib.errors import BadInput
 from minilib.memory import Memory, peak_training_memory
@@ -112,6 +112,13 @@ def multiply_adds(model: Callable, *inputs, layer_norm_cost: int = LAYER_NORM_CO
 
 
 # --- parameters ------------------------------------------------------------------------------------------------------
+
+
+def convolutions(model: nn.Module, *inputs) -> float:
+    """10^9 multiply-adds of a model's convolutions alone, as tables of convolutional networks often count."""
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(*inputs)
+    return counter.get_flop_counts()["Global"].get(torch.ops.aten.convolution, 0) / 2e9
 
 
 def parameters(module: nn.Module) -> int:

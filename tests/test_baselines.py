@@ -8,10 +8,10 @@ from minilib import cost
 from minilib.errors import BadInput
 from minilib.models import clip
 from minilib.models.classifier import VideoClassifier
-from minilib.papers.baselines import AIM, EVL, STAdapter
+from minilib.models.frozen import TemporalConv, attend, project, self_attention
+from minilib.papers.baselines import AIM, EVL, STAdapter, aim
 from minilib.papers.baselines.aim import over_time
 from minilib.papers.baselines.evl import TemporalCrossAttention, neighbour_maps, offset_index
-from minilib.papers.baselines.frozen import TemporalConv, attend, project, self_attention
 from minilib.papers.baselines.st_adapter import SpatioTemporalAdapter
 
 VARIANTS = [
@@ -50,6 +50,13 @@ def shaken(model):
     return model
 
 
+def pooled_then_normed(visual, x):
+    """Class tokens averaged over frames before the last norm, which is not the average of the normed ones."""
+    tokens = visual.transformer(visual._embeds(x.flatten(0, 1)))[:, 0].unflatten(0, x.shape[:2])
+    assert not torch.allclose(visual.ln_post(tokens.mean(1)), visual.ln_post(tokens).mean(1), atol=1e-4)
+    return visual.ln_post(tokens.mean(1))
+
+
 # --- the start -------------------------------------------------------------------------------------------------------
 
 
@@ -58,7 +65,9 @@ def test_the_first_step_is_the_frozen_image_model(visual, method, settings):
     model = method(visual, 3, 5, **settings).eval()
     image = VideoClassifier(visual, 5).eval()
     image.head = model.head
-    torch.testing.assert_close(model(pixels()), image(pixels()))
+    x = pixels()
+    want = image(x) if method is not STAdapter else image.head(pooled_then_normed(visual, x))
+    torch.testing.assert_close(model(x), want)
     assert not torch.allclose(shaken(model)(pixels()), image(pixels()))
 
 
@@ -161,6 +170,25 @@ def test_attention_over_time_is_a_loop_over_positions(visual):
     clips = x.unflatten(0, (2, 3))
     expected = torch.stack([attention(y, y, y, need_weights=False)[0] for y in clips.unbind(2)], 2).flatten(0, 1)
     torch.testing.assert_close(over_time(attention, x, 3), expected)
+
+
+@pytest.mark.parametrize("clips", [1, 2])
+def test_aim_s_tokens_lie_contiguous_whatever_the_batch(visual, clips):
+    seen = []
+    attention = visual.transformer.resblocks[0].attn
+    x = torch.randn(3 * clips, 5, attention.embed_dim)
+    plain = aim.self_attention
+    try:
+        aim.self_attention = lambda attention, x: seen.append(x) or plain(attention, x)
+        out = over_time(attention, x, 3)
+    finally:
+        aim.self_attention = plain
+    assert seen[0].is_contiguous() and out.is_contiguous()
+
+
+def test_evl_asks_with_zeros_and_st_adapter_stands_before_the_mlp(visual):
+    assert not EVL(visual, 3, 5, layers=2).query.any()
+    assert {place for adapters in STAdapter(visual, 3, 5).adapters for place in adapters} == {"mlp"}
 
 
 def test_cross_attention_is_a_loop_over_neighbours():

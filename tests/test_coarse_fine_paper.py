@@ -1,6 +1,5 @@
-"""Coarse-Fine's arms run on the small world: tiny, but all of it really run."""
+"""Coarse-Fine's study: what its variants are, what makes their rows, and where a grid samples."""
 
-import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,76 +8,40 @@ import torch
 
 from minilib import claims
 from minilib.claims import Measurements
-from minilib.metrics.detection import every_frame
-from minilib.models.x3d import TINY, X3D
-from minilib.papers.coarse_fine import experiments as coarse_fine_experiments
-from minilib.papers.coarse_fine import maps as coarse_fine_maps
-from minilib.papers.coarse_fine import runs as coarse_fine_runs
-from minilib.papers.coarse_fine import tables as coarse_fine_tables
-from minilib.papers.coarse_fine.arms import ARMS
-from minilib.papers.coarse_fine.fusion import MultiStageFusion
-from minilib.papers.coarse_fine.grid import inverse_grid
-from minilib.papers.coarse_fine.method import CoarseFine, CoarseStream
-from minilib.papers.coarse_fine.runs import LongClips, OnLevels, StoredLevels
+from minilib.models.x3d import TINY, X3D, ClipHead
+from minilib.papers.coarse_fine import figures, fusion, grid, study, variants
+from minilib.papers.coarse_fine.method import CoarseFine, CoarseStream, detection
+from minilib.papers.coarse_fine.slowfast import SlowFastFusion
+from minilib.papers.coarse_fine.study import STUDY, VARIANTS, EndToEnd, Network
+from minilib.settings import key
+from minilib.study import stages
+from minilib.study.detection import Detection, OnLevels, ShortClips, stored_levels
 from minilib.training import TrainSettings
-from minilib.world import SPARSE, long_labels, long_scenes, render, sample_times
 
-STEP = TrainSettings(steps=2, batch=4, warmup=1)
-QUICK = coarse_fine_experiments.Recipe(STEP, STEP, STEP, STEP, train=8, test=8)
-FEW = LongClips("val", 5, frames=16)
+STEP = TrainSettings(steps=1, batch=2, warmup=0)
 
 
-# --- clips ---
+@pytest.fixture(scope="module", autouse=True)
+def own_folder(tmp_path_factory):
+    before, stages.FOLDER = stages.FOLDER, tmp_path_factory.mktemp("stages")
+    stored_levels.cache_clear()
+    yield
+    stages.FOLDER = before
 
 
-def test_clips_are_those_of_the_world():
-    scenes, times = long_scenes(0, "val", np.array([3, 1]), rhythm=SPARSE), sample_times(16)
-    assert torch.equal(FEW(np.array([3, 1])), render(scenes, times, 32))
-    assert torch.equal(FEW.labels(np.array([3, 1])), long_labels(scenes, times).frames.float())
-    assert FEW.rendered is LongClips("val", 5, frames=16).rendered, "rendered once"
+def tiny(stage):
+    """The stage, and all before it, of one step on a few clips."""
+    if stage is None:
+        return None
+    return replace(stage, variant=short(stage.variant), recipe=STEP)
 
 
-def test_a_shuffled_clip_keeps_every_frame_with_its_label():
-    mixed = replace(FEW, shuffle=True).rendered
-    for clip in range(5):
-        order = [
-            int((FEW.rendered.frames[clip] == frame).flatten(1).all(1).float().argmax()) for frame in mixed[0][clip]
-        ]
-        assert len(set(order)) > 10 and order != sorted(order)
-        assert torch.equal(mixed.labels[clip], FEW.rendered.labels[clip][order])
-        assert torch.equal(mixed.informative[clip], FEW.rendered.informative[clip][order])
-
-
-def test_batches_and_predictions_keep_clips_and_labels_together():
-    at = coarse_fine_runs.batches(FEW, 5, seed=1)
-    frames, labels = at(0)
-    again, _ = at(1)
-    assert not torch.equal(frames, again) and torch.equal(
-        frames.flatten(1).float().sum(0), again.flatten(1).float().sum(0)
-    )
-    row = int((FEW.rendered.frames == frames[0]).flatten(1).all(1).float().argmax())
-    assert torch.equal(labels[0], FEW.rendered.labels[row])
-    torch.manual_seed(0)
-    model = X3D(TINY, 10)
-    found = coarse_fine_runs.predictions(model, FEW, batch=2)
-    with torch.no_grad():
-        assert torch.allclose(found, model.eval()(FEW.rendered.frames).sigmoid(), atol=1e-6)
-    want = every_frame(list(found), list(FEW.rendered.labels)).mean
-    assert coarse_fine_runs.detection_map(model, FEW) == pytest.approx(want)
-
-
-# --- stored levels ---
-
-
-def test_stored_levels_give_what_both_streams_give_end_to_end():
-    torch.manual_seed(0)
-    fine = X3D(TINY, 10)
-    model = CoarseFine(CoarseStream(X3D(TINY, 10), fusion=MultiStageFusion), fine).eval()
-    stored, at = StoredLevels(fine, FEW, batch=2), np.array([4, 0])
-    with torch.no_grad():
-        live, kept = model(FEW(at)), OnLevels(model.coarse).eval()(stored(at).to("cpu"))
-    assert all(level.dtype == torch.float16 for level in stored.levels)
-    assert torch.allclose(live, kept, atol=1e-2), "but for half precision"
+def short(variant):
+    """The variant on a few clips of 16 frames, with the smallest network."""
+    task = replace(variant.task, start=tiny(variant.task.start))
+    if isinstance(task, Detection):
+        task = replace(task, train=4, test=4, frames=task.frames // 4, fine=tiny(task.fine))
+    return replace(variant, task=task, build=replace(variant.build, size=TINY))
 
 
 # --- where a grid samples ---
@@ -86,9 +49,9 @@ def test_stored_levels_give_what_both_streams_give_end_to_end():
 
 def test_density_counts_grid_points():
     even = torch.arange(0, 17, 4.0)[None]
-    assert torch.allclose(coarse_fine_maps.density(even, 17), torch.full((1, 17), 0.25))
+    assert torch.allclose(figures.density(even, 17), torch.full((1, 17), 0.25))
     dense = torch.tensor([[0.0, 8.0, 9.0, 10.0, 16.0]])  # one point a frame from 8 to 10
-    found = coarse_fine_maps.density(dense, 17)[0]
+    found = figures.density(dense, 17)[0]
     assert found[9] == pytest.approx(1) and found[4] == pytest.approx(1 / 8) and found[13] == pytest.approx(1 / 6)
     assert found[1:-1].sum() + found[[0, -1]].sum() / 2 == pytest.approx(4)
 
@@ -98,94 +61,204 @@ def test_correlation_is_pearsons_of_each_clip():
     happens[3] = True  # nothing to correlate with: left out
     x = torch.rand(4, 20)
     want = np.mean([np.corrcoef(x[i], happens[i])[0, 1] for i in range(3)])
-    assert coarse_fine_maps.correlation(x, happens) == pytest.approx(want, abs=1e-5)
-    assert coarse_fine_maps.correlation(happens.float(), happens) == pytest.approx(1)
-    assert coarse_fine_maps.correlation(torch.ones(4, 20), happens) == 0
+    assert figures.correlation(x, happens) == pytest.approx(want, abs=1e-5)
+    assert figures.correlation(happens.float(), happens) == pytest.approx(1)
+    assert figures.correlation(torch.ones(4, 20), happens) == 0
 
 
 def test_the_inverse_grid_is_as_dense_as_the_head_is_confident():
     p = torch.rand(3, 16) + 0.05
-    locations, share = inverse_grid(p, 64)
+    locations, part = variants.inverse_grid(p, 64)
     assert locations[:, 0].abs().max() < 1e-4 and locations[:, -1] == pytest.approx(63)
-    assert torch.allclose(share * 63, locations)
-    shares = p / p.sum(1, keepdim=True)
+    assert torch.allclose(part * 63, locations)
+    parts = p / p.sum(1, keepdim=True)
     for clip in range(3):  # between two points lies a sixteenth of the confidence
-        cdf = np.concatenate([[0], shares[clip].cumsum(0)])
+        cdf = np.concatenate([[0], parts[clip].cumsum(0)])
         found = np.interp(locations[clip] / 63 * 16, np.arange(17), cdf)
         assert np.allclose(found, np.arange(17) / 16, atol=1e-5)
-    flat = inverse_grid(torch.full((1, 16), 0.3), 64)[0]
+    flat = variants.inverse_grid(torch.full((1, 16), 0.3), 64)[0]
     assert torch.allclose(flat, torch.linspace(0, 63, 17)[None], atol=1e-4)
 
 
-def test_true_confidence_is_the_share_in_which_something_happens():
+def test_true_confidence_is_the_fraction_in_which_something_happens():
     happens = torch.tensor([[1, 1, 1, 1, 0, 0, 0, 1]]).bool()
-    assert torch.allclose(coarse_fine_maps.true_confidence(happens), torch.tensor([[0.9, 0.225]]))
+    assert torch.allclose(figures.true_confidence(happens), torch.tensor([[0.9, 0.225]]))
 
 
-# --- arms ---
+def test_sampling_is_measured_on_the_clips_that_are_tested():
+    torch.manual_seed(0)
+    model, feed = CoarseStream(X3D(TINY, 10)).eval(), Detection(test=6).feed("test", 4)
+    found = figures.sampling(model, feed)
+    clips = feed.source.rendered
+    with torch.no_grad():
+        places = model.sampled(clips.frames)[1].locations
+    assert found["samples"] == pytest.approx(
+        figures.correlation(figures.density(places, 64), clips.informative), abs=1e-3
+    )
+    ideal = grid.leading_zero_grid(figures.true_confidence(clips.informative, contrast=0.5), 64)[0]
+    assert found["samples_of_truth"] == figures.correlation(figures.density(ideal, 64), clips.informative)
+    assert found["samples_of_truth"] > 0.1, "the positive control of the claims file"
+
+
+# --- what the variants are ---
 
 
 def test_claims_and_tables_name_what_is_measured():
-    known = {f"grid/{name}" for name in ARMS} | {f"samples/{name}" for name in ARMS}
-    named = {m for claim in claims.load("coarse_fine").claims if claim.kind == "ordering" for m in claim.measures}
-    assert named <= known
-    for name, table in vars(coarse_fine_tables).items():
-        if name.isupper():
-            assert {measure for measure, _ in table.values()} <= known, name
+    known, own = set(STUDY.metrics()), claims.load("coarse_fine")
+    also = {f"grid/{name}/{what}" for name in VARIANTS for what in ("samples", "samples_of_truth")}
+    orderings = [claim for claim in own.claims if claim.kind == "ordering"]
+    named = {metric for claim in orderings for metric in claim.metrics}
+    controls = {
+        metric for task in own.tasks.values() for each in (task.positive, task.negative) for metric in each.metrics
+    }
+    assert named | controls <= known | also
+    assert {f"grid/{name}" for name in VARIANTS} - named - controls <= {f"grid/{name}" for name in study.TUNED}
+    assert {metric for metric in named if metric.startswith("tuned/")} == {f"tuned/{name}" for name in study.TUNED}
+    for rows in STUDY.tables.values():
+        for row in rows.values():
+            assert f"grid/{row.variant}" in known | also and (row.paper is None or own.number(row.paper))
 
 
-@pytest.mark.parametrize("name", ["x3d", "striding", "coarse_fine", "fine_fine", "dense_grid_pool"])
-def test_every_arm_starts_from_the_same_x3d(name):
-    given = coarse_fine_experiments.clips(ARMS["x3d"], QUICK, 0, "train")
-    first = coarse_fine_experiments.start(ARMS["x3d"].size, given, QUICK, 0, "cpu")
-    model, fine = coarse_fine_experiments.prepared(ARMS[name], QUICK, 0)
-    assert fine is first and not any(p.requires_grad for p in fine.parameters())
+def test_every_variant_has_a_row_of_its_own():
+    keys = {name: key(variant) for name, variant in STUDY.variants.items()}
+    assert len(set(keys.values())) == len(keys)
+    loss = replace(VARIANTS["grid_pool_flow"], objective=variants.WithAuxiliary(variants.flow, 0.2))
+    assert key(loss) not in keys.values()
+    for change in ({"lr": 0.1}, {"steps": 2}, {"warmup": 2}, {"batch": 3}):
+        assert key(replace(study.GRID, **change)) != key(study.GRID)
+
+
+MULTI = fusion.MultiStageFusion
+
+
+@pytest.mark.parametrize(
+    ("name", "pool", "fuse"),
+    [
+        ("x3d", None, None), ("slowfast", variants.Striding, SlowFastFusion), ("fine_fine", variants.KeepAll, MULTI),
+        ("coarse_fine", grid.GridPool, MULTI), ("max_pool", variants.MaxPool, None),
+        ("average_pool", variants.AveragePool, None), ("striding", variants.Striding, None),
+        ("slowfast_grid", grid.GridPool, SlowFastFusion), ("slowfast_fusion", variants.Striding, MULTI),
+    ],
+)  # fmt: skip
+def test_networks_are_made_of_the_parts_that_their_names_say(name, pool, fuse):
+    model = VARIANTS[name].build.new(10)
+    coarse = figures.coarse_of(model)
+    assert type(getattr(coarse, "pool", None)) is (pool or type(None))
+    assert type(getattr(coarse, "fusion", None)) is (fuse or type(None))
+    assert isinstance(model, CoarseFine) == (fuse is not None) == (VARIANTS[name].task.fine is not None)
+
+
+def test_the_knobs_of_the_ablations_arrive():
+    of = lambda name: figures.coarse_of(VARIANTS[name].build.new(10))  # noqa: E731
+    assert [of(name).pool.ratio for name in ("grid_pool", "grid_eighth", "grid_sixteenth")] == [4, 8, 16]
+    assert of("dense_grid_sixteenth").pool.ratio == 16
+    assert [VARIANTS[name].task.frames for name in ("grid_pool", "dense_grid_pool", "dense_grid_sixteenth")] == [
+        64,
+        128,
+        128,
+    ]
+    late = of("fine_fine_late").fusion
+    assert not late.levels and not late.mixings and isinstance(late.late.mask, fusion.SelfAttentionMask)
+    assert isinstance(of("fine_fine_late_no_mask").fusion.late.mask, variants.NoMask)
+    assert all(isinstance(each.mask, variants.NoMask) for each in of("fine_fine_no_mask").fusion.levels)
+    assert all(isinstance(each, variants.OneToOne) for each in of("fine_fine_one_to_one").fusion.mixings)
+    assert of("fine_fine_c").fusion.average is variants.over_time_and_space
+    assert of("fine_fine_chw").fusion.average is variants.over_time
+    assert isinstance(of("control/noise_grid").pool.head, variants.NoiseHead)
+    assert figures.coarse_of(STUDY.variants["inverse_grid"].build.new(10)).pool.grid is variants.inverse_grid
+    blocks = [VARIANTS[name].build.size.blocks for name in ("x3d", "x3d_l")]
+    assert [2 * number for number in blocks[0]] == list(blocks[1])
+    assert (study.GRID.steps, study.CORE.steps, study.LONG.steps) == (50, 120, 300), "one rate and one batch"
+    losses = {name: VARIANTS[name].objective for name in VARIANTS}
+    assert losses["grid_pool_flow"].auxiliary is variants.flow
+    assert losses["grid_pool_reconstruction"].auxiliary is variants.reconstruction
+    assert all(losses[name] is detection for name in VARIANTS if not name.startswith("grid_pool_"))
+
+
+def test_noise_places_are_new_in_every_call():
+    model = replace(VARIANTS["control/noise_grid"].build, size=TINY).new(10).eval()
+    clip = torch.zeros(1, 16, 32, 32, 3).byte()
+    a, b = (model.sampled(clip)[1].locations for _ in range(2))
+    assert not torch.equal(a, b)
+
+
+# --- the three stages ---
+
+
+def test_an_x3d_learns_short_clips_then_crowded_ones_then_the_task():
+    task = study.x3d_on_task()
+    crowded = task.variant.task.start
+    short_clips = crowded.variant.task.start
+    assert isinstance(short_clips.variant.task, ShortClips) and short_clips.variant.task.frames == 8
+    assert isinstance(short_clips.variant.build(short_clips.variant.task.feed("train", 0)).head, ClipHead)
+    busy, quiet = (stage.variant.task.clips("test", 0).rendered.labels.mean() for stage in (crowded, task))
+    assert busy > 2 * quiet and crowded.variant.task.train == 2 * task.variant.task.train
+    assert [stage.recipe for stage in (short_clips, crowded, task)] == [study.CLASSIFY, study.CROWD, study.GRID]
+
+
+@pytest.mark.parametrize("control", ["frames", "labels"])
+def test_a_control_is_one_in_every_stage_that_it_can_be(control):
+    variant = VARIANTS[f"control/shuffled_{control}"]
+    task = variant.task.start.variant.task
+    assert variant.task.control == task.control == control
+    earlier = (task.start.variant.task, task.start.variant.task.start.variant.task)
+    assert [each.control for each in earlier] == [control if control == "labels" else None] * 2
+
+
+@pytest.mark.parametrize("name", ["x3d", "striding", "coarse_fine", "fine_fine", "dense_grid_pool", "end_to_end"])
+def test_every_variant_starts_from_the_x3d_that_knows_the_task(name):
+    variant = short(STUDY.variants[name])
+    first = variant.task.start.state(0)
+    torch.manual_seed(0)
+    model = variant.build(variant.task.feed("train", 0))
+    assert isinstance(model, OnLevels) == (name in ("coarse_fine", "fine_fine"))
     streams = [module for module in model.modules() if isinstance(module, X3D)]
-    assert len(streams) == (2 if "fine" in name else 1)
+    assert len(streams) == (2 if name == "end_to_end" else 1)
     for stream in streams:
-        assert all(
-            torch.equal(a, b) for a, b in zip(stream.state_dict().values(), first.state_dict().values(), strict=True)
-        )
+        assert all(torch.equal(x, first[name]) for name, x in stream.state_dict().items())
 
 
 def test_the_fine_stream_stays_and_the_rest_moves():
-    model, _, _ = coarse_fine_experiments.run(ARMS["coarse_fine"], QUICK, 0)
-    fresh, fine = coarse_fine_experiments.prepared(ARMS["coarse_fine"], QUICK, 0)
-    after, before = model.coarse.state_dict(), fresh.coarse.state_dict()
+    variant = short(VARIANTS["coarse_fine"])
+    inputs = variant.task.feed("train", 0)
+    torch.manual_seed(0)
+    before = variant.build(inputs).state_dict()
+    after = variant.trained(inputs, replace(STEP, steps=2), 0)[0].state_dict()
     assert all(not torch.equal(after[name], before[name]) for name in before if name.endswith("weight"))
-    assert all(torch.equal(a, b) for a, b in zip(fine.parameters(), fresh.fine.parameters(), strict=True))
+    assert not any("fine." in name for name in after)
 
 
 def test_end_to_end_the_fine_stream_trains_too():
-    arm, together = ARMS["coarse_fine"], coarse_fine_experiments.together
-    model, _, score = coarse_fine_experiments.run(arm, QUICK, 0, streams=together)
-    fine = coarse_fine_experiments.prepared(arm, QUICK, 0)[1]
-    changed = [not torch.equal(a, b) for a, b in zip(model.fine.stem.parameters(), fine.stem.parameters(), strict=True)]
-    assert all(changed) and 0 < score < 100
+    variant = short(STUDY.variants["end_to_end"])
+    model, _ = variant.trained(variant.task.feed("train", 0), replace(STEP, steps=2), 0)
+    start = variant.task.start.state(0)
+    assert isinstance(variant.build, EndToEnd) and variant.task.fine is None
+    assert not torch.equal(model.fine.stem.conv1_s.weight, start["stem.conv1_s.weight"])
 
 
-def test_the_cost_is_of_both_streams():
-    alone, both = (coarse_fine_experiments.cost_of(ARMS[name]) for name in ("grid_pool", "coarse_fine"))
-    x3d, dense = (coarse_fine_experiments.cost_of(ARMS[name]) for name in ("x3d", "dense_grid_pool"))
+def test_the_work_is_of_both_streams():
+    alone, both = (figures.work(VARIANTS[name].build.new(10)) for name in ("grid_pool", "coarse_fine"))
+    x3d, dense = figures.work(Network(None).new(10)), figures.work(Network().new(10), frames=128)
     assert alone < x3d < alone + x3d < both and dense == pytest.approx(2 * alone, rel=0.05)
 
 
-def test_seeds_repeat_and_evaluation_clips_are_shared():
-    runs = [coarse_fine_experiments.run(ARMS["grid_pool"], QUICK, seed)[1].loss for seed in (0, 0, 1)]
-    assert runs[0] == runs[1] != runs[2]
-    clips = coarse_fine_experiments.clips
-    assert clips(ARMS["x3d"], QUICK, 0, "test") == clips(ARMS["grid_pool"], QUICK, 1, "test")
-    assert clips(ARMS["x3d"], QUICK, 0, "train") != clips(ARMS["x3d"], QUICK, 1, "train")
-    words = coarse_fine_experiments.described
-    assert words(ARMS["grid_pool"], QUICK) != words(ARMS["dense_grid_pool"], QUICK)
-    assert " at 0x" not in words(ARMS["grid_pool_flow"], QUICK)
+# --- rows ---
 
 
-@pytest.mark.parametrize("name", ["grid_pool", "striding", "control/shuffled_frames"])
-def test_rows_of_one_arm(name, tmp_path):
-    measurements = Measurements("coarse_fine", tmp_path, committed=tmp_path)
-    value = coarse_fine_experiments.measure(name, 0, measurements, QUICK)
-    assert 0 < value < 100 and coarse_fine_experiments.measure(name, 0, measurements, QUICK) == value
-    rows = [json.loads(line) for line in (tmp_path / "rows" / "coarse_fine.jsonl").read_text().splitlines()]
-    assert {row["measure"] for row in rows} == {f"grid/{name}"} | ({f"samples/{name}"} if name != "striding" else set())
-    assert len(rows) == (1 if name == "striding" else 2)
+@pytest.mark.parametrize("name", ["grid_pool", "striding"])
+def test_rows_of_one_variant(name, tmp_path):
+    own = replace(STUDY, variants={name: short(VARIANTS[name])}, recipes={"grid": STEP})
+    rows = Measurements("coarse_fine", tmp_path, committed=tmp_path)
+    value = own.measure(f"grid/{name}", 0, rows)
+    assert 0 < value < 100 and own.measure(f"grid/{name}", 0, rows) == value
+    also = {f"grid/{name}/samples", f"grid/{name}/samples_of_truth"} if name == "grid_pool" else set()
+    assert set(rows.seeds_of()) == {f"grid/{name}"} | also and len(rows.rows()) == 1 + len(also)
+
+
+def test_smoke_is_short_in_all_stages():
+    smoke = STUDY.smoke().variants["coarse_fine"]
+    stage = smoke.task.start
+    while stage is not None:
+        assert stage.recipe.steps <= 4
+        stage = stage.variant.task.start
+    assert smoke.task.train == smoke.task.test == 16 and smoke.task.fine == smoke.task.start

@@ -1,4 +1,4 @@
-"""The comparison: every method by the same door, runs that are the same as elsewhere, tables that only read rows."""
+"""The comparison: every method by the same door, the same seconds, tables that only read rows."""
 
 from __future__ import annotations
 
@@ -13,131 +13,187 @@ from torch import nn
 
 from minilib import claims
 from minilib.files import NOTEBOOKS
-from minilib.papers.comparison import experiments as comparison_experiments
-from minilib.papers.comparison import method as comparison
-from minilib.papers.comparison import tables as comparison_tables
-from minilib.papers.object_centric import experiments as object_centric_experiments
-from minilib.papers.object_centric.arms import ARMS
+from minilib.papers.comparison import METHODS, STUDY, Method, costs, figures, study, variant
+from minilib.papers.comparison.study import FRAMES, GRID, MOTION, TASKS, SameSeconds, embeddings, folded
+from minilib.papers.object_centric.study import STUDY as OBJECT_CENTRIC
+from minilib.settings import key
+from minilib.study import Outcome
 from minilib.training import train
 from minilib.world import clip_batch, train_batches
 
-QUICK = replace(comparison_experiments.GRID, steps=2, warmup=1, batch=4)
-MOTION = comparison.TASKS["motion"]
+QUICK = replace(GRID, steps=2, warmup=1, batch=4)
+FEW = replace(MOTION, test=8)
 
 
-def clips_for(method, count=2):
-    return clip_batch("motion", 0, "val", range(count), comparison.FRAMES * method.gamma)
+def built(name, seed=0):
+    torch.manual_seed(seed)
+    return STUDY.variants[f"motion/{name}"].build(None)
 
 
-@pytest.mark.parametrize("name", comparison.METHODS)
+def clips_for(name, count=2):
+    return clip_batch("motion", 0, "val", range(count), FRAMES * METHODS[name].gamma)
+
+
+@pytest.fixture
+def rows(tmp_path):
+    return claims.Measurements("image_to_video_compared", tmp_path, committed=tmp_path / "none")
+
+
+# --- methods ---
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_a_step_changes_what_trains_and_nothing_else(name):
-    method = comparison.METHODS[name]
-    model = comparison.build(method, MOTION, seed=0)
+    model, each = built(name), STUDY.variants[f"motion/{name}"]
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
-    batches = train_batches("motion", 0, 4, comparison.FRAMES * method.gamma)
-    train(model, batches, QUICK, 12, objective=method.objective)
+    train(model, train_batches("motion", 0, 4, each.task.frames), QUICK, 12, objective=each.objective)
     changed = {n for n, p in model.named_parameters() if not torch.equal(p, before[n])}
     free = {n for n, p in model.named_parameters() if p.requires_grad}
     assert changed and changed <= free
-    frozen_tower = name not in ("full_image",)
-    assert frozen_tower == any(not p.requires_grad for p in model.parameters())
+    assert (name != "full_image") == any(not p.requires_grad for p in model.parameters())
 
 
-@pytest.mark.parametrize("name", comparison.METHODS)
+@pytest.mark.parametrize("name", METHODS)
 def test_scores_of_a_clip_do_not_depend_on_the_batch(name):
-    method = comparison.METHODS[name]
-    model = comparison.build(method, MOTION, seed=1).eval()
-    frames, _ = clips_for(method, 3)
+    model = built(name, seed=1).eval()
+    frames, _ = clips_for(name, 3)
     with torch.no_grad():
         both, alone = model(frames), model(frames[1:2])
     assert both.shape == (3, 12)
     torch.testing.assert_close(both[1:2], alone, atol=1e-4, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["probe", "full_image"])
-def test_the_controls_cannot_see_order(name):
-    method = comparison.METHODS[name]
-    model = comparison.build(method, MOTION, seed=0).eval()
-    frames, _ = clips_for(method)
+@pytest.mark.parametrize("name", METHODS)
+def test_the_controls_cannot_see_order_and_the_others_can(name):
+    model = built(name).eval()
+    for parameter in model.parameters():
+        if parameter.requires_grad and not parameter.any():
+            nn.init.normal_(parameter, std=0.05)  # what starts at zero hides what it reads
+    frames, _ = clips_for(name)
     with torch.no_grad():
-        torch.testing.assert_close(model(frames), model(frames.flip(1)), atol=1e-4, rtol=1e-4)
+        there, back = model(frames), model(frames.flip(1))
+    blind = name in ("probe", "full_image")
+    assert torch.allclose(there, back, atol=1e-5, rtol=1e-4) == blind
 
 
-def test_a_seed_gives_the_same_start_and_another_seed_another():
-    states = [comparison.build(comparison.METHODS["oca"], MOTION, seed).state_dict() for seed in (0, 0, 1)]
-    assert all(torch.equal(states[0][n], states[1][n]) for n in states[0])
-    assert any(not torch.equal(states[0][n], states[2][n]) for n in states[0])
+def test_rates_losses_and_frames_are_those_of_the_methods_own_notebooks():
+    assert {name: method.lr for name, method in METHODS.items() if method.lr != 1} == {
+        "full_image": 0.1, "xclip": 0.5, "dist": 0.5, "victr": 0.5
+    }  # fmt: skip
+    assert METHODS["dist"].gamma == 2 and STUDY.variants["motion/dist"].task.frames == 8
+    assert {variant(m, MOTION).task.frames for n, m in METHODS.items() if n != "dist"} == {4}
+    frames, labels = clips_for("oca", 4)
+    for name, parts in (("oca", 2), ("victr", 1)):
+        model = built(name).eval()
+        with torch.no_grad():
+            plain = study.cross_entropy(model, frames, labels)
+            whole = METHODS[name].objective(model, frames, labels)
+        assert whole > plain, f"{name}: {parts} further terms"
 
 
-def test_a_peers_run_is_the_one_of_ocas_own_grid():
-    ours = comparison.run(comparison.METHODS["evl"], MOTION, QUICK, 0, test_clips=8)
-    sizes = object_centric_experiments.Sizes(test=8)
-    theirs = object_centric_experiments.run(ARMS["evl"], QUICK, 0, sizes=sizes)
-    assert ours[1].loss == theirs[1].loss and ours[2] == theirs[2]
+def test_tasks_are_what_they_say():
+    assert {name: (task.labels, task.train, task.control) for name, task in TASKS.items()} == {
+        "motion": ("motion", 4096, None), "appearance": ("appearance", 4096, None), "noun": ("noun", 4096, None),
+        "few": ("motion", 192, None),
+    }  # fmt: skip
+    assert all(STUDY.variants[f"{on}/control"].task.control == "labels" for on in TASKS)
+    assert GRID == OBJECT_CENTRIC.recipes["grid"] == STUDY.recipes["grid"]
+    assert STUDY.recipes["tuned"].recipe == replace(GRID, steps=1500)
 
 
-def test_a_row_of_ocas_grid_is_taken_over_and_not_run_again(tmp_path, monkeypatch):
-    elsewhere = claims.Measurements("object_centric", tmp_path)
-    settings = object_centric_experiments.described(ARMS["noun/aim"], comparison_experiments.GRID)
-    elsewhere.record("grid/noun/aim", 12.5, 77, settings)
-    monkeypatch.setattr(comparison_experiments, "run", None)
-    rows = claims.Measurements("image_to_video_compared", tmp_path, committed=tmp_path / "none")
-    assert comparison_experiments.measure("noun/aim", 77, rows) == 12.5
-    assert comparison_experiments.twin("noun/oca", 77, rows) is None  # OCA's own features are rounded there
+def test_every_variant_has_a_key_of_its_own():
+    assert len({key(each) for each in STUDY.variants.values()}) == len(STUDY.variants)
+    zeroi2v = METHODS["zeroi2v"]
+    assert key(variant(zeroi2v, MOTION)) == key(variant(replace(zeroi2v, merge=None), MOTION))
+    assert key(variant(zeroi2v, MOTION)) != key(variant(replace(zeroi2v, lr=2.0), MOTION))
+
+
+def test_a_folded_method_gives_the_same_scores():
+    model = built("zeroi2v").eval()
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            nn.init.normal_(parameter, std=0.05)
+    size, (frames, _) = sum(p.numel() for p in model.parameters()), clips_for("zeroi2v")
+    with torch.no_grad():
+        before = model(frames)
+        torch.testing.assert_close(folded(model)(frames), before, atol=1e-4, rtol=1e-4)
+    assert sum(p.numel() for p in model.parameters()) < size
 
 
 class Mine(nn.Module):
-    def __init__(self, clip, frames, task):
+    """A reader's own method."""
+
+    def __init__(self, clip, frames, labels):
         super().__init__()
-        self.linear = nn.Linear(3, 12)
+        self.clip, self.linear = clip.requires_grad_(False), nn.Linear(96, 12)
 
     def forward(self, frames):
-        return self.linear(frames.float().mean((1, 2, 3)) / 255)
+        return self.linear(embeddings(self.clip, frames).diff(dim=1).mean(1))
 
 
-def test_a_readers_own_method_is_one_more_row(tmp_path, monkeypatch):
-    rows = claims.Measurements("image_to_video_compared", tmp_path, committed=tmp_path / "none")
-    methods = comparison.METHODS | {"mine": comparison.Method(Mine)}
-    value = comparison_experiments.measure("motion/mine", 0, rows, QUICK, methods)
-    assert 0 <= value <= 100
-    monkeypatch.setattr(comparison_experiments, "run", None)  # the row is there
-    assert comparison_experiments.measure("motion/mine", 0, rows, QUICK, methods) == value
-    assert dict(zip(methods, comparison_tables.table(rows.seeds_of(), list(methods)).rows, strict=True))["mine"][1] == (
-        f"{value:.1f}"
+def test_a_readers_own_method_is_one_more_row(rows, monkeypatch):
+    own = replace(
+        STUDY, variants={"motion/mine": variant(Method(Mine), FEW)}, recipes={"grid": QUICK}, grids={"grid": ()}
     )
+    value = own.measure("grid/motion/mine", 0, rows)
+    assert 0 <= value <= 100
+    monkeypatch.setattr(type(own.variants["motion/mine"]), "run", None)  # the row is there
+    assert own.measure("grid/motion/mine", 0, rows) == value
+    assert figures.table(rows.seeds_of(), ["mine"]).rows[0][1] == f"{value:.1f}"
 
 
-def test_the_same_seconds_are_steps_by_the_measured_ratio(tmp_path):
-    rows = claims.Measurements("image_to_video_compared", tmp_path, committed=tmp_path / "none")
-    for number, ratio in enumerate((0.4, 0.5, 9.0)):  # the median counts
-        rows.record("cost/step.probe", ratio, number)
-    assert comparison_experiments.paid("probe", rows, QUICK, comparison.METHODS) == 4
+# --- seconds and costs ---
 
 
-def test_costs_are_ratios_in_rounds(tmp_path):
-    few = {name: comparison.METHODS[name] for name in ("st_adapter", "zeroi2v", "probe")}
-    costs = comparison_experiments.costs(few, MOTION, "cpu", batch=1, rounds=2)
-    assert len(costs["step"]) == len(costs["latency"]) == len(costs["throughput"]) == 2
-    assert all(each["st_adapter"] == 1.0 for each in costs["step"] + costs["latency"] + costs["throughput"])
-    assert set(costs["latency"][0]) == set(costs["work"][0]) == {*few, "zeroi2v_merged"}
-    assert costs["work"][0]["zeroi2v_merged"] == costs["work"][0]["probe"] < costs["work"][0]["zeroi2v"]
-    assert costs["tunable"][0]["probe"] < costs["tunable"][0]["zeroi2v"]
-    assert costs["memory"][0]["probe"] < costs["memory"][0]["st_adapter"]
+@pytest.mark.parametrize("own, steps", [(0.5, 60), (2.0, 15), (1000.0, 1)])
+def test_the_same_seconds_are_steps_by_the_measured_ratio(monkeypatch, own, steps):
+    ratios = [{"own": own, "other": 1.0}, {"own": own, "other": 1.0}, {"own": 9.0, "other": 1.0}]
+    monkeypatch.setattr(study.speed, "rounds_of", lambda calls, rounds: ratios)  # the median counts
+    seen = []
+
+    def stop(self, recipe, *rest):
+        seen.append(recipe)
+        return Outcome(None, None, {"": 50.0})
+
+    monkeypatch.setattr(study.Variant, "run", stop)
+    found = SameSeconds(METHODS["probe"], METHODS["st_adapter"]).run(replace(GRID, steps=30), 0)
+    assert seen[0].steps == steps and found.metrics == {"": 50.0, "steps": steps}
+
+
+def test_the_same_seconds_run(rows):
+    found = STUDY.smoke().variants["seconds/probe"].run(QUICK, 0)
+    assert found.metrics["steps"] == len(found.history.loss) >= 1
+
+
+def test_costs_are_ratios_in_rounds(rows):
+    few = {name: METHODS[name] for name in ("st_adapter", "zeroi2v", "probe")}
+    costs(rows, few, rounds=2)
+    found = rows.seeds_of()
+    for what in ("step", "latency", "throughput", "memory"):
+        assert found[f"cost/{what}.st_adapter"] == {0: 1.0, 1: 1.0}
+    work = {name: found[f"cost/work.{name}"][0] for name in (*few, "zeroi2v_merged")}
+    assert work["zeroi2v_merged"] == work["probe"] < work["zeroi2v"]
+    assert "cost/latency.zeroi2v_merged" in found and "cost/step.zeroi2v_merged" not in found
+    assert found["cost/tunable.probe"][0] < found["cost/tunable.zeroi2v"][0]
+    assert found["cost/memory.probe"][0] < 1
+
+
+# --- tables ---
 
 
 def synthetic():
     rows = {"grid/motion/a": {0: 80.0, 1: 82.0}, "grid/motion/b": {0: 79.0, 1: 81.0}, "grid/motion/c": {0: 20.0}}
-    costs = {"a": 100.0, "b": 40.0, "c": 10.0}
-    return rows | {f"cost/memory.{n}": {0: c} for n, c in costs.items()}
+    each = {"a": 100.0, "b": 40.0, "c": 10.0}
+    return rows | {f"cost/memory.{n}": {0: c} for n, c in each.items()}
 
 
 def test_advice_follows_from_the_rows():
     needs = (
-        comparison_tables.Need("any", "motion"),
-        comparison_tables.Need("small", "motion", "memory", 4),
-        comparison_tables.Need("unknown", "few"),
+        figures.Need("any", "motion"),
+        figures.Need("small", "motion", "memory", 4),
+        figures.Need("unknown", "few"),
     )
-    any_, small, unknown = comparison_tables.advice(synthetic(), "abc", needs).rows
+    any_, small, unknown = figures.advice(synthetic(), "abc", needs).rows
     assert any_[1:] == ("a", "81.0 ± 1.4", "b")
     assert small[1] == "b" and small[3] == "nobody"
     assert unknown[1] == "not measured yet"
@@ -145,52 +201,44 @@ def test_advice_follows_from_the_rows():
 
 def test_what_is_merged_costs_what_it_does_then():
     rows = synthetic() | {"cost/work.a": {0: 9.0}, "cost/work.b": {0: 4.0}, "cost/work.c": {0: 4.0}}
-    need = comparison_tables.Need("often", "motion", "work", 1.05)
-    assert comparison_tables.advice(rows, "abc", [need]).rows[0][1] == "b"
+    need = figures.Need("often", "motion", "work", 1.05)
+    assert figures.advice(rows, "abc", [need]).rows[0][1] == "b"
     rows["cost/work.a_merged"] = {0: 4.1}
-    assert comparison_tables.advice(rows, "abc", [need]).rows[0][1] == "a"
-    merged = comparison_tables.table(rows, "a").rows[1]
+    assert figures.advice(rows, "abc", [need]).rows[0][1] == "a"
+    merged = figures.table(rows, "a").rows[1]
     assert merged[:2] == ("a_merged", "81.0 ± 1.4") and "4" in merged
 
 
-def test_a_folded_method_gives_the_same_scores():
-    model = comparison.build(comparison.METHODS["zeroi2v"], MOTION, 0).eval()
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            nn.init.normal_(parameter, std=0.05)
-    frames, _ = clips_for(comparison.METHODS["zeroi2v"])
-    with torch.no_grad():
-        before = model(frames)
-        torch.testing.assert_close(comparison.folded(model)(frames), before, atol=1e-4, rtol=1e-4)
-    assert sum(p.numel() for p in model.parameters()) < sum(
-        p.numel() for p in comparison.build(comparison.METHODS["zeroi2v"], MOTION, 0).parameters()
-    )
-
-
-def test_other_seconds_are_another_row(tmp_path, monkeypatch):
-    rows = claims.Measurements("image_to_video_compared", tmp_path, committed=tmp_path / "none")
-    steps = []
-    monkeypatch.setattr(
-        comparison_experiments, "run", lambda method, task, recipe, *rest: (steps.append(recipe.steps), None, 50.0)
-    )
-    for number in (0, 0, 1):
-        rows.record("cost/step.probe", 0.5 + 0.5 * number)
-        comparison_experiments.measure("seconds/probe", 0, rows, QUICK)
-    assert steps == [4, 2]
-
-
 def test_what_is_not_measured_stays_empty():
-    row = comparison_tables.table(synthetic(), ["c"]).rows[0]
-    assert row[:3] == ("c", "20.0", "") and "10" in row
+    row = figures.table(synthetic(), ["c"]).rows[0]
+    assert row[:3] == ("c", "20.0", "") and "10.00" in row
     figure, axis = plt.subplots()
-    comparison_tables.scatter(axis, synthetic(), ["a", "c", "nobody"], "motion", "memory")
+    figures.scatter(axis, synthetic(), ["a", "c", "nobody"], "motion", "memory")
     assert {text.get_text() for text in axis.texts} == {"a", "c"}
     plt.close(figure)
 
 
-def test_every_claim_names_rows_that_are_measured():
-    made = {f"grid/{name}" for name in comparison_experiments.NAMES}
-    assert {m for claim in claims.load("image_to_video_compared").claims for m in claim.measures} <= made
+def test_tables_read_metrics_of_the_other_papers_studies():
+    for entries in figures.ELSEWHERE.values():
+        for paper, metric, _ in entries:
+            known = study_of(paper).metrics("grid")
+            assert any(metric == each or metric.startswith(f"{each}/") for each in known), metric
+
+
+def study_of(paper):
+    from minilib.study import load_study
+
+    return load_study(paper)
+
+
+def test_every_claim_names_metrics_that_are_measured():
+    paper = claims.load("image_to_video_compared")
+    named = {m for claim in paper.claims for m in claim.metrics}
+    named |= {m for task in paper.tasks.values() for m in (*task.positive.metrics, *task.negative.metrics)}
+    assert named <= set(STUDY.metrics())
+    headlines = {m for claim in paper.claims if claim.headline for m in claim.metrics}
+    assert headlines == set(STUDY.metrics("tuned"))
+    assert all(abs(paper.tasks[n].chance - TASKS[n].chance) < 1e-3 for n in TASKS)
 
 
 @pytest.mark.parametrize("path", sorted((NOTEBOOKS / "parameters").glob("*.yaml")), ids=lambda p: Path(p).stem)

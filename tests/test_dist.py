@@ -14,10 +14,11 @@ from minilib.errors import BadInput
 from minilib.models.clip import TINY, FrameFeatures, build
 from minilib.models.small_clip import tokenize
 from minilib.papers.dist import variants
-from minilib.papers.dist.clip import DiSTRecogniser, class_features, load_released, released_taps, sparse_taps
+from minilib.papers.dist.clip import DiSTRecogniser, class_features, released_taps, sparse_taps
 from minilib.papers.dist.head import AdaptivePooling, check_texts, fused, quick_gelu, similarity
-from minilib.papers.dist.method import Branches, Design, DiST, ImageSizes, weights_init
+from minilib.papers.dist.method import Branches, Design, DiST, ImageSizes, released_init
 from minilib.papers.dist.parts import IBlock, R2Plus1D, ToIntegration, ToTemporal
+from minilib.papers.dist.released import load_released
 
 SIZES = ImageSizes(width=24, depth=2, grid=(2, 2), patch=(8, 8), embed=16)
 SMALL = Design(frames=2, gamma=2, integration=8, temporal=4, pooling=1)
@@ -62,7 +63,7 @@ def test_t_block_is_the_plain_modules(frames):
     block = R2Plus1D(6).double()
     block.apply(partial(lambda m: isinstance(m, nn.Conv3d) and nn.init.normal_(m.weight)))
     z = torch.randn(2, frames, 3, 4, 6, dtype=torch.float64)
-    time, space = block.temporal_net.c_fc1, block.temporal_net.c_fc2
+    time, space = block.temporal_net["c_fc1"], block.temporal_net["c_fc2"]
     maps = z.permute(0, 4, 1, 2, 3)
     plain = gelu(maps + space(gelu(time(F.layer_norm(z, (6,)).permute(0, 4, 1, 2, 3)))))
     assert torch.allclose(block(z), plain.permute(0, 2, 3, 4, 1))
@@ -339,7 +340,7 @@ def test_scores_are_scaled_cosines_and_fusion_is_half_of_each():
             plain = torch.stack([F.cosine_similarity(frame, texts[k], 0) for frame in frames[b]]).mean()
             assert torch.isclose(similarity(video, texts, 5.0)[b, k], 5 * cosine, atol=1e-5)
             assert torch.isclose(fused(video, frames, texts, 5.0)[b, k], 2.5 * (cosine + plain), atol=1e-5)
-    assert torch.allclose(fused(video, frames, texts, 5.0, share=0.0), similarity(video, texts, 5.0))
+    assert torch.allclose(fused(video, frames, texts, 5.0, fraction=0.0), similarity(video, texts, 5.0))
 
 
 # --- bad input ---
@@ -474,7 +475,7 @@ def test_other_checkpoints_are_refused_before_anything_changes(tmp_path, damage,
 def test_the_released_start():
     torch.manual_seed(0)
     linear = nn.Linear(300, 300)
-    weights_init(linear)
+    released_init(linear)
     assert abs(linear.weight.std().item() - 0.02) < 1e-3 and not linear.bias.any()
     net = DiST(SIZES, Design(frames=2, integration=64, temporal=32))
     assert all(not p.any() for n, p in net.named_parameters() if n.endswith("bias"))

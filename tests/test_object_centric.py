@@ -2,7 +2,9 @@
 
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -11,19 +13,31 @@ from hypothesis import strategies as st
 from torch import nn
 
 from minilib import claims
+from minilib.claims.verdicts import same_count
 from minilib.cost import tunable_parameters
 from minilib.errors import BadInput
+from minilib.metrics.proposals import boxes, clusters, enlarge, j_and_f, proposals
 from minilib.models.clip import SMALL, TINY, FrameFeatures, build
-from minilib.papers.object_centric import arms as object_centric_arms
-from minilib.papers.object_centric import counts as object_centric_counts
-from minilib.papers.object_centric import experiments as object_centric_experiments
-from minilib.papers.object_centric import masks as object_centric_masks
+from minilib.models.small_clip import small_clip
+from minilib.papers.object_centric import counts, full_size, masks, study
 from minilib.papers.object_centric import method as oc
-from minilib.papers.object_centric import recipe as object_centric_recipe
-from minilib.papers.object_centric import speed as object_centric_speed
-from minilib.papers.object_centric import tables as object_centric_tables
-from minilib.papers.object_centric.losses import Objective, correspondence, object_distillation, temporal_reasoning
+from minilib.papers.object_centric.losses import (
+    Objective,
+    OnPixels,
+    correspondence,
+    object_distillation,
+    temporal_reasoning,
+)
+from minilib.papers.object_centric.study import STUDY
+from minilib.papers.object_centric.variants import ROWS, MeanToken, OrderBlind, TemporalAttention
+from minilib.settings import key
+from minilib.study import Clips, WorldTask
+from minilib.study.real import Run, run
+from minilib.study.work import run_of
+from minilib.training import TrainSettings
+from minilib.world import WorldClips, shuffled
 from minilib.world.export import export_something
+from minilib.world.segmentation import segmentation_batch
 
 FRAMES, PATCHES, D = 4, 4, TINY.embed_dim
 
@@ -109,7 +123,7 @@ def test_slots_interact_within_their_frame_and_attend_over_time_within_their_slo
     changed = states.clone()
     changed[0, 1, 2] += torch.randn(8)
     with torch.no_grad():
-        interact, over_time = oc.Interaction(8, 2), oc.TemporalAttention(8, FRAMES, 2)
+        interact, over_time = oc.Interaction(8, 2), TemporalAttention(8, FRAMES, 2)
         moved = (interact(changed) - interact(states)).abs().amax(-1) > 1e-6
         assert moved[0, 1].all() and moved.sum() == 3
         moved = (over_time(changed) - over_time(states)).abs().amax(-1) > 1e-6
@@ -146,7 +160,7 @@ def test_only_order_can_tell_a_clip_from_its_reverse():
     back = FrameFeatures(x.cls.flip(2), x.patches.flip(2))
     with torch.no_grad():
         assert not torch.allclose(tiny()(x), tiny()(back), atol=1e-4)
-        blind = tiny(fuse=nn.Identity, change=object_centric_arms.OrderBlind)
+        blind = tiny(fuse=nn.Identity, change=OrderBlind)
         assert torch.allclose(blind(x), blind(back), atol=1e-5)
 
 
@@ -161,6 +175,8 @@ def test_gradients_reach_everything_that_trains_and_nothing_of_the_image_model()
         assert p.requires_grad == own, name
         assert (p.grad is not None and p.grad.abs().sum() > 0) == own, name
     assert torch.allclose(model(frames), model.trained(clip.frame_features(frames, [-1])))
+    losses, labels = Objective(reasoning=0.3), torch.tensor([0, 0, 1, 2])
+    assert torch.equal(OnPixels(losses)(model, frames, labels), losses(model.trained, model.features(frames), labels))
 
 
 # --- the losses against loops ---
@@ -245,30 +261,19 @@ def test_objective_is_the_weighted_sum():
     weighed = Objective(distillation=2.0, reasoning=0.5, classification=3.0)(model, x, label)
     assert torch.allclose(weighed, 3 * parts[0] + 2 * parts[1] + 0.5 * parts[2])
     assert torch.allclose(Objective(distillation=0, reasoning=0)(model, x, label), parts[0])
-    pooled = tiny(tokens=oc.MeanToken, interact=nn.Identity)
+    smooth = Objective(distillation=0, reasoning=0, smoothing=0.1)(model, x, label)
+    assert torch.equal(smooth, F.cross_entropy(out.logits, label, label_smoothing=0.1)) and smooth != parts[0]
+    summed = Objective(temperature=0.2, margin=2.0, reduce=torch.sum)(model, x, label)
+    terms = (
+        object_distillation(out.slots, out.cls, 0.2, torch.sum),
+        temporal_reasoning(out.changes, label, 2.0, torch.sum),
+    )
+    assert torch.allclose(summed, parts[0] + sum(terms))
+    pooled = tiny(tokens=MeanToken, interact=nn.Identity)
     assert torch.isfinite(Objective()(pooled, x, label)), "pooled frames have no slots to distil into"
 
 
 # --- masks ---
-
-
-def test_masks_are_enlarged_and_scored():
-    truth = torch.zeros(2, 2, 16, 16, dtype=torch.uint8)
-    truth[0, :, :8, :8], truth[0, :, 8:, 8:] = 1, 2
-    truth[1, :, :8] = 1
-    one = F.one_hot(torch.tensor([[0, 0, 1, 1], [0, 0, 1, 1]]).repeat(2, 1).view(2, 2, 4), 3).movedim(-1, 2).float()
-    soft = object_centric_masks.enlarge(one, (2, 2), (16, 16))
-    assert soft.shape == (2, 2, 3, 16, 16) and torch.allclose(soft.sum(2), torch.ones(2, 2, 16, 16))
-    answer = object_centric_masks.proposals(soft)
-    assert answer.unique().tolist() == [1, 2]
-    scores = object_centric_masks.score(truth, answer)
-    assert scores[1].region.min() == 1.0
-    found = object_centric_masks.percent(scores[1:])
-    assert found == {"jf": 100.0, "j": 100.0, "f": 100.0}
-    grid = object_centric_masks.boxes(2, 2, (16, 16))
-    assert object_centric_masks.score(truth[:1], grid.expand(1, 2, 16, 16))[0].region.min() == 1.0
-    truth[1] = 0
-    assert len(object_centric_masks.score(truth, answer)) == 1, "a clip without objects is left out"
 
 
 def test_change_norms_tell_objects_from_ground():
@@ -277,15 +282,45 @@ def test_change_norms_tell_objects_from_ground():
     answer = torch.where(truth == 1, 2, 3).to(torch.uint8)  # slot 2 holds the object, slots 1 and 3 do not
     changes = torch.zeros(1, 1, 3, 4)
     changes[0, 0, 1, 0], changes[0, 0, 2, 0] = 5.0, 1.0
-    assert object_centric_masks.change_norms(changes, truth, answer) == (5.0, 0.5)
+    found = masks.change_norms(changes, truth, answer)
+    assert found["foreground"] == 5.0 and found["background"] == 0.5
+    assert found["foreground_share"] == pytest.approx(100 * 5 / 5.5)
+    assert found["background_share"] == pytest.approx(100 * 0.5 / 5.5)
 
 
-def test_clusters_find_what_is_apart():
-    patches = torch.zeros(2, 3, 4, 5)
-    patches[:, :, 2:] = 10
-    found = object_centric_masks.clusters(patches, 2)
-    assert found.shape == (2, 3, 2, 4) and (found.sum(2) == 1).all()
-    assert (found[:, :, :, 0] == found[:, :, :, 1]).all() and (found[:, :, :, 0] != found[:, :, :, 2]).all()
+@pytest.fixture(scope="module")
+def masked():
+    """A model at its start, the seed's clips that it is scored on, and all that is scored."""
+    feed = Clips(WorldClips("appearance", 3, "test", 4 * masks.EVERY, FRAMES))
+    torch.manual_seed(0)
+    model = STUDY.variants["appearance/oca"].build(feed)
+    return model, feed, masks.masks_and_references(model, feed, "cpu")
+
+
+def test_masks_are_scored_on_the_feeds_own_clips(masked):
+    model, feed, found = masked
+    pixels, truth = segmentation_batch(3, "test", np.arange(4), FRAMES)
+    clip = small_clip()
+    with torch.no_grad():
+        parts = model.parts(clip.frame_features(pixels, [-1]))
+    answer = proposals(enlarge(parts.masks, (8, 8), (64, 64)))
+    assert found["jf"] == j_and_f(truth, answer) == masks.slot_masks(model, feed, "cpu")["jf"]
+    norms = masks.change_norms(parts.changes, truth, answer)
+    assert {name: found[name] for name in norms} == norms
+    other = Clips(WorldClips("appearance", 4, "test", 4 * masks.EVERY, FRAMES))
+    assert masks.slot_masks(model, other, "cpu")["jf"] != found["jf"]
+
+
+def test_references_are_what_they_say(masked):
+    model, feed, found = masked
+    seen = masks.see(model, feed, "cpu")
+    assert found["jf_boxes"] == j_and_f(seen.truth, proposals(boxes(4, 4, (64, 64))).expand_as(seen.truth))
+    assert found["jf_kmeans"] == j_and_f(seen.truth, proposals(enlarge(clusters(seen.patches, 8), (8, 8), (64, 64))))
+    # the true masks on patches lead, and those of other clips are far from it and alike
+    assert found["jf_true"] > max(found[name] for name in ("jf", "jf_boxes", "jf_kmeans"))
+    assert max(found["jf_of_next"], found["jf_of_second_next"]) < found["jf_true"] / 2
+    assert found["jf_of_next"] != found["jf_of_second_next"]
+    assert found["jf_crf"] != found["jf"] and found["jf_kmeans_crf"] > found["jf_kmeans"]
 
 
 # --- counts ---
@@ -293,75 +328,83 @@ def test_clusters_find_what_is_apart():
 
 @pytest.fixture(scope="module")
 def counted():
-    return object_centric_counts.count_all()
+    return counts.count_all()
 
 
 def test_every_count_meets_the_paper_or_says_why_not(counted):
-    counts = [claim for claim in claims.load("object_centric").claims if claim.kind == "count"]
-    met = {claim.id for claim in counts if abs(counted[claim.id] - claim.paper_value) < claim.digit}
-    by_a_reading = {"t1.b16.8.gflops", "t1.b16.16.gflops"}  # met, but only by what the conflict says
-    by_a_reading |= {f"t7.{slots}.tunable" for slots in ("1", "16", "none")}
-    by_a_reading |= {f"t12.{parts}.tunable" for parts in ("oi", "ti", "ta", "oi_ta")}
-    assert met == {claim.id for claim in counts if claim.conflict is None} | by_a_reading
+    listed = [claim for claim in claims.load("object_centric").claims if claim.kind == "count"]
+    met = {claim.id for claim in listed if same_count(claim, counted[claim.id])}
+    assert met == {claim.id for claim in listed if claim.conflict is None} and not any(claim.cut for claim in listed)
     assert abs(counted["t12.none.tunable"] - 2.37) < 0.01
     assert abs(counted["t1.b16.8.gflops"] - 281.49) < 0.01
+    assert abs(counted["t1.b16.8.macs"] - 426.35) < 0.01
 
 
 def test_parameters_are_those_of_the_parts():
-    design = object_centric_counts.Design()
     slots = 8 * 512 + 3 * 512**2 + 6 * 512**2 + 6 * 512 + 4 * 512
-    assert tunable_parameters(object_centric_counts.model(design).decompose) == slots
+    assert tunable_parameters(counts.Counted().model().decompose) == slots
 
 
-# --- arms ---
-
-
-def test_every_ordering_names_rows_that_a_run_makes():
-    arms = object_centric_arms.ARMS
-    known = {f"grid/{name}" for name in arms} | {"contrast/few/10", "contrast/few/100"}
-    known |= {"seg/" + name.removeprefix("appearance/") for name in object_centric_experiments.MASKED}
-    known |= {"grid/chance", "seg/motion/oca", "seg/motion/crf/oca", "seg/crf/oca", "seg/kmeans", "seg/control/boxes"}
-    known |= {f"norm/{task}{where}" for task in ("", "appearance/") for where in ("foreground", "background")}
-    known |= {
-        f"cost/{what}.{name}"
-        for what in ("step", "memory", "throughput")
-        for name in ("oca", *object_centric_arms.PEERS)
-    }
-    for claim in claims.load("object_centric").claims:
-        for measure in claim.measures if claim.kind == "ordering" else ():
-            assert measure in known, f"{claim.id} names {measure}"
-
-
-def test_costs_stand_beside_the_rows_of_a_table():
-    counted = object_centric_counts.count_all()
+def test_costs_stand_beside_the_rows_of_a_table(counted):
     for number in (6, 7, 8, 12):
-        assert set(object_centric_tables.costs(number, counted)) == set(object_centric_tables.motion(number))
-    assert object_centric_tables.costs(5, counted) == {}
+        assert all(f"t{number}.{row}.tunable" in counted for _, row in ROWS[number].values())
 
 
-def test_the_tables_name_arms():
-    arms = object_centric_arms.ARMS
-    for number in (5, 6, 7, 8, 12):
-        for task, prefix in (("motion", "grid/"), ("appearance", "grid/"), ("masks", "seg/")):
-            for measure, _ in getattr(object_centric_tables, task)(number).values():
-                name = measure.removeprefix(prefix)
-                assert (f"appearance/{name}" if task == "masks" else name) in arms, measure
-    tables = [getattr(object_centric_tables, n) for n in ("RIVALS", "RIVALS_APPEARANCE", "NOUNS", "CONTROLS")]
-    for table in tables:
-        assert all(measure.removeprefix("grid/") in arms for measure, _ in table.values())
+# --- the study ---
 
 
-@pytest.mark.parametrize("name", [n for n, arm in object_centric_arms.ARMS.items() if arm.limit == 4096])
-def test_every_arm_builds_and_frees_the_right_things(name):
-    arm = object_centric_arms.ARMS[name]
-    model = object_centric_experiments.build(arm, seed=0)
+def test_every_ordering_and_every_table_names_rows_that_a_run_makes(masked):
+    paper, known = claims.load("object_centric"), set(STUDY.metrics())
+    more = {masks.slot_masks: {"jf"}, masks.masks_and_references: set(masked[2])}
+    more[masks.masks_and_changes] = {
+        name for name in masked[2] if not name.startswith(("jf_k", "jf_b", "jf_t", "jf_o"))
+    }
+    costs = {f"cost/{what}.{name}" for what in ("step", "memory", "forward") for name in study.NAMES}
+    names = {f"grid/{row.variant}" for table in STUDY.tables.values() for row in table.values()}
+    for claim in paper.claims:
+        if claim.kind == "ordering":
+            names |= {*paper.base_metrics(claim), *paper.gate_metrics(claim)}
+    for name in names - costs:
+        own = run_of(name, known)
+        assert own is not None, name
+        also = STUDY.variants[own.partition("/")[2]].also
+        assert name == own or name.removeprefix(f"{own}/") in more[also], name
+    assert costs >= {name for name in names if name.startswith("cost/")}
+
+
+def test_tables_name_printed_numbers_and_all_of_the_papers_rows():
+    paper = claims.load("object_centric")
+    used = {row.paper for table in STUDY.tables.values() for row in table.values() if row.paper}
+    assert all(isinstance(paper.number(name), float) for name in used)
+    orderings = {name for claim in paper.claims if isinstance(claim.paper, tuple) for name in claim.paper}
+    counting = {"t1.timesformer.tunable", "t2.dualpath.tunable", "t2.dist.l14.gflops"}
+    sixteen = {f"t6.16.{delta}.{data}" for delta in (2, 4) for data in ("ssv2", "k400")}  # more frames than here
+    assert paper.printed.keys() <= used | orderings | counting | sixteen
+
+
+def test_derived_metrics_have_their_signs(tmp_path):
+    rows = claims.Measurements("object_centric", tmp_path, committed=tmp_path / "none")
+    given = {"oca": 70.0, "order_blind": 30.0, "few/5/oca": 50.0, "few/5/st_adapter": 41.0}
+    given |= {"appearance/oca": 90.0, "appearance/st_adapter": 88.0}
+    for name, value in given.items():
+        rows.record(f"grid/{name}", value, 1)
+    found = rows.seeds_of()
+    assert found["halfway/order"] == {1: 50.0}
+    assert found["advantage/5"] == {1: 9.0} and found["advantage/100"] == {1: 2.0}
+
+
+@pytest.mark.parametrize("name", [name for name in STUDY.variants if not name.startswith("few/")])
+def test_every_variant_builds_and_frees_the_right_things(name):
+    variant = STUDY.variants[name]
+    model = variant.build(None)
     free = {n for n, p in model.named_parameters() if p.requires_grad}
     assert {"head.weight", "head.bias"} <= free
-    if arm.on_frames:
+    assert model.head.out_features == len(variant.task.classes)
+    if not isinstance(variant.task, study.FeatureTask):
+        assert variant.objective is None
         return
-    width, patches = SMALL.vision["width"], 64
-    x = given_features(2, arm.frames, patches, width)
-    arm.objective(model, x, torch.tensor([0, 1])).backward()
+    x = given_features(2, variant.task.frames, 64, SMALL.vision["width"])
+    variant.objective(model, x, torch.tensor([0, 1])).backward()
     for n, p in model.named_parameters():
         assert (p.grad is not None) <= (n in free), n
     assert not any(n.startswith("joint") for n in free)
@@ -372,64 +415,170 @@ def test_every_arm_builds_and_frees_the_right_things(name):
     )
 
 
-def test_settings_tell_arms_apart_and_seeds_not():
-    recipe = object_centric_experiments.GRID
-    described = [object_centric_experiments.described(arm, recipe) for arm in object_centric_arms.ARMS.values()]
-    assert len(set(described)) == len(described)
-    arm = object_centric_arms.ARMS["oca"]
-    assert object_centric_experiments.described(arm, replace(recipe, seed=3)) == described[0]
-    assert "0x" not in "".join(described)
+def test_a_seed_gives_one_start_whatever_was_built_before():
+    """The image model is built between the seed and the draws: it must not draw."""
+    variant = STUDY.variants["oca"]
+    torch.manual_seed(0)
+    first = variant.build(None).state_dict()
+    visual = small_clip().visual
+    torch.manual_seed(0)
+    own = oc.oca(visual, FRAMES, 12).state_dict()
+    assert all(torch.equal(first[name], own[name]) for name in first)
 
 
-def test_a_run_makes_its_rows_once(tmp_path, monkeypatch):
-    monkeypatch.setattr(object_centric_experiments, "FEATURES", tmp_path / "features")
-    few = partial(object_centric_experiments.run, sizes=object_centric_experiments.Sizes(16, 8))
-    monkeypatch.setattr(object_centric_experiments, "run", few)
-    monkeypatch.setattr(object_centric_experiments, "MASKED_CLIPS", 2)
-    object_centric_experiments.features.cache_clear(), object_centric_experiments.segmentation.cache_clear()
-    recipe = replace(object_centric_experiments.GRID, steps=2, warmup=1, batch=4)
-    rows = claims.Measurements("object_centric", tmp_path, committed=tmp_path / "none")
-    value = object_centric_experiments.measure("appearance/oca", 0, rows, recipe)
-    made = {row.measure for row in rows.rows()}
-    assert {"grid/appearance/oca", "seg/oca", "seg/crf/oca", "seg/kmeans", "norm/appearance/foreground"} <= made
-    monkeypatch.setattr(object_centric_experiments, "run", None)
-    assert object_centric_experiments.measure("appearance/oca", 0, rows, recipe) == value
-    object_centric_experiments.features.cache_clear(), object_centric_experiments.segmentation.cache_clear()
+def test_every_variant_has_a_key_of_its_own():
+    keys = {name: key(variant) for name, variant in STUDY.variants.items()}
+    assert len(set(keys.values())) == len(keys)
+    variant = STUDY.variants["oca"]
+    base = Objective(reasoning=0.1)
+    assert variant.objective == base
+    changed = dict(distillation=2.0, reasoning=0.2, temperature=0.2, margin=2.0, classification=2.0, smoothing=0.1)
+    for field, value in (changed | {"reduce": summed}).items():
+        assert key(replace(variant, objective=replace(base, **{field: value}))) != keys["oca"], field
+    assert key(replace(variant, task=WorldTask(**vars(variant.task)))) != keys["oca"]
+
+
+def summed(terms):
+    return terms.sum()
+
+
+def test_recipes_and_what_the_variants_change():
+    recipes, variants = STUDY.recipes, STUDY.variants
+    assert recipes["grid"] == TrainSettings(steps=300, batch=16, lr=3e-3, warmup=40)
+    assert recipes["core"] == replace(recipes["grid"], steps=700)
+    assert recipes["tuned"].recipe == replace(recipes["grid"], steps=1500)
+    weights = {name: (variants[name].objective.distillation, variants[name].objective.reasoning) for name in ROWS[5]}
+    assert weights == {"no_losses": (0, 0), "only_obj": (1, 0), "only_temp": (0, 0.1), "oca": (1, 0.1)}
+    assert {name for name, variant in variants.items() if variant.lr != 1} == {
+        name for name in variants if name.endswith("full_image")
+    } and variants["full_image"].lr == 0.1
+    frames = {name: variant.task.frames for name, variant in variants.items()}
+    assert {name for name in frames if frames[name] == 8} == {name for name in frames if "delta" in name}
+    assert {frames[name] for name in frames} == {4, 8}
+    sizes = {name: variant.task.train for name, variant in variants.items()}
+    assert [sizes[f"few/{share}/oca"] for share in (5, 10, 25, 50)] == [204, 409, 1024, 2048]
+    assert all(size == 4096 for name, size in sizes.items() if not name.startswith("few/"))
+    assert all(variant.task.test == 512 for variant in variants.values())
+    adapter = variants["st_adapter"].build.keywords["make"].keywords
+    assert adapter == {"bottleneck": 48, "dropout": 0.0}
+    for name in ("aim", "evl"):
+        assert set(variants[name].build.keywords["make"].keywords.values()) == {0.0}
+
+
+# --- what a run reads ---
+
+
+@pytest.fixture
+def small_task(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "FEATURES", tmp_path / "features")
+    return study.FeatureTask("motion", FRAMES, 8, 6)
+
+
+def test_features_are_those_of_the_clips(small_task):
+    pixels = WorldTask("motion", FRAMES, 8, 6)
+    for split in ("train", "test"):
+        (x, label), (frames, same) = (
+            next(feed.test(4)) for feed in (task.feed(split, 2) for task in (small_task, pixels))
+        )
+        with torch.no_grad():
+            want = small_clip().frame_features(frames, [-1])
+        assert torch.equal(label, same)
+        assert torch.allclose(x.cls, want.cls, atol=2e-2) and torch.allclose(x.patches, want.patches, atol=2e-2)
+    (x, label), (frames, same) = (task.feed("train", 2).batches(5, 3)(1) for task in (small_task, pixels))
+    with torch.no_grad():
+        assert torch.allclose(x.cls, small_clip().frame_features(frames, [-1]).cls, atol=2e-2)
+    assert torch.equal(label, same)
+
+
+def test_controls_damage_the_features(small_task):
+    whole = small_task.feed("train", 2)
+    frames, labels = (replace(small_task, control=control).feed("train", 2) for control in ("frames", "labels"))
+    (x, label), (mixed, same), (still, wrong) = (feed.batches(0, 8)(1) for feed in (whole, frames, labels))
+    assert torch.equal(same, label) and torch.equal(mixed.patches, study.shuffled(x, 1).patches)
+    assert not torch.equal(mixed.patches, x.patches)
+    assert torch.equal(still.patches, x.patches) and not torch.equal(wrong, label)
+    (tested, _), (plain, _) = next(frames.test()), next(whole.test())
+    assert torch.equal(tested.cls, study.shuffled(plain, 0).cls) and not torch.equal(tested.cls, plain.cls)
+    controls = {name: variant.task.control for name, variant in STUDY.variants.items() if variant.task.control}
+    assert controls == {
+        "control/shuffled_frames": "frames",
+        **{f"{on}control/shuffled_labels": "labels" for on in ("", "appearance/", "noun/")},
+    }
 
 
 def test_shuffled_features_are_the_features_of_shuffled_frames():
     x = given_features()
-    mixed = object_centric_experiments.shuffled(x, 0)
+    mixed = study.shuffled(x, 0)
     for clip in range(3):
         order = [int((x.cls[0, clip] == frame).all(-1).nonzero()) for frame in mixed.cls[0, clip]]
         assert sorted(order) == list(range(FRAMES))
         assert torch.equal(mixed.patches[0, clip], x.patches[0, clip, order])
+        assert torch.equal(shuffled(x.cls[0], 0)[clip], mixed.cls[0, clip])
     assert not torch.equal(mixed.cls, x.cls)
+
+
+def test_a_run_makes_its_rows_once(tmp_path, monkeypatch):
+    monkeypatch.setattr(study, "FEATURES", tmp_path / "features")
+    rows = claims.Measurements("object_centric", tmp_path, "smoke", committed=tmp_path / "none")
+    small = STUDY.at("smoke")
+    value = small.measure("grid/appearance/oca", 0, rows)
+    made = {row.metric for row in rows.rows()}
+    parts = ("", "/jf", "/jf_crf", "/jf_kmeans", "/jf_true", "/jf_of_next", "/foreground", "/background_share")
+    assert {f"grid/appearance/oca{part}" for part in parts} <= made
+    monkeypatch.setattr(type(small.variants["oca"]), "run", None)
+    assert small.measure("grid/appearance/oca", 0, rows) == value
 
 
 def test_costs_are_recorded_as_paired_ratios(tmp_path):
     four = replace(TINY, vision={**TINY.vision, "layers": 4, "image_size": 32})
-    memory, steps, passes = object_centric_speed.measured(2, rounds=2, device="cpu", architecture=four)
-    assert memory["oca"] == 1.0 and memory.keys() == {"oca", "st_adapter", "aim", "evl", "full_image"}
-    for rounds in (steps, passes):
-        assert len(rounds) == 2 and all(each["oca"] == 1.0 and each.keys() == memory.keys() for each in rounds)
+    rows = claims.Measurements("object_centric", tmp_path, committed=tmp_path / "none")
+    full_size.measure_costs(rows, rounds=2, frames=2, architecture=four)
+    found = rows.seeds_of()
+    assert found.keys() == {f"cost/{what}.{name}" for what in ("step", "memory", "forward") for name in study.NAMES}
+    assert all(found[f"cost/{what}.oca"] == {0: 1.0, 1: 1.0} for what in ("step", "memory", "forward"))
+    assert all(found[f"cost/memory.{name}"][0] > 1 for name in ("st_adapter", "aim", "full_image"))
+
+
+# --- real videos ---
 
 
 def test_paper_recipe_runs_on_real_files(tmp_path):
     export_something(tmp_path / "something_something_v2", {"train": 4, "validation": 2, "test": 1}, frames=6, size=64)
-    job = object_centric_recipe.Run("something_something_v2", str(tmp_path), "small", max_steps=2, batch=2)
-    outcome = object_centric_recipe.run(job, tmp_path)
+    job = Run("something_something_v2", str(tmp_path), "small", max_steps=2, batch=2)
+    outcome = run(job, tmp_path, full_size.object_centric)
     assert outcome["steps"] == 2 and outcome["clips"] == 4 and 0 <= outcome["top1"] <= 100
-    assert object_centric_recipe.run(job, tmp_path) == outcome  # the finished checkpoint is there
+    again = run(job, tmp_path, full_size.object_centric)  # the finished checkpoint is there
+    assert again | {"seconds": 0} == outcome | {"seconds": 0} and again["seconds"] < 2 * outcome["seconds"]
+
+
+def test_labels_are_smoothed_where_the_recipe_says_so():
+    for dataset, smoothing in (("something_something_v2", 0.1), ("kinetics400", 0.0)):
+        prepared = full_size.object_centric(Run(dataset, "", "small"), ["a", "b"])
+        assert prepared.recipe["smoothing"] == 0.0, "the loop's own would not reach the loss"
+        assert prepared.objective == OnPixels(Objective(smoothing=smoothing))
+        assert prepared.model.trained.change.frames == 8
+
+
+def test_what_the_paper_does_not_say_is_zeroi2vs_recipe():
+    import yaml
+
+    from minilib.papers import zeroi2v
+
+    published = yaml.safe_load((Path(zeroi2v.__file__).parent / "published.yaml").read_text())["table_12"]
+    for ours, theirs in ((full_size.KINETICS, "kinetics400"), (full_size.SOMETHING, "something_something_v2")):
+        assert ours["lr"] == 5e-4 and ours["batch"] == 512
+        for name in ours.keys() - {"lr", "batch"}:
+            want = published[theirs][name]
+            assert ours[name] == (tuple(want) if isinstance(want, list) else want), name
 
 
 def test_a_dense_recipe_says_which_frames_it_has_a_stride_for(tmp_path):
     for folder in ("train/one", "train/two", "val/one", "val/two"):
         (tmp_path / folder).mkdir(parents=True)
         (tmp_path / folder / "never_opened.mp4").touch()
-    job = object_centric_recipe.Run("folder", str(tmp_path), "small", frames=4, max_steps=1, batch=2)
+    job = Run("folder", str(tmp_path), "small", frames=4, max_steps=1, batch=2)
     with pytest.raises(BadInput, match="4 frames a clip: the recipe has a stride for 8, 16, 32"):
-        object_centric_recipe.run(job, tmp_path / "out")
+        run(job, tmp_path / "out", full_size.object_centric)
 
 
 # --- half precision and other devices ---

@@ -1,7 +1,6 @@
 """ZeroI2V against naive loops, against the plain backbone, and against itself after merging."""
 
 import copy
-from functools import partial
 
 import pytest
 import timm
@@ -15,11 +14,14 @@ from minilib.errors import BadInput
 from minilib.models.checkpoints import load_strictly
 from minilib.models.classifier import VideoClassifier, train_only
 from minilib.models.clip import TINY, build
-from minilib.papers.zeroi2v import variants
-from minilib.papers.zeroi2v.heads import HeadRelocation, Mixing, from_frame
-from minilib.papers.zeroi2v.method import FOUR, SIX, Adaptation, Adapter, attach, blocks, detach, merge
+from minilib.papers.zeroi2v import FOUR, SIX, STDHA, Adaptation, Adapter, attach, blocks, detach, merge, variants
+from minilib.papers.zeroi2v.operators import ChannelShift, ClsTokenHeads, Relocation, ShiftedClsToken
+from minilib.papers.zeroi2v.released import PLACES as RELEASED_PLACES
+from minilib.papers.zeroi2v.released import released_names
+from minilib.papers.zeroi2v.stdha import from_frame
 
 FRAMES = 4
+TWIN = STDHA(())  # every head in its own frame
 
 
 def tiny_vit(seed=0):
@@ -73,19 +75,14 @@ def pixels(kind, clips=2, frames=FRAMES):
 # --- reading another frame ---
 
 
-@pytest.mark.parametrize("border", ["own", "clamp", "circular"])
 @given(steps=st.integers(1, 6), offset=st.integers(-7, 7))
-@settings(max_examples=40, deadline=None)
-def test_from_frame_is_the_loop(border, steps, offset):
+@settings(max_examples=60, deadline=None)
+def test_from_frame_is_the_loop(steps, offset):
     x = torch.arange(2.0 * steps * 3).view(2, steps, 3)
-    got = from_frame(x, offset, border)
+    got = from_frame(x, offset)
+    assert got.shape == x.shape
     for t in range(steps):
-        source = t + offset
-        if not 0 <= source < steps:
-            # far offsets keep whole clips: own frame, nearest end, or once around
-            source = {"own": t, "clamp": 0 if source < 0 else steps - 1, "circular": source % steps}[border]
-            if border == "circular" and abs(offset) > steps:
-                continue
+        source = t + offset if 0 <= t + offset < steps else t
         assert torch.equal(got[:, t], x[:, source])
 
 
@@ -96,8 +93,7 @@ def loop_attention(inner, x, frames, offsets):
     q, k, v = F.linear(x, inner.in_proj_weight, inner.in_proj_bias).chunk(3, -1)
     out = torch.zeros_like(q)
     c = d // h
-    per_head = [dt for dt, n in offsets for _ in range(n)]
-    per_head += [0] * (h - len(per_head))
+    per_head = [*offsets, *[0] * (h - len(offsets))]
     for row in range(len(x)):
         clip, t = divmod(row, frames)
         for head, dt in enumerate(per_head):
@@ -108,9 +104,9 @@ def loop_attention(inner, x, frames, offsets):
     return inner.out_proj(out)
 
 
-@pytest.mark.parametrize("offsets", [((-1, 1), (1, 1)), ((1, 2),), ((-1, 1), (1, 1), (-2, 2), (3, 1)), ()])
+@pytest.mark.parametrize("offsets", [(-1, 1), (1, 1), (-1, 1, -2, -2, 3), ()])
 def test_stdha_is_the_loop(offsets):
-    vit = attach(tiny_vit(), Adaptation(FRAMES, HeadRelocation(offsets), places=()))
+    vit = attach(tiny_vit(), Adaptation(FRAMES, STDHA(offsets), places=()))
     x = torch.randn(2 * FRAMES, 5, 24)
     attention = blocks(vit)[0].attn
     with torch.no_grad():
@@ -119,37 +115,62 @@ def test_stdha_is_the_loop(offsets):
 
 def test_query_relocation_and_half_heads():
     x = torch.randn(1, FRAMES, 1, 3, 3, 12, 4)
-    moved = HeadRelocation(((-1, 1),), parts="qkv")(x.clone())
+    moved = Relocation((-1,), queries=True)(x.clone())
     assert torch.equal(moved[:, 1:, ..., 0, :], x[:, :-1, ..., 0, :])
     assert torch.equal(moved[..., 1:, :], x[..., 1:, :])
-    halves = HeadRelocation(((-1, 0.5), (1, 0.5)))(x.clone())
+    halves = Relocation(heads=0.5)(x.clone())
     assert torch.equal(halves[:, :, :, :, 0], x[:, :, :, :, 0])  # the queries stay
     assert torch.equal(halves[:, 1:, :, :, 1:, 0, :2], x[:, :-1, :, :, 1:, 0, :2])
     assert torch.equal(halves[:, :-1, :, :, 1:, 0, 2:], x[:, 1:, :, :, 1:, 0, 2:])
     assert torch.equal(halves[..., 1:, :], x[..., 1:, :])
-    three = HeadRelocation(((-1, 1.5), (1, 1.5)))(x.clone())  # three heads, the second one shared
+    three = Relocation(heads=1.5)(x.clone())  # three heads, the second one shared
     assert torch.equal(three[:, 1:, :, :, 1:, 0], x[:, :-1, :, :, 1:, 0])
     assert torch.equal(three[:, 1:, :, :, 1:, 1, :2], x[:, :-1, :, :, 1:, 1, :2])
     assert torch.equal(three[:, :-1, :, :, 1:, 1, 2:], x[:, 1:, :, :, 1:, 1, 2:])
     assert torch.equal(three[:, :-1, :, :, 1:, 2], x[:, 1:, :, :, 1:, 2])
     assert torch.equal(three[..., 3:, :], x[..., 3:, :])
+    assert torch.equal(Relocation()(x.clone()), STDHA()(x.clone()))
 
 
 def test_channel_and_cls_shift_are_their_loops():
     x = torch.randn(1, FRAMES, 1, 3, 3, 2, 24)
-    shifted = variants.ChannelShift(12)(x.clone())
+    shifted = ChannelShift(divisor=12)(x.clone())
     for h in range(2):
         assert torch.equal(shifted[:, 1:, :, :, 1:, h, :2], x[:, :-1, :, :, 1:, h, :2])
         assert torch.equal(shifted[:, :-1, :, :, 1:, h, 2:4], x[:, 1:, :, :, 1:, h, 2:4])
         assert torch.equal(shifted[..., h, 4:], x[..., h, 4:])
-    inside = variants.ClsTokenShift(12, before=False)(x.clone())
+    assert torch.equal(shifted[:, :, :, :, 0], x[:, :, :, :, 0])  # the queries stay, but where they are asked for
+    assert torch.equal(ChannelShift(divisor=12, queries=True)(x.clone())[:, 1:, ..., :2], x[:, :-1, ..., :2])
+    inside = ClsTokenHeads()(x.clone())
     assert torch.equal(inside[:, :, :, 1:], x[:, :, :, 1:])
-    assert torch.equal(inside[:, :, :, :1], shifted[:, :, :, :1])
-    tokens = torch.randn(1, FRAMES, 3, 24)
-    before = variants.ClsTokenShift(12).inputs(tokens)
-    assert torch.equal(before[:, 1:, 0, :2], tokens[:, :-1, 0, :2])
-    assert torch.equal(before[:, :-1, 0, 2:4], tokens[:, 1:, 0, 2:4])
-    assert torch.equal(before[:, :, 1:], tokens[:, :, 1:])
+    assert torch.equal(inside[:, :, :, :1], STDHA()(x.clone())[:, :, :, :1])
+    tokens = torch.randn(FRAMES, 3, 24)
+    before = ShiftedClsToken(nn.Identity(), FRAMES, 12)(tokens)
+    assert torch.equal(before[1:, 0, :2], tokens[:-1, 0, :2])
+    assert torch.equal(before[:-1, 0, 2:4], tokens[1:, 0, 2:4])
+    assert torch.equal(before[:, 0, 4:], tokens[:, 0, 4:])
+    assert torch.equal(before[:, 1:], tokens[:, 1:])
+
+
+@pytest.mark.parametrize("mixing", [Relocation(heads=1.5), ChannelShift(), ClsTokenHeads(), STDHA()])
+def test_operators_reach_the_other_frame_with_gradients(mixing):
+    leaf = torch.randn(1, 3, 1, 2, 3, 4, 24, requires_grad=True)
+    mixing(leaf * 1.0)[:, 1, :, 0].sum().backward()
+    read = leaf.grad.abs().sum((0, 2, 4, 5, 6))  # (t, n)
+    assert read[0, 0] > 0 and read[2, 0] > 0 and read[:, 1].sum() == 0
+
+
+def test_a_shifted_class_token_stands_before_attention_and_mlp():
+    twin = Adaptation(FRAMES, TWIN, places=())
+    shifted = tiny_vit()
+    norms = [norm for block in blocks(shifted) for norm in (block.ln_1, block.ln_2)]
+    variants.ClsTokenShifted(twin, divisor=8)(shifted)
+    behind = [norm for block in blocks(shifted) for norm in (block.ln_1, block.ln_2)]
+    assert all(isinstance(norm, ShiftedClsToken) and norm.divisor == 8 for norm in behind)
+    assert all(norm.norm is own for norm, own in zip(behind, norms, strict=True))
+    x, plain = pixels("open_clip"), attach(tiny_vit(), twin)
+    with torch.no_grad():
+        assert not torch.allclose(shifted(x), plain(x), atol=1e-4)
 
 
 # --- attach, detach, merge ---
@@ -161,7 +182,7 @@ def test_attach_without_mixing_changes_nothing_and_detach_restores_exactly(kind)
     x = pixels(kind)
     with torch.no_grad():
         want = plain(x)
-        attached = attach(plain, Adaptation(FRAMES, Mixing()))
+        attached = attach(plain, Adaptation(FRAMES, TWIN))
         assert torch.allclose(attached(x), want, atol=1e-5)
         randomise(attached)
         assert not torch.allclose(attached(x), want, atol=1e-3)
@@ -173,9 +194,7 @@ def test_attach_without_mixing_changes_nothing_and_detach_restores_exactly(kind)
 def test_merged_equals_unmerged(kind, places):
     plain = BACKBONES[kind]()
     size = sum(p.numel() for p in plain.parameters())
-    model = attach(
-        plain, Adaptation(FRAMES, HeadRelocation(((-1, 1), (1, 1), (2, 1))), places=places, temporal_embedding=False)
-    )
+    model = attach(plain, Adaptation(FRAMES, STDHA((-1, 1, 2)), places=places, temporal_embedding=False))
     randomise(model, 0.1)
     before = {k: v.clone() for k, v in model.state_dict().items()}
     merged = merge(model)
@@ -189,7 +208,7 @@ def test_merged_equals_unmerged(kind, places):
 
 
 def test_gelu_adapters_cannot_be_merged():
-    model = attach(tiny_vit(), Adaptation(FRAMES, adapter=partial(Adapter, activation=nn.GELU)))
+    model = attach(tiny_vit(), Adaptation(FRAMES, adapter=variants.GeluAdapter))
     with pytest.raises(BadInput, match="GELU is not linear"):
         merge(model)
 
@@ -198,7 +217,7 @@ def test_frames_see_one_another_only_through_temporal_heads():
     x = pixels("open_clip", clips=1)
     changed = x.clone()
     changed[-1] += 1
-    for mixing, differs in ((Mixing(), False), (HeadRelocation(((1, 1),)), True)):
+    for mixing, differs in ((TWIN, False), (STDHA((1,)), True)):
         model = attach(tiny_vit(), Adaptation(FRAMES, mixing))
         with torch.no_grad():
             delta = (model(changed) - model(x)).abs().amax(1)
@@ -209,7 +228,7 @@ def test_frames_see_one_another_only_through_temporal_heads():
 
 @pytest.mark.parametrize("clips,frames", [(1, 4), (3, 1), (1, 1)])
 def test_edge_sizes(clips, frames):
-    mixing = HeadRelocation() if frames > 1 else Mixing()
+    mixing = STDHA() if frames > 1 else TWIN
     model = VideoClassifier(attach(tiny_vit(), Adaptation(frames, mixing)), classes=5)
     assert model(torch.zeros(clips, frames, 16, 16, 3, dtype=torch.uint8)).shape == (clips, 5)
 
@@ -246,7 +265,7 @@ def test_lora_counts_merges_and_starts_at_zero():
     x = pixels("open_clip")
     with torch.no_grad():
         want = plain(x)
-    model = attach(plain, Adaptation(FRAMES, Mixing(), places=(), temporal_embedding=False))
+    model = attach(plain, Adaptation(FRAMES, TWIN, places=(), temporal_embedding=False))
     variants.add_lora(model, ("q", "v", "o", "up", "down"), rank=3)
     new = variants.new_parameters(model)
     assert sum(p.numel() for p in new) == 2 * 3 * (3 * 48 + 2 * (24 + 96))
@@ -321,13 +340,13 @@ def without_projection(classes=3, places=FOUR):
 def test_released_layout_loads_strictly():
     state = released_checkpoint()
     model = without_projection()
-    load_strictly(model, variants.released_names(state), "made.pth")
+    load_strictly(model, released_names(state), "made.pth")
     block = blocks(model.backbone)[1]
     want = state["backbone.transformer.resblocks.1.T_Adapter_in.D_fc2.weight"]
     assert torch.equal(block.attn.adapters["qkv"].up.weight, want)
     assert torch.equal(model.head.weight, state["cls_head.fc_cls.weight"])
-    six = released_checkpoint(places=tuple(variants._PLACE)[1:])
-    load_strictly(without_projection(places=SIX), variants.released_names(six), "made.pth")
+    six = released_checkpoint(places=tuple(RELEASED_PLACES)[1:])
+    load_strictly(without_projection(places=SIX), released_names(six), "made.pth")
 
 
 @pytest.mark.parametrize("damage", ["missing", "foreign", "shape"])
@@ -342,7 +361,7 @@ def test_another_layout_is_refused_and_nothing_is_written(damage):
     model = without_projection()
     before = copy.deepcopy(model.state_dict())
     with pytest.raises(BadInput, match="made.pth"):
-        load_strictly(model, variants.released_names(state), "made.pth")
+        load_strictly(model, released_names(state), "made.pth")
     assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
 
 
@@ -351,16 +370,16 @@ def test_another_layout_is_refused_and_nothing_is_written(damage):
 
 def test_bad_input_says_what():
     with pytest.raises(BadInput, match="14 temporal heads: the block has 12"):
-        attach(tiny_vit(), Adaptation(FRAMES, HeadRelocation(((-1, 7), (1, 7)))))
+        attach(tiny_vit(), Adaptation(FRAMES, STDHA((-1,) * 7 + (1,) * 7)))
     with pytest.raises(BadInput, match=r"time offset \+4 reaches beyond a clip of 4 frames"):
-        attach(tiny_vit(), Adaptation(FRAMES, HeadRelocation(((4, 1),))))
+        attach(tiny_vit(), Adaptation(FRAMES, STDHA((4,))))
     with pytest.raises(BadInput, match="adapter places"):
         attach(tiny_vit(), Adaptation(FRAMES, places=("qkv", "q")))
-    with pytest.raises(BadInput, match="no transformer blocks"):
+    with pytest.raises(BadInput, match="none of the image models that are known here"):
         attach(nn.Linear(2, 2), Adaptation(FRAMES))
     vit = tiny_vit()
     with pytest.raises(BadInput):
-        attach(vit, Adaptation(FRAMES, HeadRelocation(((9, 1),))))
+        attach(vit, Adaptation(FRAMES, STDHA((9,))))
     attach(vit, Adaptation(FRAMES))  # the failed try left nothing behind
     with pytest.raises(BadInput, match="attached already"):
         attach(vit, Adaptation(FRAMES))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import re
 import warnings
 from pathlib import Path
@@ -16,7 +17,7 @@ WRAPPERS = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wra
 
 
 def read_state(path: Path | str) -> dict[str, Tensor]:
-    """The tensors of a weights file: safetensors, a PyTorch file of plain tensors, or OpenAI's TorchScript archive."""
+    """The tensors of a weights file: safetensors, a PyTorch file, or OpenAI's TorchScript archive."""
     path = Path(path)
     if not path.is_file():
         raise BadInput(f"weights {path}: no such file")
@@ -26,19 +27,42 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's advice on old formats, which is not the reader's to follow
             try:
-                state = torch.load(path, map_location="cpu", weights_only=True)
+                state = _load(path)
             except RuntimeError as error:
                 if "TorchScript" not in str(error):
                     raise
                 state = torch.jit.load(path, map_location="cpu").state_dict()
         for envelope in ("state_dict", "model_state", "model_state_dict", "model"):
-            state = state.get(envelope, state)
-        if not all(isinstance(value, Tensor) for value in state.values()):
+            state = state.get(envelope, state) if isinstance(state, dict) else state
+        if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
             raise TypeError("it holds other things than tensors")
     except Exception as error:
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise BadInput(f"weights {path}: cannot be read as tensors ({reason})") from error
     return {unwrapped(name): value for name, value in state.items()}
+
+
+class _Nothing:
+    """What an object of a foreign class in a file is read as: it keeps nothing and does nothing."""
+
+    def __init__(self, *args: object):
+        pass
+
+    def __setstate__(self, state: object) -> None:
+        pass
+
+
+def _load(path: Path) -> object:
+    """What a PyTorch file holds, without running any code of it. Objects of other classes, such as the logs that
+    mmengine writes beside the tensors, become `_Nothing`."""
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError:
+        foreign = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+        if not foreign:
+            raise
+        with torch.serialization.safe_globals([(_Nothing, name) for name in foreign]):
+            return torch.load(path, map_location="cpu", weights_only=True)
 
 
 def unwrapped(name: str) -> str:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from minilib.errors import BadInput
 from minilib.models.clip import MEAN, STD
+from minilib.models.foreign import check_class_token, image_part
 
 
 def frame_embedding(backbone: nn.Module, pixels: Tensor) -> Tensor:
@@ -23,18 +24,32 @@ def frame_embedding(backbone: nn.Module, pixels: Tensor) -> Tensor:
 
 
 def embedding_width(backbone: nn.Module) -> int:
-    """d of `frame_embedding`."""
-    return backbone.ln_post.normalized_shape[0] if hasattr(backbone, "ln_post") else backbone.num_features
+    """d of `frame_embedding`; BadInput for a model whose frame embedding is not known here."""
+    name = type(backbone).__name__
+    if hasattr(backbone, "ln_post"):
+        check_class_token(backbone)
+        return backbone.ln_post.normalized_shape[0]
+    if not hasattr(backbone, "num_features"):
+        raise BadInput(f"{name} has no `num_features`: take an image model of open_clip or timm")
+    if getattr(backbone, "num_classes", 0):
+        raise BadInput(
+            f"{name} has a classifier of its own ({backbone.num_classes} classes): build it with num_classes=0"
+        )
+    return backbone.num_features
 
 
 class VideoClassifier(nn.Module):
     """Mean over frames of the frame embeddings, dropout, linear. frames: uint8 (b, t, h, w, 3), or pixels that are
-    normalised already, float (b, t, 3, h, w) -> scores (b, k)."""
+    normalised already, float (b, t, 3, h, w) -> scores (b, k).
+
+    Of a whole CLIP the image model is taken. Raises BadInput for clips of another length than the one for which
+    something was attached to the image model (its `clip_frames`): frames of two clips would be taken for one.
+    """
 
     def __init__(self, backbone: nn.Module, classes: int, dropout: float = 0.5):
         super().__init__()
-        self.backbone, self.dropout = backbone, nn.Dropout(dropout)
-        self.head = nn.Linear(embedding_width(backbone), classes)
+        self.backbone, self.dropout = image_part(backbone), nn.Dropout(dropout)
+        self.head = nn.Linear(embedding_width(self.backbone), classes)
         nn.init.normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)
         self.register_buffer("mean", torch.tensor(MEAN).view(3, 1, 1), persistent=False)
@@ -47,10 +62,17 @@ class VideoClassifier(nn.Module):
         pixels = frames if frames.is_floating_point() else self.normalise(frames)
         if pixels.ndim != 5:
             raise BadInput(f"frames of shape {tuple(frames.shape)}: clips need five axes, (b, t, h, w, 3)")
+        due = getattr(self.backbone, "clip_frames", None)
+        if due is not None and pixels.shape[1] != due:
+            raise BadInput(f"clips of {pixels.shape[1]} frames: the image model was attached for clips of {due}")
         patch = getattr(self.backbone, "patch_size", None)
         if patch is not None and (pixels.shape[-2] % patch[0] or pixels.shape[-1] % patch[1]):
             raise BadInput(f"frames of {pixels.shape[-2]}x{pixels.shape[-1]} do not divide into patches of {patch[0]}")
         features = frame_embedding(self.backbone, pixels.flatten(0, 1))
+        if features.ndim != 2:
+            raise BadInput(
+                f"{type(self.backbone).__name__} gives {tuple(features.shape)}, not one vector a frame: pool"
+            )
         return self.head(self.dropout(features.unflatten(0, pixels.shape[:2]).mean(1)))
 
 

@@ -57,8 +57,9 @@ def tokenize(texts: Sequence[str]) -> Tensor:
 
 
 def small_clip(path: Path | str = WEIGHTS) -> ImageText:
-    """The shipped model, in evaluation mode, frozen."""
-    clip = build(SMALL, tokenize)
+    """The shipped model, in evaluation mode, frozen. It draws nothing: the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):  # the start of the weights, which the file then replaces
+        clip = build(SMALL, tokenize)
     load_strictly(clip.model, {k: v.float() for k, v in load_file(path).items()}, path)
     return clip.eval().requires_grad_(False)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from minilib.errors import BadInput
 from minilib.models.checkpoints import load_strictly, read_state
 from minilib.models.x3d import X3D
 
@@ -81,4 +82,15 @@ def load_x3d(model: X3D, path: Path | str) -> X3D:
     elif any(key.startswith("blocks.") for key in state):
         state = from_public(state)
     load_strictly(model, state, path)
+    return model
+
+
+def load_body(model: X3D, path: Path | str) -> X3D:
+    """The same for an X3D of any number of classes; the last layer stays as it is. Raises BadInput for other files."""
+    heads = [x for name, x in read_state(path).items() if name.endswith(("fc2.weight", "proj.weight")) and x.ndim == 2]
+    if not heads:
+        raise BadInput(f"weights {path}: no last layer is found, so this is no X3D")
+    given = load_x3d(X3D(model.size, len(heads[-1])), path).set_classes(model.classes)
+    given.head.fc2.load_state_dict(model.head.fc2.state_dict())
+    model.load_state_dict(given.state_dict())
     return model

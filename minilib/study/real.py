@@ -28,7 +28,7 @@ from minilib.training import CrossEntropy, Objective, TrainSettings, accuracy, e
 from minilib.video import VideoError, dense_indices, uniform_indices
 
 WEIGHTS = {"vit_b16": "openai_clip_vit_b16", "vit_l14": "openai_clip_vit_l14"}
-SIZE = {"small": 64, "vit_b16": 224, "vit_l14": 224}
+SIZE = {"small": 64, "vit_b16": 224, "vit_l14": 224, "x3d_m": 224}
 
 
 @dataclass(frozen=True)

@@ -89,11 +89,26 @@ class Variant:
         """Trains on the seed's own clips and tests on its own clips of `split`."""
         train_inputs = self.task.feed("train", seed, device)
         test_inputs = self.task.feed(split, seed, device)
+        model, history = self.trained(train_inputs, recipe, seed, device, label, checkpoint)
+        score = self.task.score(model, test_inputs, device)
+        more = self.also(model, test_inputs, device) if self.also else {}
+        return Outcome(model, history, {"": score, **more})
+
+    def trained(
+        self,
+        inputs: Feed,
+        recipe: TrainSettings,
+        seed: int,
+        device: str = "cpu",
+        label: str = "training",
+        checkpoint: Path | None = None,
+    ) -> tuple[nn.Module, History]:
+        """The model, built once the inputs are there and the seed is set, after the recipe."""
         torch.manual_seed(seed)
-        model = self.build(train_inputs)
+        model = self.build(inputs)
         history = train(
             model,
-            train_inputs.batches(seed, recipe.batch),
+            inputs.batches(seed, recipe.batch),
             recipe.at_rate(self.lr).with_seed(seed),
             len(self.task.classes),
             device,
@@ -102,9 +117,7 @@ class Variant:
             label=label,
             objective=self.objective,
         )
-        score = self.task.score(model, test_inputs, device)
-        more = self.also(model, test_inputs, device) if self.also else {}
-        return Outcome(model, history, {"": score, **more})
+        return model, history
 
     def smoke(self) -> Variant:
         return replace(self, task=self.task.smoke())

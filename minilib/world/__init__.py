@@ -23,6 +23,7 @@ from minilib.world.long import (
     long_labels,
     long_scenes,
 )
+from minilib.world.long_clips import LongClips
 from minilib.world.questions import Question, question_clips
 from minilib.world.render import render
 from minilib.world.scenes import Scenes, clip_scenes, image_scenes
@@ -48,6 +49,7 @@ __all__ = [
     "TIMINGS",
     "Edits",
     "Labels",
+    "LongClips",
     "LongLabels",
     "Question",
     "Rhythm",

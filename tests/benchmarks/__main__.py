@@ -10,15 +10,16 @@ import torch
 
 from minilib.claims import environment
 from minilib.cost import peak_training_memory
+from minilib.models.clip import VIT_B16
 from minilib.papers.detection_pretraining.cutmix import TransientView
 from minilib.papers.detection_pretraining.method import DetectionPretraining, VolumeFreeze, frame_labels, unchanged
 from minilib.papers.detection_pretraining.mixes import VolumeMixUp
-from minilib.papers.dist.speed import BATCH, peaks
-from minilib.papers.zeroi2v.arms import ARMS
-from minilib.papers.zeroi2v.experiments import GRID, build
-from minilib.papers.zeroi2v.heads import Mixing
-from minilib.papers.zeroi2v.method import STDHA, VideoAttention, merge
-from minilib.papers.zeroi2v.speed import tower, zeroi2v
+from minilib.papers.dist.study import CLIPS, timed
+from minilib.papers.zeroi2v import STDHA, merge
+from minilib.papers.zeroi2v.costs import zeroi2v
+from minilib.papers.zeroi2v.counts import visual
+from minilib.papers.zeroi2v.method import VideoAttention
+from minilib.papers.zeroi2v.study import GRID, STUDY
 from minilib.world import train_batches
 from tests.benchmarks import detection, slots, victr
 from tests.benchmarks import dist as dist_steps
@@ -39,8 +40,8 @@ def main() -> None:
     facts = environment(device)
     print(f"{facts['device']}, {facts['threads']} threads, torch {facts['versions']['torch']}, {rounds} rounds")
 
-    frames, plain = 8, tower().to(device)
-    attached = zeroi2v(tower(), frames, 1).backbone.eval().to(device)
+    frames, plain = 8, visual(VIT_B16, device=device).eval()
+    attached = zeroi2v(visual(VIT_B16, device=device), frames, 1).backbone.eval().to(device)
     merged = merge(attached)
     pixels = torch.randn(frames, 3, 224, 224, device=device)
 
@@ -56,7 +57,7 @@ def main() -> None:
 
     x = torch.randn(frames, 197, 768, device=device)
     inner = plain.transformer.resblocks[0].attn
-    shifted, still = (VideoAttention(inner, frames, mixing).eval() for mixing in (STDHA, Mixing()))
+    shifted, still = (VideoAttention(inner, frames, mixing).eval() for mixing in (STDHA(), STDHA(())))
     ratio = compare_speed(partial(forward, shifted, x), partial(forward, still, x), rounds, calls=10)
     show("STDHA against the same attention without temporal heads, forward", ratio, "at most 1.05")
     library = partial(inner, need_weights=False)
@@ -90,9 +91,10 @@ def main() -> None:
     for name, target in (("computed", "at most 0.95"), ("cached", "at most 0.45")):
         ratio = compare_speed(calls[name], calls["straightforward"], rounds)
         show(f"DiST's training step, features {name}, against the straightforward released graph", ratio, target)
-    memory = peaks(dist_steps.FRAMES, device)
+    methods = timed(dist_steps.FRAMES, device)
+    memory = {name: peak_training_memory(methods[name].step, device).peak for name in ("dist", "st_adapter")}
     ratio = f"ratio {memory['dist'] / memory['st_adapter']:.4f}"
-    show(f"DiST against ST-Adapter: peak memory of a training step, {BATCH} clips", ratio, "at most 0.5")
+    show(f"DiST against ST-Adapter: peak memory of a training step, {CLIPS} clips", ratio, "at most 0.5")
 
     head, direct, inputs = victr.pair(device)
     few = max(rounds // 4, 1)  # each takes seconds on a CPU
@@ -105,9 +107,9 @@ def main() -> None:
         ratio = f"ratio {memory[0].peak / memory[1].peak:.4f}, {memory[0].added / memory[1].added:.4f} without weights"
         show("the same: peak memory", ratio, "at most 0.5")
 
-    arm = ARMS["zeroi2v"]
-    model = build(arm, 0).to(device).train()
-    batches = train_batches(arm.task, 0, GRID.batch, arm.frames, device=device)
+    variant = STUDY.variants["zeroi2v"]
+    model = variant.build(None).to(device).train()
+    batches = train_batches(variant.task.labels, 0, GRID.batch, variant.task.frames, device=device)
     clips, labels = batches(0)
 
     def step():

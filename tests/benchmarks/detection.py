@@ -6,8 +6,9 @@ from torch import Tensor, nn
 from minilib.cost import multiply_adds
 from minilib.models.x3d import SMALL, X3D, X3D_M
 from minilib.papers.coarse_fine.fusion import MultiStageFusion
-from minilib.papers.coarse_fine.grid import GridPool, KeepAll
+from minilib.papers.coarse_fine.grid import GridPool
 from minilib.papers.coarse_fine.method import CoarseFine, CoarseStream
+from minilib.papers.coarse_fine.variants import KeepAll
 
 CLASSES = 157
 

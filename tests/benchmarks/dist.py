@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minilib.models.clip import VIT_B16, FrameFeatures
-from minilib.papers.baselines.frozen import embed, project
+from minilib.models.clip import FrameFeatures
+from minilib.models.frozen import embed, project
 from minilib.papers.dist.clip import DiSTRecogniser, sparse_taps
-from minilib.papers.dist.speed import dist
+from minilib.papers.dist.study import timed
 
 FRAMES = 8
 
@@ -43,8 +43,8 @@ def step(model: DiSTRecogniser, dense: Tensor, features: FrameFeatures | None = 
 def steps(device: str) -> dict[str, Callable[[], None]]:
     """The straightforward step, ours, and ours with the features cached; ViT-B/16, one clip."""
     torch.manual_seed(0)
-    model = dist(VIT_B16, FRAMES, straightforward_taps).to(device).train()
-    ours = DiSTRecogniser(model.clip, model.net, model.classes, taps=sparse_taps).to(device).train()
+    ours = timed(FRAMES, device)["dist"].model.train()
+    model = DiSTRecogniser(ours.clip, ours.net, ours.classes, taps=straightforward_taps).to(device).train()
     dense = torch.randn(1, 2 * FRAMES, 3, 224, 224, device=device)
     with torch.no_grad():
         torch.testing.assert_close(model(dense), ours(dense), atol=1e-2, rtol=1e-3)

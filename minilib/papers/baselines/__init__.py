@@ -3,6 +3,7 @@
 
 from minilib.papers.baselines.aim import AIM
 from minilib.papers.baselines.evl import EVL
+from minilib.papers.baselines.full_image import full_image
 from minilib.papers.baselines.st_adapter import STAdapter
 
-__all__ = ["AIM", "EVL", "STAdapter"]
+__all__ = ["AIM", "EVL", "STAdapter", "full_image"]

@@ -22,7 +22,7 @@ from open_clip.transformer import QuickGELU
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
-from minilib.papers.baselines.frozen import FrozenImageModel, TemporalConv, attend, embed, project
+from minilib.models.frozen import FrozenImageModel, TemporalConv, attend, embed, project
 
 # --- Sec. 3.3: what happens between frames ---------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class EVL(FrozenImageModel):
         if not 1 <= layers <= len(self.blocks):
             raise BadInput(f"layers {layers}: the image model has {len(self.blocks)} blocks")
         heads, d = self.blocks[0].attn.num_heads, self.width
-        self.query = nn.Parameter(0.02 * torch.randn(1, 1, d))
+        self.query = nn.Parameter(torch.zeros(1, 1, d))  # as released
         self.decoder = nn.ModuleList(DecoderLayer(d, heads, mlp_ratio, mlp_dropout) for _ in range(layers))
         self.conv = nn.ModuleList(TemporalConv(d) for _ in range(layers if temporal_conv else 0))
         self.position = nn.Parameter(torch.zeros(layers, frames, d)) if temporal_position else None
@@ -135,8 +135,9 @@ class EVL(FrozenImageModel):
                 out.append((x.unflatten(0, (-1, self.frames)), maps))
         return out
 
-    def clip_features(self, pixels: Tensor) -> Tensor:
-        x = self.query.expand(len(pixels), -1, -1)
+    def queries(self, pixels: Tensor) -> list[Tensor]:
+        """The query after each layer of the decoder, (b, d) each."""
+        x, out = self.query.expand(len(pixels), -1, -1), []
         for i, (tokens, maps) in enumerate(self.taps(pixels)):
             y = tokens
             if len(self.conv):
@@ -146,4 +147,8 @@ class EVL(FrozenImageModel):
             if len(self.cross):
                 y = y + self.cross[i](maps)
             x = self.decoder[i](x, y.flatten(1, 2))
-        return self.norm(x[:, 0])
+            out.append(x[:, 0])
+        return out
+
+    def clip_features(self, pixels: Tensor) -> Tensor:
+        return self.norm(self.queries(pixels)[-1])

@@ -2,12 +2,13 @@
 
     patches -> down -> depth-wise convolution over time -> up -> + patches          class token unchanged
 
-before the attention of every block (Kinetics-400), or before attention and MLP (Something-Something v2).
+before the MLP of every block (Kinetics-400), or before attention and MLP (Something-Something v2).
 
-As in the released code there is no activation (the text, Eq. 3, names one after the convolution) and the convolution
-starts at zero, so that the first step is the image model. The released code keeps the frozen weights in half precision;
-here that is left to autocast. Before the MLP of the last block an adapter changes patches that nothing reads any more:
-its gradient is zero. It stays, because the published counts contain it.
+As in the released code there is no activation (the text, Eq. 3, names one after the convolution), the convolution
+starts at zero, so that the first step is the image model, and class tokens are averaged over frames before the last
+norm. The released code keeps the frozen weights in half precision; here that is left to autocast. Before the MLP of the
+last block an adapter changes patches that nothing reads any more: its gradient is zero. It stays, because the published
+counts contain it.
 
 Axes: b clips, t frames, n tokens (class token first), d width, r bottleneck.
 """
@@ -20,9 +21,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
-from minilib.papers.baselines.frozen import FrozenImageModel, TemporalConv, embed, self_attention
+from minilib.models.frozen import FrozenImageModel, TemporalConv, embed, self_attention
 
-PLACES = ("attention", "mlp")
+PLACES = ("attention", "mlp")  # both on Something-Something v2, where order matters
+ON_KINETICS = ("mlp",)
 
 
 class SpatioTemporalAdapter(nn.Module):
@@ -42,7 +44,8 @@ class SpatioTemporalAdapter(nn.Module):
 
 
 class STAdapter(FrozenImageModel):
-    """places: before which halves of a block an adapter stands. bottleneck: 384 in the paper, for widths 768 and 1024.
+    """places: before which halves of a block an adapter stands, by default as on Kinetics-400. bottleneck: 384 in the
+    paper, for widths 768 and 1024.
 
     ViT-B/16, 8 frames x 3 views: 455.3 G multiply-adds, 7.1 M tunable parameters with one adapter a block.
     """
@@ -52,7 +55,7 @@ class STAdapter(FrozenImageModel):
         visual: nn.Module,
         frames: int,
         classes: int,
-        places: Sequence[str] = ("attention",),
+        places: Sequence[str] = ON_KINETICS,
         bottleneck: int = 384,
         kernel: int = 3,
         dropout: float = 0.5,
@@ -76,4 +79,4 @@ class STAdapter(FrozenImageModel):
             if "mlp" in adapters:
                 x = adapters["mlp"](x)
             x = x + block.ls_2(block.mlp(block.ln_2(x)))
-        return self.mean_class_token(x)
+        return self.backbone.ln_post(x[:, 0].unflatten(0, (-1, self.frames)).mean(1))

@@ -4,7 +4,7 @@
 
 A fusion is a module: (fine levels, pooled coarse frames, valid) -> a context, whose `modulate(l, x)` changes the coarse
 features after stage l and whose `scores(x)` changes the logits. Point-wise convolutions are `nn.Conv1d` over all
-places in a row, as in the released layout. Parts are classes or functions that can be replaced.
+places in a row, as in the released layout. Parts are classes or functions that can be replaced, as `variants` does.
 
 Axes: b clips, c channels, t fine frames, n coarse frames, h and w places, k classes.
 """
@@ -78,16 +78,6 @@ class SelfAttentionMask(nn.Module):
         return self.at2(F.relu(self.at1(x))).sigmoid()
 
 
-class NoMask(nn.Module):
-    """Everything passes (Table 3.3c)."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.ones_like(x[:, :1])
-
-
 class LevelFusion(nn.Module):
     """Mask, Gaussians and the heads f of one fine level; -> shift and scale before the sigmoid, each (b, c', n, ...).
 
@@ -118,19 +108,9 @@ class Mixing(nn.Module):
         self.conv_at2 = Rows(sum(channels), channels[level])  # scale
 
     def forward(self, shifts: Levels, scales: Levels, size: Sequence[int]) -> tuple[Tensor, Tensor]:
-        joined = (torch.cat([resize(x, size) for x in maps], 1) for maps in (shifts, scales))
-        return self.conv_at(next(joined)), self.conv_at2(next(joined))
-
-
-class OneToOne(nn.Module):
-    """Without mixing: the shift and scale of the same level (Table 3.3a)."""
-
-    def __init__(self, channels: Sequence[int], level: int):
-        super().__init__()
-        self.level = level
-
-    def forward(self, shifts: Levels, scales: Levels, size: Sequence[int]) -> tuple[Tensor, Tensor]:
-        return resize(shifts[self.level], size), resize(scales[self.level], size)
+        shift = torch.cat([resize(x, size) for x in shifts], 1)
+        scale = torch.cat([resize(x, size) for x in scales], 1)
+        return self.conv_at(shift), self.conv_at2(scale)
 
 
 # --- all levels ------------------------------------------------------------------------------------------------------
@@ -159,19 +139,8 @@ class Context:
 
 
 def keep(x: Tensor, valid: Tensor) -> Tensor:
-    """All dimensions of the fine features."""
+    """All dimensions of the fine features: no average."""
     return x
-
-
-def over_time(x: Tensor, valid: Tensor) -> Tensor:
-    """CHW of Table 3.3b: the mean over valid frames everywhere."""
-    share = (valid / valid.sum(1, keepdim=True))[:, None, :, None, None].to(x.dtype)
-    return (x * share).sum(2, keepdim=True).expand_as(x)
-
-
-def over_time_and_space(x: Tensor, valid: Tensor) -> Tensor:
-    """C of Table 3.3b: only channels differ."""
-    return over_time(x, valid).mean((3, 4), keepdim=True).expand_as(x)
 
 
 class MultiStageFusion(nn.Module):

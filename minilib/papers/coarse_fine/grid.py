@@ -1,7 +1,8 @@
-"""Grid Pool and what it is compared with: reducing the time axis by a ratio, and undoing it for the scores.
+"""Grid Pool: reducing the time axis by a ratio, at learned places, and undoing it for the scores.
 
 A pooling is a module: features (b, c, t, h, w) -> `Pooled`, with a method `unpool` for the way back, of the scores.
-Section 3.2.1 of the thesis; where the released code differs it is the default, and the difference is named.
+Section 3.2.1 of the thesis; where the released code differs it is the default, and the difference is named. What it is
+compared with stands in `variants`.
 
 Axes: b clips, t frames, n frames that are kept, c channels, h and w places, k classes.
 """
@@ -39,8 +40,8 @@ def sample(x: Tensor, locations: Tensor) -> Tensor:
     before = locations.detach().floor().long().clamp(max=max(x.shape[1] - 2, 0))
     after = (before + 1).clamp(max=x.shape[1] - 1)
     row = torch.arange(len(x), device=x.device)[:, None]
-    share = (locations - before).to(x.dtype).view(*locations.shape, *(1,) * (x.ndim - 2))
-    return torch.lerp(x[row, before], x[row, after], share)
+    fraction = (locations - before).to(x.dtype).view(*locations.shape, *(1,) * (x.ndim - 2))
+    return torch.lerp(x[row, before], x[row, after], fraction)
 
 
 def inverse(curve: Tensor, values: Tensor) -> Tensor:
@@ -51,8 +52,8 @@ def inverse(curve: Tensor, values: Tensor) -> Tensor:
     after = torch.searchsorted(curve.detach().contiguous(), values.contiguous(), right=True)
     before = (after - 1).clamp(0, curve.shape[1] - 2)
     low, high = curve.gather(1, before), curve.gather(1, before + 1)
-    share = (values - low) / (high - low + torch.finfo(curve.dtype).eps)
-    return before + share.clamp(0, 1)
+    fraction = (values - low) / (high - low + torch.finfo(curve.dtype).eps)
+    return before + fraction.clamp(0, 1)
 
 
 def leading_zero_grid(confidence: Tensor, frames: int) -> tuple[Tensor, Tensor]:
@@ -65,22 +66,6 @@ def leading_zero_grid(confidence: Tensor, frames: int) -> tuple[Tensor, Tensor]:
     return cdf * (frames - 1), cdf
 
 
-def thesis_grid(confidence: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-    """Eq. 3.2 as printed: n locations t cdf(1 - p) for frames counted from 1, so the first frame is seldom taken."""
-    rest = 1 - confidence
-    cdf = (rest / rest.sum(1, keepdim=True)).cumsum(1)
-    return (frames * cdf - 1).clamp(min=0), cdf
-
-
-def inverse_grid(confidence: Tensor, frames: int) -> tuple[Tensor, Tensor]:
-    """Our variant: n + 1 points where cdf(p) takes evenly spaced values, so their density at a frame is the confidence
-    there. In Eq. 3.2 p_i shortens the i-th step, wherever the steps before it have led."""
-    cdf = F.pad((confidence / (confidence.sum(1, keepdim=True) + 1e-16)).cumsum(1), (1, 0))
-    even = torch.linspace(0, 1, cdf.shape[1], device=cdf.device, dtype=cdf.dtype).expand_as(cdf)
-    share = inverse(cdf, even) / confidence.shape[1]
-    return share * (frames - 1), share
-
-
 # --- poolings --------------------------------------------------------------------------------------------------------
 
 
@@ -88,11 +73,6 @@ def strides_of(ratio: int) -> tuple[int, int]:
     """Two temporal strides whose product is the ratio, as equal as they can be, the larger first: 8 -> (4, 2)."""
     first = next(d for d in range(math.isqrt(ratio - 1) + 1, ratio + 1) if ratio % d == 0)
     return first, ratio // first
-
-
-def released_strides(ratio: int) -> tuple[int, int]:
-    """The released head strides twice by ratio / 2: right for 4, but a "1/8" is in truth 1/16 (Table 3.3d's rows)."""
-    return ratio // 2, ratio // 2
 
 
 class ConfidenceHead(nn.Module):
@@ -115,17 +95,6 @@ class ConfidenceHead(nn.Module):
         x = F.relu(self.bn1(self.conv1(x)))
         x = F.relu(self.bn2(self.conv2(x)))
         return (0.5 * self.conv3(x).mean((1, 3, 4))).sigmoid()
-
-
-class NoiseHead(nn.Module):
-    """The control: confidences from a generator instead of from the clip, new ones in every call."""
-
-    def __init__(self, channels: int, strides: tuple[int, int]):
-        super().__init__()
-        self.ratio = strides[0] * strides[1]
-
-    def forward(self, x: Tensor) -> Tensor:
-        return torch.rand(len(x), x.shape[2] // self.ratio, device=x.device, dtype=x.dtype)
 
 
 class Pooling(nn.Module):
@@ -153,43 +122,6 @@ class Pooling(nn.Module):
         return (
             sample(scores, inverse(pooled.locations, every)) if scores.shape[1] > 1 else scores.expand(-1, frames, -1)
         )
-
-
-class KeepAll(Pooling):
-    """No pooling: the coarse stream of a Fine-Fine network."""
-
-    def __init__(self, channels: int, ratio: int = 1):
-        super().__init__(channels, ratio=1)
-
-    def forward(self, x: Tensor) -> Pooled:
-        places = self.at(x, 0)
-        return Pooled(x, places, places)
-
-
-class Striding(Pooling):
-    """Every ratio-th frame."""
-
-    def forward(self, x: Tensor) -> Pooled:
-        self.check(x)
-        places = self.at(x, 0)
-        return Pooled(x[:, :, :: self.ratio], places, places)
-
-
-class AveragePool(Pooling):
-    """The mean of each interval, which lies in its middle."""
-
-    reduce = staticmethod(F.avg_pool3d)
-
-    def forward(self, x: Tensor) -> Pooled:
-        self.check(x)
-        places = self.at(x, (self.ratio - 1) / 2)
-        return Pooled(self.reduce(x, (self.ratio, 1, 1)), places, places)
-
-
-class MaxPool(AveragePool):
-    """The largest value of each interval."""
-
-    reduce = staticmethod(F.max_pool3d)
 
 
 class GridPool(Pooling):

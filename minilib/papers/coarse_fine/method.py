@@ -4,9 +4,9 @@
     coarse  all frames  -> stem, res2 -> Grid Pool -> res3 -> res4 -> res5 -> logits -> Grid Unpool -> scores
 
 The Coarse stream looks at a quarter of the frames, at learned places; Multi-stage Fusion tells it what lies between.
-`CoarseStream` takes any pooling of `coarse_fine_grid` and any fusion of `coarse_fine_fusion` or none, so every ablation
-of Table 3.3 is another argument. The released code trains the coarse stream on stored fine features (`stored_levels`);
-the text trains both together, which `CoarseFine` does as it is.
+`CoarseStream` takes any pooling and any fusion or none, so every ablation of Table 3.3 is another argument: `variants`.
+The released code trains the coarse stream on stored fine features (`released`); the text trains both together, which
+`CoarseFine` does as it is.
 
 Axes: b clips, t frames of the coarse clip, u frames of the whole video, h and w pixels, k classes.
 """
@@ -14,15 +14,12 @@ Axes: b clips, t frames of the coarse clip, u frames of the whole video, h and w
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
-from minilib.files import write_whole
 from minilib.models.x3d import X3D
 from minilib.papers.coarse_fine.fusion import Levels
 from minilib.papers.coarse_fine.grid import GridPool, Pooled
@@ -131,44 +128,28 @@ class CoarseFine(nn.Module):
         return self.coarse(clips, levels, start, valid)
 
 
-def fusion_parameters(model: nn.Module, lr: float, factor: float = 10.0) -> list[dict]:
-    """Optimiser groups: fusion parameters, which start from scratch, learn `factor` times faster than the rest."""
-    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
-    new = [p for name, p in named if "fusion." in name]
-    if not new:
-        raise BadInput("the model has no fusion parameters that train")
-    return [
-        {"params": [p for name, p in named if "fusion." not in name], "lr": lr},
-        {"params": new, "lr": factor * lr},
-    ]
+# --- the loss (Sec. 3.3.1) --------------------------------------------------------------------------------------------
 
 
-# --- stored fine features --------------------------------------------------------------------------------------------
+def detection_loss(scores: Tensor, labels: Tensor, valid: Tensor | None = None) -> Tensor:
+    """(L_cls + L_loc) / 2: binary cross-entropy of the clip (largest score over time) and of every valid frame.
+
+    scores (b, t, k) before the sigmoid, labels (b, t, k) in [0, 1], valid (b, t) bool. Detection pretraining's script
+    on Charades averages over padded frames too: leave `valid` out for that.
+    """
+    if scores.shape != labels.shape:
+        raise BadInput(f"scores {tuple(scores.shape)} and labels {tuple(labels.shape)} differ in shape: need (b, t, k)")
+    labels = labels.to(scores.dtype)
+    if valid is None:
+        valid = torch.ones_like(scores[..., 0], dtype=torch.bool)
+    seen = valid[..., None]
+    each = F.binary_cross_entropy_with_logits(scores, labels, reduction="none")
+    localisation = (each * seen).sum() / (seen.sum() * scores.shape[2]).clamp(min=1)
+    # the code takes the largest of sigmoid x valid: the same frame, as padding has probability 0
+    best = scores.masked_fill(~seen, torch.finfo(scores.dtype).min).amax(1)
+    return (F.binary_cross_entropy_with_logits(best, (labels * seen).amax(1)) + localisation) / 2
 
 
-@torch.no_grad()
-def stored_levels(fine: X3D, video: Tensor, side: int = 7, cap: int = 128) -> list[Tensor]:
-    """The five levels of one un-augmented video (1, u, ...) as the released code stores them: the first `cap` frames,
-    each level averaged to side x side; half precision (c, u, side, side)."""
-    fine.eval()
-    levels = fine.features(fine.pixels(video)[:, :, :cap])
-    return [F.adaptive_avg_pool3d(x, (x.shape[2], side, side))[0].half() for x in levels]
-
-
-def save_levels(path: Path | str, levels: list[Tensor]) -> Path:
-    """One video's levels as a safetensors file."""
-    return write_whole(path, save({f"level{i}": x.contiguous() for i, x in enumerate(levels)}))
-
-
-def load_levels(paths: list[Path | str], device: torch.device | str = "cpu") -> tuple[list[Tensor], Tensor]:
-    """A batch of stored videos, padded at the end to the longest: levels (b, c, u, h, w), and valid (b, u)."""
-    videos = []
-    for path in paths:
-        if not Path(path).is_file():
-            raise BadInput(f"fine features {path}: no such file; store them with `save_levels` first")
-        videos.append([tensor for _, tensor in sorted(load_file(path, str(device)).items())])
-    lengths = torch.tensor([video[0].shape[1] for video in videos], device=device)
-    frames = int(lengths.max())
-    pad = lambda x: F.pad(x.float(), (0, 0, 0, 0, 0, frames - x.shape[1]))  # noqa: E731
-    levels = [torch.stack([pad(x) for x in level]) for level in zip(*videos, strict=True)]
-    return levels, torch.arange(frames, device=device) < lengths[:, None]
+def detection(model: nn.Module, clips: Tensor, labels: Tensor) -> Tensor:
+    """`detection_loss` as an objective of `minilib.training.train`."""
+    return detection_loss(model(clips), labels)

@@ -1,4 +1,4 @@
-"""The released Coarse-Fine checkpoint: one file with the coarse stream, its Grid Pool and its fusion.
+"""Files as the released code has them: the coarse stream's checkpoint, and the fine stream's levels of each video.
 
     conv1_s ... layer1..4 ... fc2   the coarse X3D, see `minilib.models.x3d_weights`
     pool_1.{conv1, bn1, conv2, bn2, conv3}   the confidence head
@@ -7,15 +7,24 @@
 
 The fine stream is a file of its own, in the X3D's layout: `load_x3d`. Which of a mixing's two convolutions makes the
 shift and which the scale is taken from the order of the heads, shift first; the file does not say.
+
+Axes: b videos of a batch, u frames of the whole video, c channels, h and w places.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from minilib.errors import BadInput
+from minilib.files import write_whole
 from minilib.models.checkpoints import load_strictly, read_state
 from minilib.models.x3d import X3D, X3D_M, Size
-from minilib.models.x3d_weights import State, from_released, renamed
+from minilib.models.x3d_weights import from_released, renamed
 from minilib.papers.coarse_fine.fusion import MultiStageFusion
 from minilib.papers.coarse_fine.method import CHARADES_MEAN, CHARADES_STD, CoarseStream
 
@@ -34,12 +43,38 @@ def coarse_stream(classes: int = 157, size: Size = X3D_M) -> CoarseStream:
     return CoarseStream(X3D(size, classes, mean=CHARADES_MEAN, std=CHARADES_STD), fusion=MultiStageFusion)
 
 
-def own_names(state: State) -> State:
-    """The released layout in the names of `CoarseStream`."""
-    return renamed(from_released(state), OWN)
-
-
 def load_released(model: CoarseStream, path: Path | str) -> CoarseStream:
     """Loads the checkpoint strictly; raises BadInput naming what does not fit."""
-    load_strictly(model, own_names(read_state(path)), path)
+    load_strictly(model, renamed(from_released(read_state(path)), OWN), path)
     return model
+
+
+# --- stored levels of the fine stream ---------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def stored_levels(fine: X3D, video: Tensor, side: int = 7, cap: int = 128) -> list[Tensor]:
+    """The five levels of one un-augmented video (1, u, ...) as the released code stores them: the first `cap` frames,
+    each level averaged to side x side; half precision (c, u, side, side)."""
+    fine.eval()
+    levels = fine.features(fine.pixels(video)[:, :, :cap])
+    return [F.adaptive_avg_pool3d(x, (x.shape[2], side, side))[0].half() for x in levels]
+
+
+def save_levels(path: Path | str, levels: list[Tensor]) -> Path:
+    """One video's levels as a safetensors file."""
+    return write_whole(path, save({f"level{i}": x.contiguous() for i, x in enumerate(levels)}))
+
+
+def load_levels(paths: list[Path | str], device: torch.device | str = "cpu") -> tuple[list[Tensor], Tensor]:
+    """A batch of stored videos, padded at the end to the longest: levels (b, c, u, h, w), and valid (b, u)."""
+    videos = []
+    for path in paths:
+        if not Path(path).is_file():
+            raise BadInput(f"fine features {path}: no such file; store them with `save_levels` first")
+        videos.append([tensor for _, tensor in sorted(load_file(path, str(device)).items())])
+    lengths = torch.tensor([video[0].shape[1] for video in videos], device=device)
+    frames = int(lengths.max())
+    padded = [[F.pad(x.float(), (0, 0, 0, 0, 0, frames - x.shape[1])) for x in video] for video in videos]
+    levels = [torch.stack(level) for level in zip(*padded, strict=True)]
+    return levels, torch.arange(frames, device=device) < lengths[:, None]

@@ -1,5 +1,7 @@
 """Detection pretraining from clips with one label: freeze, mix, cut."""
 
-from minilib.papers.detection_pretraining.method import DetectionPretraining, VolumeFreeze
+from minilib.papers.detection_pretraining.cutmix import TransientView, TransientWindow
+from minilib.papers.detection_pretraining.method import DetectionPretraining, JointBatch, VolumeFreeze
+from minilib.papers.detection_pretraining.mixes import VolumeMixUp
 
-__all__ = ["DetectionPretraining", "VolumeFreeze"]
+__all__ = ["DetectionPretraining", "JointBatch", "TransientView", "TransientWindow", "VolumeFreeze", "VolumeMixUp"]

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import torch
 
+from minilib.cost import convolutions
 from minilib.models.x3d import X3D, X3D_M
-from minilib.papers.coarse_fine.counts import clip, convolutions
 
 BATCH = 64
 
@@ -18,12 +18,8 @@ BATCH = 64
 def count_all() -> dict[str, float]:
     """Every countable number of Chapter 4."""
     with torch.device("meta"):
-        one = convolutions(X3D(X3D_M, 400), clip(16)) * 1e9
+        one = convolutions(X3D(X3D_M, 400), torch.empty(1, 3, 16, 224, 224)) * 1e9
     return {
-        f"t44d.{name}": steps * BATCH * one / 1e15 for name, steps in (("scratch", 300_000), ("checkpoint", 100_000))
+        f"t44d.{name}.pflops": steps * BATCH * one / 1e15
+        for name, steps in (("scratch", 300_000), ("checkpoint", 100_000))
     }
-
-
-if __name__ == "__main__":
-    for measure, value in count_all().items():
-        print(f"{measure:20s} {value:.4f}")

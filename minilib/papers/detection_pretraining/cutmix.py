@@ -57,15 +57,15 @@ class TransientWindow:
         mask1 = torch.where(both, mask, weight1[..., None])  # alone, a clip has the whole frame
         mask2 = torch.where(both, 1 - mask, weight2[..., None])
         (x1, one), (x2, two) = partners(clips, labels, self.content(windows, frames))
-        across = lambda mask: mask.to(x1.dtype)[:, None, :, None]  # noqa: E731
-        mixed = x2.mul_(across(mask2)).addcmul_(x1, across(mask1))  # x2 is a copy of its own
+        across1, across2 = (mask.to(x1.dtype)[:, None, :, None] for mask in (mask1, mask2))
+        mixed = x2.mul_(across2).addcmul_(x1, across1)  # x2 is a copy of its own
         return mixed, joined(one, two, mask1.mean(-1), mask2.mean(-1))
 
 
 class View(NamedTuple):
     """Two constant windows: the left has columns [0, high), the right [low, w), and in between they blend.
 
-    left and right (t,): the first column of its clip that each window shows. share (high - low,): the right clip's
+    left and right (t,): the first column of its clip that each window shows. fraction (high - low,): the right clip's
     weight where both are there.
     """
 
@@ -73,7 +73,7 @@ class View(NamedTuple):
     high: int
     left: Tensor
     right: Tensor
-    share: Tensor
+    fraction: Tensor
 
 
 def released_view(frames: int, width: int, device: torch.device) -> View:
@@ -84,8 +84,8 @@ def released_view(frames: int, width: int, device: torch.device) -> View:
     """
     low, high = 7 * width // 16, 9 * width // 16
     shift = (torch.arange(frames, device=device) * (7 * width / 16) / frames).floor().long()
-    share = (torch.arange(high - low, device=device) + 1) / (high - low + 1)
-    return View(low, high, shift, low - shift, share)
+    fraction = (torch.arange(high - low, device=device) + 1) / (high - low + 1)
+    return View(low, high, shift, low - shift, fraction)
 
 
 def thesis_view(frames: int, width: int, device: torch.device) -> View:
@@ -109,7 +109,7 @@ class TransientView:
         view = self.view(frames, width, clips.device)
         own, other = torch.arange(len(clips), device=clips.device), torch.randperm(len(clips), device=clips.device)
         x1, x2 = _shown(clips, own, view.left, view.high), _shown(clips, other, view.right, width - view.low)
-        seam = torch.lerp(x1[..., view.low :], x2[..., : view.high - view.low], view.share.to(x1.dtype))
+        seam = torch.lerp(x1[..., view.low :], x2[..., : view.high - view.low], view.fraction.to(x1.dtype))
         half = torch.full((len(clips), frames), 0.5, device=clips.device)
         out = torch.cat([x1[..., : view.low], seam, x2[..., view.high - view.low :]], -1)
         return out.movedim(2, 1), joined(labels, reordered(labels, other), half, half)

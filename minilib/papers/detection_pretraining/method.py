@@ -6,8 +6,8 @@ changed so that several actions meet in a clip and stop and start within it. Not
     train(model, batches, settings, classes, objective=DetectionPretraining(VolumeFreeze(), classes))
 
 An augmentation is a callable (clips, `Labels`) -> (clips, `Labels`) on a batch and its device; `Labels` keeps every
-source clip apart until the loss, because the released loss normalises each by itself. Freeze is here; MixUp, CutMix and
-combinations are in `detection_pretraining_mixes`, `_cutmix` and `_joint`. Defaults are the released choices.
+source clip apart until the loss, because the released loss normalises each by itself. Freeze is here, MixUp and CutMix
+are in `mixes` and `cutmix`. Defaults are the released choices.
 
 Axes: b clips, t frames, m sources of a mixed clip, c channels, h and w pixels, k classes.
 """
@@ -92,6 +92,23 @@ class VolumeFreeze:
             raise BadInput("Volume Freeze needs clips of 2 frames or more")
         for _ in range(self.segments):
             clips, labels = freeze(clips, labels, *self.draw(len(clips), clips.shape[2], clips.device))
+        return clips, labels
+
+
+# --- joint training (Sec. 4.2.3) -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class JointBatch:
+    """Each augmentation in turn, with this probability, for the whole batch or not; the text draws clip by clip."""
+
+    augmentations: tuple[Augmentation, ...]
+    probability: float = 0.5
+
+    def __call__(self, clips: Tensor, labels: Labels) -> tuple[Tensor, Labels]:
+        for augmentation, draw in zip(self.augmentations, torch.rand(len(self.augmentations)).tolist(), strict=True):
+            if draw < self.probability:
+                clips, labels = augmentation(clips, labels)
         return clips, labels
 
 

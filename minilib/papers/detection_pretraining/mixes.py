@@ -96,12 +96,6 @@ def thesis_ramp(windows: Windows, frames: int) -> tuple[Tensor, Tensor]:
     return _weights(torch.where(swapped, alpha, 1 - alpha), in1, in2)
 
 
-def hard_ramp(windows: Windows, frames: int) -> tuple[Tensor, Tensor]:
-    """No seam: whichever clip weighs more is shown alone ("hard boundaries" of Table 4.4b)."""
-    one, two = released_ramp(windows, frames)
-    return ((one >= two) & (one > 0)).float(), (two > one).float()
-
-
 # --- two clips and their labels --------------------------------------------------------------------------------------
 
 Batch = tuple[Tensor, Labels]
@@ -164,6 +158,6 @@ class VolumeMixUp:
         windows = self.draw(len(clips), clips.shape[2], clips.device)
         weight1, weight2 = self.ramp(windows, clips.shape[2])
         (x1, one), (x2, two) = partners(clips, labels, self.content(windows, clips.shape[2]))
-        along = lambda weight: weight.to(x1.dtype)[:, None, :, None, None]  # noqa: E731
-        mixed = x2.mul_(along(weight2)).addcmul_(x1, along(weight1))  # x2 is a copy of its own
+        along1, along2 = (weight.to(x1.dtype)[:, None, :, None, None] for weight in (weight1, weight2))
+        mixed = x2.mul_(along2).addcmul_(x1, along1)  # x2 is a copy of its own
         return mixed, joined(one, two, weight1, weight2)

@@ -1,5 +1,6 @@
 """DiST: a light temporal encoder beside an image model that is never trained."""
 
+from minilib.papers.dist.clip import DiSTRecogniser, class_features
 from minilib.papers.dist.method import Branches, Design, DiST, ImageSizes
 
-__all__ = ["Branches", "Design", "DiST", "ImageSizes"]
+__all__ = ["Branches", "Design", "DiST", "DiSTRecogniser", "ImageSizes", "class_features"]

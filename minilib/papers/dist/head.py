@@ -9,7 +9,6 @@ e joint embedding, k texts.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 
 import torch
@@ -51,7 +50,7 @@ class CrossAttention(nn.Module):
 class AdaptivePooling(nn.Module):
     """One layer: frames (b, t, i) read their tokens x (b, t, m, i), then the video (b, 1, i) reads the frames.
 
-    Returns both, for the next layer. The frames' places in time are learned and added for the second reading alone.
+    Returns both, for the next layer. The frames' positions in time are learned and added for the second reading alone.
     """
 
     def __init__(self, channels: int, frames: int):
@@ -63,9 +62,9 @@ class AdaptivePooling(nn.Module):
         self.output_map_cls_token = Mlp(channels, 4 * channels)
 
     def forward(self, video: Tensor, frames: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-        seen = self.spatial_transformer(frames.reshape(-1, 1, frames.shape[-1]), x.flatten(0, 1))
-        seen = seen + self.output_map_spatial_cls_token(self.ln_out_spat_cls_token(seen))
-        frames = seen.view_as(frames)
+        read = self.spatial_transformer(frames.reshape(-1, 1, frames.shape[-1]), x.flatten(0, 1))
+        read = read + self.output_map_spatial_cls_token(self.ln_out_spat_cls_token(read))
+        frames = read.view_as(frames)
         video = self.temporal_transformer(video, frames + self.positional_embedding)
         return video + self.output_map_cls_token(self.ln_out_temp_cls_token(video)), frames
 
@@ -101,19 +100,14 @@ class Head(nn.Module):
         return self.ln_post(video[:, 0] + skip) @ self.proj
 
 
-# --- videos against texts --------------------------------------------------------------------------------------------
-
-
 def check_texts(texts: Sequence[str]) -> None:
     """Raises BadInput for a list of classes that is empty or has an empty or a repeated name."""
-    if not texts:
-        raise BadInput("texts: an empty list names no class")
-    empty = [place for place, text in enumerate(texts) if not text.strip()]
-    if empty:
-        raise BadInput(f"texts: number {empty[0]} is empty; every class needs a name")
-    twice = [text for text, count in Counter(" ".join(text.lower().split()) for text in texts).items() if count > 1]
-    if twice:
-        raise BadInput(f"texts: {twice[0]!r} stands there twice; classes of one name cannot be told apart")
+    names = [" ".join(text.lower().split()) for text in texts]
+    if not names or "" in names:
+        raise BadInput(f"texts: number {names.index('')} is empty" if names else "texts: an empty list names no class")
+    repeated = [text for text, name in zip(texts, names, strict=True) if names.count(name) > 1]
+    if repeated:
+        raise BadInput(f"texts: {repeated[0]!r} appears twice; every class needs a name of its own")
 
 
 def similarity(video: Tensor, texts: Tensor, logit_scale: Tensor | float) -> Tensor:
@@ -121,8 +115,8 @@ def similarity(video: Tensor, texts: Tensor, logit_scale: Tensor | float) -> Ten
     return logit_scale * F.normalize(video, dim=-1) @ F.normalize(texts, dim=-1).T
 
 
-def fused(video: Tensor, frames: Tensor, texts: Tensor, logit_scale: Tensor | float, share: float = 0.5) -> Tensor:
-    """Zero-shot scores (b, k) as the released code makes them and the paper does not say: DiST's, and with `share` the
-    plain image model's, from frame embeddings (b, t, e), averaged over frames."""
+def fused(video: Tensor, frames: Tensor, texts: Tensor, logit_scale: Tensor | float, fraction: float = 0.5) -> Tensor:
+    """Zero-shot scores (b, k) as the released code makes them and the paper does not say: DiST's, and with `fraction`
+    the plain image model's, from frame embeddings (b, t, e), averaged over frames."""
     plain = similarity(frames.flatten(0, 1), texts, logit_scale).unflatten(0, frames.shape[:2]).mean(1)
-    return (1 - share) * similarity(video, texts, logit_scale) + share * plain
+    return (1 - fraction) * similarity(video, texts, logit_scale) + fraction * plain

@@ -10,7 +10,7 @@ reads g t dense frames; an *integration branch* takes both in after every block 
                         +------------- Phi(Y_(l-1) + FC X_l) <-------+
 
 Defaults are the released code's. `Design` takes classes, so that every alternative of Tables 1 and 2 is one of them
-(`dist_variants`). Parameters bear the released checkpoints' names.
+(`variants`). Parameters bear the released checkpoints' names.
 
 Axes: b clips, t sparse frames, g = gamma, n = h w patches, m = 1 + n tokens (class token first), d width of the image
 model, i channels of the integration branch, c channels of the temporal encoder, e joint embedding, l layers.
@@ -24,8 +24,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from minilib.models.clip import FrameFeatures
 from minilib.errors import BadInput
+from minilib.models.clip import FrameFeatures
+from minilib.models.foreign import open_clip_vit
 from minilib.papers.dist.head import Head
 from minilib.papers.dist.parts import IBlock, R2Plus1D, ToIntegration, ToTemporal
 
@@ -42,7 +43,10 @@ class ImageSizes:
 
     @classmethod
     def of(cls, visual: nn.Module) -> ImageSizes:
-        """The sizes of an open_clip ViT that still has its projection."""
+        """The sizes of an open_clip ViT that still has its projection, or of the one within a CLIP."""
+        visual = open_clip_vit(visual)
+        if visual.proj is None:
+            raise BadInput(f"{type(visual).__name__} has lost its projection `proj`, of which DiST starts: load it again")
         width, embed = visual.proj.shape
         return cls(width, visual.transformer.layers, tuple(visual.grid_size), tuple(visual.patch_size), embed)
 
@@ -75,8 +79,8 @@ class Design:
             raise BadInput(f"layer {wrong[0]}: the image model has blocks 0 to {depth - 1}")
 
 
-def weights_init(module: nn.Module) -> None:
-    """The released start: trunc-normal 0.02, biases zero, output layers included."""
+def released_init(module: nn.Module) -> None:
+    """trunc-normal 0.02, biases zero, output layers included."""
     if isinstance(module, nn.Linear | nn.Conv3d | nn.ConvTranspose2d):
         nn.init.trunc_normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)
@@ -100,7 +104,7 @@ class Branches(nn.Module):
             self.temporal_stem = nn.Conv3d(3, c, (5, *sizes.patch), (1, *sizes.patch), (2, 0, 0))
             self.temporal_nets = nn.ModuleList(design.t_block(c) for _ in every)
             self.integration2temporal_nets = nn.ModuleDict({str(at): design.phi(*parts) for at in phi_at})
-        self.apply(weights_init)
+        self.apply(released_init)
 
     def forward(self, features: FrameFeatures, dense: Tensor) -> tuple[Tensor, dict[str, list[Tensor]]]:
         named: dict[str, list[Tensor]] = {"temporal": [], "integrated": []}

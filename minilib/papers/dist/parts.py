@@ -1,7 +1,7 @@
 """The parts of DiST: T-Block, I-Block, and the two interactions Psi and Phi (Sec. 3.2 and 3.3).
 
-Defaults are the released code's; where they depart from the equations stands in each docstring. `dist_variants` has the
-alternatives of Tables 1 and 2, `dist` puts the parts together. Parameters bear the released checkpoints' names.
+Defaults are the released code's; where they depart from the equations stands in each docstring. `variants` has the
+alternatives of Tables 1 and 2, `method` puts the parts together. Parameters bear the released checkpoints' names.
 
 Axes: b clips, t sparse frames, g = gamma, n = h w patches, m = 1 + n tokens (class token first), i channels of the
 integration branch, c channels of the temporal encoder.
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from minilib.papers.dist.head import Mlp, quick_gelu
 
-# --- convolutions on tokens: channels stay last, so a map is an image in channels-last order and nothing is copied ----
+# Convolutions on tokens: channels stay last, so a map is an image in channels-last order and nothing is copied.
 
 
 def over_time(conv: nn.Conv3d, x: Tensor) -> Tensor:
@@ -36,18 +36,6 @@ def pointwise(conv: nn.Conv3d, x: Tensor) -> Tensor:
     return F.linear(x, conv.weight.flatten(1), conv.bias)
 
 
-# --- Sec. 3.2: the temporal encoder ----------------------------------------------------------------------------------
-
-
-class TemporalPair(nn.Module):
-    """Weights of R(2+1)D: three frames, then three by three patches."""
-
-    def __init__(self, channels: int):
-        super().__init__()
-        self.c_fc1 = nn.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0))
-        self.c_fc2 = nn.Conv3d(channels, channels, (1, 3, 3), padding=(0, 1, 1))
-
-
 class R2Plus1D(nn.Module):
     """The T-Block of Eq. 3, z (b, g t, h, w, c) -> the same: act(z + space(act(time(LN z)))).
 
@@ -57,14 +45,14 @@ class R2Plus1D(nn.Module):
 
     def __init__(self, channels: int):
         super().__init__()
-        self.ln, self.temporal_net = nn.LayerNorm(channels), TemporalPair(channels)
+        self.ln = nn.LayerNorm(channels)
+        time = nn.Conv3d(channels, channels, (3, 1, 1), padding=(1, 0, 0))
+        space = nn.Conv3d(channels, channels, (1, 3, 3), padding=(0, 1, 1))
+        self.temporal_net = nn.ModuleDict({"c_fc1": time, "c_fc2": space})
 
     def forward(self, z: Tensor) -> Tensor:
-        moved = over_time(self.temporal_net.c_fc1, self.ln(z).flatten(2, 3))
-        return quick_gelu(z + over_space(self.temporal_net.c_fc2, quick_gelu(moved).view_as(z)))
-
-
-# --- Sec. 3.3: the integration branch --------------------------------------------------------------------------------
+        moved = over_time(self.temporal_net["c_fc1"], self.ln(z).flatten(2, 3))
+        return quick_gelu(z + over_space(self.temporal_net["c_fc2"], quick_gelu(moved).view_as(z)))
 
 
 class TemporalFeedForward(nn.Module):

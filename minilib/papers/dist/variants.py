@@ -14,11 +14,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilib.models.clip import FrameFeatures
-from minilib.papers.dist.method import Design, ImageSizes, weights_init
 from minilib.papers.dist.head import Mlp, quick_gelu
+from minilib.papers.dist.method import Design, ImageSizes, released_init
 from minilib.papers.dist.parts import ToIntegration, ToTemporal, over_space, over_time
-
-# --- Table 1(c): T-Blocks --------------------------------------------------------------------------------------------
 
 
 class C3D(nn.Module):
@@ -95,9 +93,6 @@ class JointTransformer(nn.Module):
         return (x + self.mlp(self.ln_2(x))).view_as(z)
 
 
-# --- Table 2(a): Psi -------------------------------------------------------------------------------------------------
-
-
 class AveragePooling(ToIntegration):
     """The mean of every g frames, then a linear layer."""
 
@@ -113,9 +108,6 @@ class MaxPooling(AveragePooling):
 
     def reduce(self, z: Tensor) -> Tensor:
         return self.linear_fuse(z.unflatten(1, (-1, self.gamma)).amax(2))
-
-
-# --- Table 2(b): Phi -------------------------------------------------------------------------------------------------
 
 
 class Trilinear(ToTemporal):
@@ -138,9 +130,6 @@ class Deconvolution(ToTemporal):
         return self.deconv(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
-# --- Table 1(a): without the integration branch ----------------------------------------------------------------------
-
-
 class LateFusion(nn.Module):
     """In place of `Branches`: FC(X_L), plus Psi(Z_L) where there is a temporal encoder; they meet in the pooling alone.
 
@@ -155,7 +144,7 @@ class LateFusion(nn.Module):
         if encoder:
             self.temporal_stem = nn.Conv3d(3, c, (5, *sizes.patch), (1, *sizes.patch), (2, 0, 0))
             self.temporal2integration = design.psi(design.frames, design.gamma, c, i)
-        self.apply(weights_init)
+        self.apply(released_init)
 
     def forward(self, features: FrameFeatures, dense: Tensor) -> tuple[Tensor, dict[str, list[Tensor]]]:
         x = self.input_linear(torch.cat([features.cls[-1].unsqueeze(2), features.patches[-1]], 2))

@@ -4,24 +4,22 @@
 no training clip. *Motions*: one mirrored pair of the twelve is left out. What is asked is which of the unseen classes a
 clip shows: chance is one in eight, and one in two.
 
-Axes: b clips, t frames, e joint embedding, k classes.
+Axes: b clips, k classes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from minilib.papers.dist.method import DiST, ImageSizes
-from minilib.papers.dist.arms import SCALE, SMALL, OfInputs, centred, rescale
-from minilib.papers.dist.clip import DiSTRecogniser, class_features
-from minilib.papers.dist.head import fused
-from minilib.papers.dist.runs import CACHE, CLIPS, Clips
 from minilib.models.small_clip import small_clip
-from minilib.training import TrainSettings, train
+from minilib.papers.dist.clip import class_features
+from minilib.papers.dist.head import fused
+from minilib.papers.dist.small import SCALE, DenseTask, Inputs, OnInputs, centre, small_dist
+from minilib.study import Feed, top1
 from minilib.world import COLOURS, MOTIONS, SHAPES, WorldClips, clip_scenes, mirror
 from minilib.world.vocabulary import held_out_colour
 
@@ -39,65 +37,61 @@ class ObjectClips(WorldClips):
         return torch.as_tensor(scenes.shape[:, 0] * len(COLOURS) + scenes.colour[:, 0])
 
 
-@dataclass(frozen=True)
-class Task:
-    """Names of all classes, which of them training leaves out, and the clips of a (seed, split, count)."""
+class Unseen(nn.Module):
+    """Scores of unseen classes alone, the others at -inf; of DiST, or with `fraction` of the plain image model's."""
 
-    texts: Sequence[str]
-    unseen: tuple[int, ...]
-    clips: Callable[[int, str, int], Clips]
+    def __init__(self, model: OnInputs, unseen: Sequence[int], fraction: float = 0.0):
+        super().__init__()
+        self.recogniser, self.unseen, self.fraction = model.recogniser, list(unseen), fraction
+
+    def forward(self, inputs: Inputs) -> Tensor:
+        video = self.recogniser.parts(inputs.frames, inputs.features)["video"]
+        frames = self.recogniser.clip.image_features(inputs.sparse)
+        scores = fused(video, frames, self.recogniser.classes, SCALE, self.fraction)
+        only = torch.full_like(scores, -torch.inf)
+        only[:, self.unseen] = scores[:, self.unseen]
+        return only
+
+
+@dataclass(frozen=True)
+class UnseenMotions(DenseTask):
+    """Trains without a motion and its mirror image and tests on these two, against one another; with `known` it trains
+    on them, too, a positive control."""
+
+    known: bool = False
+    unseen = UNSEEN_MOTIONS
 
     @property
     def chance(self) -> float:
         return 100 / len(self.unseen)
 
+    def source(self, split: str, seed: int) -> WorldClips:
+        others = tuple(motion for motion in range(len(MOTIONS)) if self.known or motion not in self.unseen)
+        count, motions = (self.train, others) if split == "train" else (self.test, self.unseen)
+        return WorldClips("motion", seed, split, count, self.gamma * self.frames, motions=motions)
 
-def _objects(seed: int, split: str, count: int) -> Clips:
-    seen = split == "train"
-    steps, combinations = SMALL.frames * SMALL.gamma, "seen" if seen else "held_out"
-    source = ObjectClips("noun", seed, split, count, steps, combinations=combinations)
-    return Clips(source, SMALL.gamma, CACHE if seen else None)
-
-
-def _motions(seed: int, split: str, count: int) -> Clips:
-    kept = UNSEEN_MOTIONS if split != "train" else tuple(m for m in range(len(MOTIONS)) if m not in UNSEEN_MOTIONS)
-    return Clips(WorldClips("motion", seed, split, count, SMALL.frames * SMALL.gamma, motions=kept), SMALL.gamma)
+    def score(self, model: nn.Module, feed: Feed, device: str = "cpu") -> float:
+        return top1(Unseen(model, self.unseen), feed, device)
 
 
-ZERO_SHOT = {
-    "zeroshot": Task(OBJECTS, UNSEEN_OBJECTS, _objects),
-    "zeroshot_motion": Task(MOTIONS, UNSEEN_MOTIONS, _motions),
-}
+@dataclass(frozen=True)
+class UnseenObjects(UnseenMotions):
+    """The same of pairs of a shape and a colour."""
+
+    unseen = UNSEEN_OBJECTS
+    classes = OBJECTS
+
+    def source(self, split: str, seed: int) -> WorldClips:
+        count, combinations = (self.train, "seen") if split == "train" else (self.test, "held_out")
+        return ObjectClips("noun", seed, split, count, self.gamma * self.frames, combinations=combinations)
 
 
-def described(name: str) -> str:
-    """What a row of zero-shot is of, in words."""
-    task = ZERO_SHOT[name]
-    return f"{name}: {SMALL} without {[task.texts[k] for k in task.unseen]}, cosines times {SCALE}"
+def dist(feed: Feed, texts: Sequence[str]) -> OnInputs:
+    """DiST against all `texts`, which are centred and no more."""
+    clip = small_clip()
+    return OnInputs(small_dist(clip, centre(class_features(clip, texts))))
 
 
-def run(
-    task: Task, recipe: TrainSettings, seed: int, device: str = "cpu", label: str = "training", count: int = 0
-) -> dict[str, float]:
-    """Trains on the seen classes; accuracy among the unseen ones, in percent: of DiST, of the plain image model
-    averaged over frames, and of the released code's fusion of both."""
-    clip = small_clip().to(device)
-    texts = centred(class_features(clip, task.texts))
-    torch.manual_seed(seed)
-    net = DiST(ImageSizes.of(clip.visual), SMALL)
-    rescale(net)
-    model = OfInputs(DiSTRecogniser(clip, net, texts, SCALE))
-    batches = task.clips(seed, "train", count or CLIPS["train"]).training(seed, recipe.batch)
-    train(model, batches, replace(recipe, seed=seed), len(texts), device, label=label)
-    right = {"dist": 0, "clip": 0, "fused": 0}
-    unseen, seen = texts[list(task.unseen)], 0
-    with torch.no_grad():
-        for (inputs,), truth in task.clips(0, "test", count or CLIPS["test"]).held():
-            inputs, truth = inputs.to(device), truth.to(device)
-            video = model.eval().recogniser.parts(inputs.frames, inputs.features)["video"]
-            frames = clip.image_features(inputs.sparse)
-            for name, share in (("dist", 0.0), ("clip", 1.0), ("fused", 0.5)):
-                guess = fused(video, frames, unseen, SCALE, share).argmax(1)
-                right[name] += int((torch.as_tensor(task.unseen, device=device)[guess] == truth).sum())
-            seen += len(truth)
-    return {name: 100 * count / seen for name, count in right.items()}
+def of_dist(model: OnInputs, feed: Feed, device: str, unseen: Sequence[int]) -> dict[str, float]:
+    """Accuracies of the plain image model, averaged over frames, and of the released code's fusion with DiST."""
+    return {name: top1(Unseen(model, unseen, part), feed, device) for name, part in (("clip", 1.0), ("fused", 0.5))}

@@ -1,5 +1,6 @@
 """OCA: frames taken apart into slots, and what changes from one to the other."""
 
+from minilib.papers.object_centric.losses import Objective
 from minilib.papers.object_centric.method import ObjectCentric, OnFrames, oca
 
-__all__ = ["ObjectCentric", "OnFrames", "oca"]
+__all__ = ["ObjectCentric", "Objective", "OnFrames", "oca"]

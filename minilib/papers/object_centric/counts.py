@@ -1,35 +1,33 @@
 """Every number of OCA's tables that can be counted, from models of the real size on the meta device.
 
-`count_all()` gives {measure: value}: 10^6 tunable parameters, the classifier left out, and 10^9 operations of three
+`count_all()` gives {metric: value}: 10^6 tunable parameters, the classifier left out, and 10^9 operations of three
 views. No single convention meets all printed operations, so two are counted:
 
 - `gflops`: the reading that meets most of them. Trained parts at two operations a multiply-add; of the image model one
   a multiply-add, its attention modules not counted at all (as a counter does that knows linear layers and no
   `nn.MultiheadAttention`), and the joint projection applied to all tokens.
 - `macs` (Table 1): the suite's own (`minilib.cost`), one a multiply-add, attention and LayerNorms included, for both.
-
-Nothing is computed on data.
 """
 
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache, partial
 
 import torch
 from torch import nn
 
-from minilib.cost import multiply_adds, tunable_parameters
+from minilib.claims import load
+from minilib.cost import LAYER_NORM_COST, multiply_adds, tunable_parameters
 from minilib.models.clip import TINY, VIT_B16, VIT_L14, Architecture, FrameFeatures, build
-from minilib.models.slots import LearnedQueries, ProjectedSlotAttention
-from minilib.papers.baselines import AIM, EVL, STAdapter
-from minilib.papers.dist import counts as dist_counts
+from minilib.models.slots import ProjectedSlotAttention, SlotAttention
+from minilib.papers.baselines import counts as baselines
 from minilib.papers.object_centric import method as oc
-from minilib.papers.zeroi2v import counts as zeroi2v_counts
+from minilib.papers.object_centric.variants import DESIGNS, ROWS, Design
 
 VIEWS = 3
-ARCHITECTURES = {"b16": VIT_B16, "l14": VIT_L14}
 
 
 class _Uncounted(nn.Module):
@@ -43,198 +41,101 @@ class _Uncounted(nn.Module):
 def tower(architecture: Architecture) -> nn.Module:
     """The real image tower without weights."""
     with torch.device("meta"):
-        return build(architecture, tokenize=lambda texts: None).visual
+        return build(architecture, tokenize=list).visual
 
 
 @cache
-def backbone_frame(architecture: Architecture, attention: bool) -> int:
-    """Multiply-adds of one frame; without `attention`, as the paper's totals suggest, but with all tokens projected."""
-    vit = copy.deepcopy(tower(architecture))
-    size = architecture.vision["image_size"]
+def frame_macs(architecture: Architecture, attention: bool) -> int:
+    """Multiply-adds of one frame in the image model, without its projection; or as the paper's totals suggest: without
+    attention, all tokens projected."""
+    vit, vision = copy.deepcopy(tower(architecture)), architecture.vision
+    size = vision["image_size"]
     pixels = torch.empty(1, 3, size, size, device="meta")
     if attention:
-        vit.proj = None  # as in the counts of the other papers
+        vit.proj = None
         return multiply_adds(vit, pixels)
     for block in vit.transformer.resblocks:
         block.attn = _Uncounted()
-    patches = (size // architecture.vision["patch_size"]) ** 2
-    return multiply_adds(vit, pixels) + patches * architecture.vision["width"] * architecture.embed_dim
-
-
-def paper_slots(width: int, slots: int = 8) -> ProjectedSlotAttention:
-    """Slot attention in the order in which the paper writes, and counts, it."""
-    return ProjectedSlotAttention(width, LearnedQueries(slots, width))
+    patches = (size // vision["patch_size"]) ** 2
+    return multiply_adds(vit, pixels) + patches * vision["width"] * architecture.embed_dim
 
 
 @dataclass(frozen=True)
-class Design:
-    """What the tables vary: clips, image model and the parts of `oc.oca`."""
+class Counted:
+    """A design at the real size, on the meta device, in clips of `frames`."""
 
+    design: Design = oc.oca
     frames: int = 8
     architecture: Architecture = VIT_B16
-    tokens: oc.Make = paper_slots
-    interact: oc.Make = oc.Interaction
-    change: oc.Make = oc.StateChanges
 
-
-def model(design: Design) -> oc.ObjectCentric:
-    """The trained part on the meta device."""
-    parts = dict(tokens=design.tokens, interact=design.interact, change=design.change)
-    with torch.device("meta"):
-        return oc.oca(tower(design.architecture), design.frames, 1, **parts)
-
-
-def every(*deltas: int) -> oc.Make:
-    """State changes over these intervals."""
-    return partial(oc.StateChanges, deltas=deltas)
-
-
-def features(design: Design) -> FrameFeatures:
-    """One clip's features of the last block, shapes only."""
-    vision = design.architecture.vision
-    patches = (vision["image_size"] // vision["patch_size"]) ** 2
-    lead = (1, 1, design.frames)
-    with torch.device("meta"):
-        return FrameFeatures(torch.empty(*lead, vision["width"]), torch.empty(*lead, patches, vision["width"]))
-
-
-def projecting(design: Design) -> int:
-    """Multiply-adds of one clip's projection into the joint space: the image model's, and counted there."""
-    vision, frames = design.architecture.vision, design.frames
-    return frames * (features(design).patches.shape[3] + 1) * vision["width"] * design.architecture.embed_dim
-
-
-def counted(design: Design, total: bool = False) -> dict[str, float]:
-    """tunable (10^6) and gflops (10^9, all views) of the trained part, or with the image model in `total`."""
-    trained = model(design)
-    macs = multiply_adds(trained, features(design), layer_norm_cost=0) - projecting(design)
-    gflops = VIEWS * 2 * macs / 1e9
-    if total:
-        gflops += VIEWS * design.frames * backbone_frame(design.architecture, attention=False) / 1e9
-    return {"tunable": tunable_parameters(trained, ["head"]) / 1e6, "gflops": gflops}
-
-
-def macs(design: Design) -> float:
-    """10^9 multiply-adds of three views of the whole model in the suite's own convention."""
-    trained = multiply_adds(model(design), features(design)) - projecting(design)
-    return VIEWS * (trained + design.frames * backbone_frame(design.architecture, attention=True)) / 1e9
-
-
-# --- one function a table --------------------------------------------------------------------------------------------
-
-
-def table_1() -> dict[str, float]:
-    """Tables 1 and 2: the whole model, delta = T / 4."""
-    out = {}
-    for name, architecture, frames in (
-        ("b16.8", VIT_B16, 8),
-        ("b16.16", VIT_B16, 16),
-        ("b16.32", VIT_B16, 32),
-        ("l14.32", VIT_L14, 32),
-    ):
-        design = Design(frames, architecture)
-        found = counted(design, total=True) | {"macs": macs(design)}
-        out |= {f"t1.{name}.{kind}": value for kind, value in found.items()}
-    return out
-
-
-def table_6() -> dict[str, float]:
-    """Frames and interval, without the image model."""
-    rows = {(t, d): Design(t, change=every(d)) for t, d in ((4, 1), (8, 2), (8, 4), (16, 2), (16, 4))}
-    return {f"t6.{t}.{d}.{kind}": v for (t, d), design in rows.items() for kind, v in counted(design).items()}
-
-
-def table_7() -> dict[str, float]:
-    """Number of object tokens; one is the frame's mean (and needs no interaction), none are the patches."""
-    rows = {
-        "1": Design(tokens=oc.MeanToken, interact=nn.Identity),
-        "4": Design(tokens=partial(paper_slots, slots=4)),
-        "8": Design(),
-        "16": Design(tokens=partial(paper_slots, slots=16)),
-        "none": Design(tokens=oc.PatchTokens),
-    }
-    out = {f"t7.{n}.{kind}": v for n, design in rows.items() for kind, v in counted(design, total=True).items()}
-    patches = features(rows["none"]).patches.shape[3]
-    return out | {f"t7.{n}.tokens": 8 * (patches if n == "none" else int(n)) for n in rows}
-
-
-def table_8() -> dict[str, float]:
-    """Interval delta at eight frames, and all intervals."""
-    rows = {str(delta): (delta,) for delta in range(1, 8)} | {"all": tuple(range(1, 8))}
-    out = {}
-    for name, deltas in rows.items():
-        design = Design(change=every(*deltas))
-        out |= {f"t8.{name}.{kind}": value for kind, value in counted(design, total=True).items()}
-        out[f"t8.{name}.changes"] = float(len(model(design).change.first))
-    return out
-
-
-def table_12() -> dict[str, float]:
-    """Which interactions there are; 16 frames, delta 4, without the image model."""
-    none, oi, ti, ta = nn.Identity, oc.Interaction, oc.StateChanges, oc.TemporalAttention
-    rows = {
-        "none": (none, none),
-        "oi": (oi, none),
-        "ti": (none, ti),
-        "ta": (none, ta),
-        "oi_ti": (oi, ti),
-        "oi_ta": (oi, ta),
-    }
-    return {
-        f"t12.{name}.{kind}": value
-        for name, (interact, change) in rows.items()
-        for kind, value in counted(Design(16, interact=interact, change=change)).items()
-    }
-
-
-def rivals() -> dict[str, float]:
-    """ST-Adapter, AIM, EVL and DiST in Tables 1 and 2, 32 frames: computation of three views, tunable parameters."""
-    rows = {
-        "st_adapter.b16.32.one": (VIT_B16, STAdapter),
-        "st_adapter.b16.32": (VIT_B16, partial(STAdapter, places=("attention", "mlp"))),
-        "aim.b16.32.three": (VIT_B16, AIM),
-        "aim.b16.32.four": (VIT_B16, partial(AIM, temporal_adapters=2)),
-        "evl.l14.32": (VIT_L14, EVL),
-        "evl.l14.32.ssv2": (VIT_L14, partial(EVL, layers=12)),
-    }
-    out = {}
-    for name, (architecture, method) in rows.items():
+    def model(self) -> oc.ObjectCentric:
+        """The trained part. Its slot attention works in the order in which the paper writes, and counts, it."""
         with torch.device("meta"):
-            whole = method(zeroi2v_counts.visual(architecture), 32, 1)
-            whole.head = nn.Identity()
-        out[f"peer.{name}.gflops"] = zeroi2v_counts.giga(whole, 32, clips=True)
-        out[f"peer.{name}.tunable"] = tunable_parameters(whole) / 1e6
-    for data, design in (("k400", dist_counts.K400), ("ssv2", dist_counts.SSV2)):
-        for name, architecture in ARCHITECTURES.items():
-            one = dist_counts.giga(replace(design, frames=32), architecture)
-            out[f"peer.dist.{name}.32.{data}.gflops"] = VIEWS * one
-    return out
+            trained = self.design(tower(self.architecture), self.frames, 1)
+        if isinstance(trained.decompose, SlotAttention):
+            trained.decompose.__class__ = ProjectedSlotAttention
+        return trained
+
+    def features(self) -> FrameFeatures:
+        """One clip's features of the last block, shapes only."""
+        vision, lead = self.architecture.vision, (1, 1, self.frames)
+        patches = (vision["image_size"] // vision["patch_size"]) ** 2
+        with torch.device("meta"):
+            return FrameFeatures(torch.empty(*lead, vision["width"]), torch.empty(*lead, patches, vision["width"]))
+
+    def trained_macs(self, layer_norm_cost: int) -> int:
+        """Multiply-adds of one clip in the trained part; its projection to the joint space is the image model's."""
+        features = self.features()
+        projection = (features.cls.numel() + features.patches.numel()) * self.architecture.embed_dim
+        return multiply_adds(self.model(), features, layer_norm_cost=layer_norm_cost) - projection
 
 
-def shares(found: dict[str, float]) -> dict[str, float]:
-    """The savings that the text speaks of, in per cent, from what has been counted."""
-    tunable = found["t1.b16.8.tunable"]
+TABLES = {  # table: row of the claims file -> what is counted
+    "t1": {f"b16.{t}": Counted(frames=t) for t in (8, 16, 32)} | {"l14.32": Counted(frames=32, architecture=VIT_L14)},
+    "t6": {f"{t}.{d}": Counted(DESIGNS[f"delta{d}"], t) for t, d in ((4, 1), (8, 2), (8, 4), (16, 2), (16, 4))},
+    **{
+        f"t{number}": {row: Counted(DESIGNS[name], frames) for name, (_, row) in ROWS[number].items()}
+        for number, frames in ((7, 8), (8, 8), (12, 16))
+    },
+}
+WITH_IMAGE_MODEL = ("t1", "t7", "t8")
+
+
+def counted(table: str, what: Counted) -> dict[str, float]:
+    """tunable (10^6), gflops and macs (10^9, all views), in some tables with the image model; tokens of a clip, state
+    changes of a slot."""
+    trained, gflops = what.model(), VIEWS * 2 * what.trained_macs(layer_norm_cost=0) / 1e9
+    if table in WITH_IMAGE_MODEL:
+        gflops += VIEWS * what.frames * frame_macs(what.architecture, attention=False) / 1e9
+    found = {"tunable": tunable_parameters(trained, ["head"]) / 1e6, "gflops": gflops}
+    if table == "t1":
+        image = what.frames * frame_macs(what.architecture, attention=True)
+        return found | {"macs": VIEWS * (what.trained_macs(LAYER_NORM_COST) + image) / 1e9}
+    parts = trained.parts(what.features())
+    return found | {"tokens": float(parts.slots[0, ..., 0].numel()), "changes": float(parts.changes.shape[1])}
+
+
+def savings(found: Mapping[str, float]) -> dict[str, float]:
+    """The savings that the text speaks of, in per cent, of what has been counted and what is printed of others."""
+    printed, tunable = load("object_centric").printed, found["t1.b16.8.tunable"]
     return {
-        "abstract.share_of_full": 100 * tunable / 121,
-        "abstract.share_of_efficient": 100 * tunable / 13,
-        "sec4.2.saving": 100 * (1 - found["t1.l14.32.macs"] / found["peer.dist.l14.32.k400.gflops"]),
+        "abstract.share_of_full": 100 * tunable / printed["t1.timesformer.tunable"],
+        "abstract.share_of_efficient": 100 * tunable / printed["t2.dualpath.tunable"],
+        "sec4.2.saving": 100 * (1 - found["t1.l14.32.macs"] / printed["t2.dist.l14.gflops"]),
     }
 
 
-def frozen_gradients() -> dict[str, float]:
+def frozen_gradients() -> float:
     """How many parameters of the image model receive a gradient in a training step; on a tiny one, really run."""
-    clip = build(TINY, tokenize=lambda texts: None)
+    clip = build(TINY, tokenize=list)
     whole = oc.OnFrames(clip, oc.oca(clip.visual, 2, 3, tokens=partial(oc.slot_tokens, slots=2)))
     whole(torch.zeros(1, 2, 16, 16, 3, dtype=torch.uint8)).sum().backward()
-    return {"sec3.3.frozen_gradients": float(sum(p.numel() for p in clip.parameters() if p.grad is not None))}
+    return float(sum(p.numel() for p in clip.parameters() if p.grad is not None))
 
 
 def count_all() -> dict[str, float]:
     """Every countable number; seconds on one core."""
-    found = table_1() | table_6() | table_7() | table_8() | table_12() | rivals()
-    return found | shares(found) | frozen_gradients()
-
-
-if __name__ == "__main__":
-    for measure, value in count_all().items():
-        print(f"{measure:40s} {value:.4f}")
+    cells = {f"{table}.{row}": counted(table, what) for table, rows in TABLES.items() for row, what in rows.items()}
+    cells |= {f"baseline.{name}": baselines.counted(*each) for name, each in baselines.AT_32_FRAMES.items()}
+    found = {f"{name}.{kind}": value for name, cell in cells.items() for kind, value in cell.items()}
+    return found | savings(found) | {"sec3.3.frozen_gradients": frozen_gradients()}

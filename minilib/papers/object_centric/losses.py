@@ -15,12 +15,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from minilib.models.clip import FrameFeatures
+from minilib.papers.object_centric.method import ObjectCentric, OnFrames
+
 Reduce = Callable[[Tensor], Tensor]  # many terms -> one number; torch.sum is Eq. 8 and 9 to the letter
 
 
 def mean(terms: Tensor) -> Tensor:
-    """The mean, and zero where there is nothing. The default in place of the paper's sums: they grow with batch, clip
-    and slots, so that the weights of Eq. 10 would be another choice for every setting. A choice of this suite."""
+    """The mean, and zero where there is nothing: this suite's choice in place of the paper's sums, which grow with
+    batch, clip and slots, so that the weights of Eq. 10 would mean something else in every setting."""
     return terms.sum() / max(terms.numel(), 1)
 
 
@@ -70,10 +73,8 @@ def _distances(x: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Objective:
-    """Eq. 10 as `training.train` takes it. The weights switch losses off (Table 5); the paper has ones.
-
-    temperature (tau) and margin (lambda) are not given in the paper.
-    """
+    """Eq. 10 as `training.train` takes it: (model, features, labels) -> loss. The weights switch losses off (Table 5);
+    the paper has ones, and gives neither temperature (tau) nor margin (lambda). smoothing is the cross-entropy's."""
 
     distillation: float = 1.0
     reasoning: float = 1.0
@@ -81,10 +82,11 @@ class Objective:
     margin: float = 1.0
     classification: float = 1.0
     reduce: Reduce = mean
+    smoothing: float = 0.0
 
-    def __call__(self, model, features, labels: Tensor) -> Tensor:
+    def __call__(self, model: ObjectCentric, features: FrameFeatures, labels: Tensor) -> Tensor:
         out = model.parts(features)
-        loss = self.classification * F.cross_entropy(out.logits, labels)
+        loss = self.classification * F.cross_entropy(out.logits, labels, label_smoothing=self.smoothing)
         if self.distillation and out.masks is not None:  # pooled frames and raw patches have no slots to distil into
             loss = loss + self.distillation * object_distillation(out.slots, out.cls, self.temperature, self.reduce)
         if self.reasoning:
@@ -92,9 +94,11 @@ class Objective:
         return loss
 
 
-PAPER = Objective()  # the weights of Eq. 10
+@dataclass(frozen=True)
+class OnPixels:
+    """Eq. 10 where no features are kept: for an `OnFrames`, frames uint8 (b, t, h, w, 3) and labels (b,)."""
 
+    losses: Objective = Objective()
 
-def distilled(model, frames: Tensor, labels: Tensor, losses: Objective = PAPER) -> Tensor:
-    """Eq. 10 where no features are kept: `model` is an `OnFrames`, frames uint8 (b, t, h, w, 3), labels (b,)."""
-    return losses(model.trained, model.features(frames), labels)
+    def __call__(self, model: OnFrames, frames: Tensor, labels: Tensor) -> Tensor:
+        return self.losses(model.trained, model.features(frames), labels)

@@ -1,63 +1,95 @@
 """Slots as segmentation: OCA's attention scored against true masks that it has never seen (Sec. 4.3, Tables 4 and 11).
 
-Axes: b clips, t frames, s slots, n = r c patches, h and w pixels, p state changes of one slot.
+Axes: b clips, t frames, s slots, n patches, h and w pixels, p state changes of one slot, d channels.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
 import torch
-import torch.nn.functional as F
-from sklearn.cluster import KMeans
 from torch import Tensor
 
-from minilib.metrics.segmentation import SequenceScore, score_sequence, summarise
+from minilib.metrics.proposals import boxes, clusters, enlarge, j_and_f, proposals, scores, true_patches
+from minilib.models.crf import refine
+from minilib.models.small_clip import small_clip
+from minilib.papers.object_centric.method import ObjectCentric, Parts
+from minilib.study import Clips
+from minilib.world.segmentation import segmentation_batch
+
+EVERY = 8  # a clip is scored for every so many test clips
 
 
-def enlarge(masks: Tensor, grid: tuple[int, int], size: tuple[int, int]) -> Tensor:
-    """Soft masks of patches (b, t, s, n) at the frames' size, (b, t, s, h, w), bilinear."""
-    lead = masks.shape[:3]
-    small = masks.reshape(-1, lead[2], *grid)
-    return F.interpolate(small, size=size, mode="bilinear", align_corners=False).view(*lead, *size)
+def change_norms(changes: Tensor, truth: Tensor, answer: Tensor) -> dict[str, float]:
+    """Table 11: mean L2 norm of the state changes of slots that are assigned to an object, and of all other slots; and
+    what share of their sum each is, in percent.
 
-
-def proposals(soft: Tensor) -> Tensor:
-    """Which slot wins each pixel: (..., s, h, w) -> identities from 1, uint8 (..., h, w)."""
-    return (soft.argmax(-3) + 1).to(torch.uint8)
-
-
-def boxes(rows: int, columns: int, size: tuple[int, int]) -> Tensor:
-    """A fixed grid of boxes as identities, uint8 (h, w): what any method should beat."""
-    row = torch.arange(size[0]) * rows // size[0]
-    column = torch.arange(size[1]) * columns // size[1]
-    return (row[:, None] * columns + column + 1).to(torch.uint8)
-
-
-def clusters(patches: Tensor, count: int) -> Tensor:
-    """k-means over all patches of each clip, (b, t, n, d) -> hard masks (b, t, count, n)."""
-    found = [KMeans(count, n_init=2, random_state=0).fit_predict(clip.flatten(0, 1).cpu().numpy()) for clip in patches]
-    labels = torch.stack([torch.from_numpy(f).long() for f in found]).view(patches.shape[:3])
-    return F.one_hot(labels, count).movedim(-1, -2).float()
-
-
-def score(truth: Tensor, answer: Tensor) -> list[SequenceScore]:
-    """Each clip by itself, identities (b, t, h, w); clips without an object in the first frame are left out."""
-    return [score_sequence(t, a) for t, a in zip(truth, answer, strict=True) if t[0].any()]
-
-
-def percent(scores: list[SequenceScore]) -> dict[str, float]:
-    """J&F, J and F in percent."""
-    found = summarise(scores)
-    return {"jf": 100 * found.j_and_f, "j": 100 * found.region.mean, "f": 100 * found.boundary.mean}
-
-
-def change_norms(changes: Tensor, truth: Tensor, answer: Tensor) -> tuple[float, float]:
-    """Mean L2 norm of the state changes of slots that are assigned to an object, and of all other slots (Table 11).
-
-    changes (b, p, s, d); truth and answer as for `score`.
+    changes (b, p, s, d), identities (b, t, h, w): the true ones and the slots'.
     """
     kept = [i for i, ids in enumerate(truth) if ids[0].any()]
     norms = changes[kept].norm(dim=-1).mean(1)  # (b, s)
-    foreground = torch.zeros_like(norms, dtype=torch.bool)
-    for row, each in zip(foreground, score(truth, answer), strict=True):
+    on_object = torch.zeros_like(norms, dtype=torch.bool)
+    for row, each in zip(on_object, scores(truth, answer), strict=True):
         row[[slot - 1 for slot in each.assigned.tolist() if slot]] = True
-    return float(norms[foreground].mean()), float(norms[~foreground].mean())
+    front, back = float(norms[on_object].mean()), float(norms[~on_object].mean())
+    shares = {"foreground_share": 100 * front / (front + back), "background_share": 100 * back / (front + back)}
+    return {"foreground": front, "background": back} | shares
+
+
+class Seen(NamedTuple):
+    """Clips of the segmentation task, and what a model makes of them: soft masks of slots (b, t, s, h, w), its parts,
+    and the patches (b, t, n, d) of the joint space that it reads, on a grid."""
+
+    pixels: Tensor
+    truth: Tensor
+    soft: Tensor
+    parts: Parts
+    patches: Tensor
+    grid: tuple[int, int]
+
+
+@torch.no_grad()
+def see(model: ObjectCentric, feed: Clips, device: str) -> Seen:
+    """`model` on segmentation clips of the feed's seed and split, as many frames as the feed's."""
+    clips, clip = feed.source, small_clip()
+    pixels, truth = segmentation_batch(clips.seed, clips.split, np.arange(len(clips) // EVERY), clips.steps)
+    features, grid = clip.frame_features(pixels, [-1]).to(device), clip.visual.grid_size
+    parts = model.to(device).eval().parts(features)
+    soft = enlarge(parts.masks.cpu(), grid, truth.shape[2:])
+    return Seen(pixels, truth, soft, parts, model.joint(features)[1].cpu(), grid)
+
+
+def scored(name: str, seen: Seen, soft: Tensor) -> dict[str, float]:
+    """J&F of soft masks (b, t, s, h, w), as they are and refined by a conditional random field."""
+    both = {name: soft, f"{name}_crf": refine(seen.pixels, soft)}
+    return {key: j_and_f(seen.truth, proposals(masks)) for key, masks in both.items()}
+
+
+def slot_masks(model: ObjectCentric, feed: Clips, device: str) -> dict[str, float]:
+    """J&F of the slots."""
+    seen = see(model, feed, device)
+    return {"jf": j_and_f(seen.truth, proposals(seen.soft))}
+
+
+def masks_and_changes(model: ObjectCentric, feed: Clips, device: str) -> dict[str, float]:
+    """J&F of the slots, bare and refined, and Table 11."""
+    seen = see(model, feed, device)
+    norms = change_norms(seen.parts.changes.cpu(), seen.truth, proposals(seen.soft))
+    return scored("jf", seen, seen.soft) | norms
+
+
+def masks_and_references(model: ObjectCentric, feed: Clips, device: str) -> dict[str, float]:
+    """The same, and J&F of what is no model's: as many clusters of the patches as slots, boxes, the true masks as far
+    as patches can hold them, and those of the next clip and of the one after it, which know nothing of this one."""
+    seen, size = see(model, feed, device), feed.source.size
+    best = proposals(enlarge(true_patches(seen.truth, seen.grid), seen.grid, (size, size)))
+    found = enlarge(clusters(seen.patches, seen.soft.shape[2]), seen.grid, (size, size))
+    drawn = boxes(4, 4, (size, size)).expand(*seen.truth.shape[:2], -1, -1, -1)
+    others = {"jf_true": best, "jf_of_next": best.roll(-1, 0), "jf_of_second_next": best.roll(-2, 0)}
+    return {
+        **masks_and_changes(model, feed, device),
+        **scored("jf_kmeans", seen, found),
+        **scored("jf_boxes", seen, drawn),
+        **{name: j_and_f(seen.truth, answer) for name, answer in others.items()},
+    }

@@ -7,7 +7,7 @@ only the differences of a slot's states between two frames are read.
     (b t n d)    (b t n d)         (b t s d)           (b t s d)               (b p s d)            (b d)   (b k)
 
 There is no released code. What the text leaves open is passed in, and the defaults are those that meet the paper's
-printed parameters best (`object_centric_counts`): the width is that of CLIP's joint space, slots have no MLP.
+printed parameters best (`counts`): the width is that of CLIP's joint space, slots have no MLP.
 
 Axes: b clips, t frames, n patches, s slots, p state changes of one slot, d channels, k classes.
 """
@@ -18,7 +18,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import torch
-from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
@@ -74,20 +73,6 @@ def slot_tokens(width: int, slots: int = 8, iterations: int = 3) -> SlotAttentio
     return SlotAttention(width, LearnedQueries(slots, width), iterations)
 
 
-class MeanToken(nn.Identity):
-    """N = 1 of Table 7: a frame is the mean of its patches, (b, t, n, d) -> (b, t, 1, d); no masks, sizes ignored."""
-
-    def forward(self, patches: Tensor) -> tuple[Tensor, None]:
-        return patches.mean(-2, keepdim=True), None
-
-
-class PatchTokens(nn.Identity):
-    """N = None of Table 7: every patch is a token, (b, t, n, d) -> the same; no masks, sizes ignored."""
-
-    def forward(self, patches: Tensor) -> tuple[Tensor, None]:
-        return patches, None
-
-
 # --- Sec. 3.2: object-time interaction -------------------------------------------------------------------------------
 
 
@@ -121,35 +106,15 @@ class StateChanges(nn.Module):
         wrong = [delta for delta in deltas if not 1 <= delta < frames]
         if wrong or not deltas:
             raise BadInput(f"delta {wrong or '()'}: in clips of {frames} frames choose of 1 to {frames - 1}")
-        first = torch.cat([torch.arange(frames - delta) for delta in deltas])
-        last = torch.cat([torch.arange(delta, frames) for delta in deltas])
-        self.frames = frames
-        self.register_buffer("first", first, persistent=False)
-        self.register_buffer("last", last, persistent=False)
-        hidden = round(ratio * width)
+        self.frames, hidden = frames, round(ratio * width)
+        self.register_buffer("first", torch.cat([torch.arange(frames - d) for d in deltas]), persistent=False)
+        self.register_buffer("last", torch.cat([torch.arange(d, frames) for d in deltas]), persistent=False)
         self.mlp = nn.Sequential(nn.Linear(2 * width, hidden), nn.GELU(), nn.Linear(hidden, width))
 
     def forward(self, states: Tensor) -> Tensor:
         if states.shape[1] != self.frames:
             raise BadInput(f"a clip of {states.shape[1]} frames: the state changes are set up for {self.frames}")
         return self.mlp(torch.cat([states[:, self.first], states[:, self.last]], -1))
-
-
-class TemporalAttention(nn.Module):
-    """Phi_ta of Table 12, as in TimeSformer: each slot attends over its own frames. (b, t, s, d) -> the same.
-
-    Learned times, and in the attention's residual branch TimeSformer's extra linear layer after the attention's own.
-    """
-
-    def __init__(self, width: int, frames: int, heads: int = 8, ratio: float = 8 / 3):
-        super().__init__()
-        self.times = nn.Parameter(nn.init.trunc_normal_(torch.empty(frames, 1, width), std=0.02))
-        self.block = Block(width, heads, ratio, qkv_bias=True)
-        self.block.attn.proj = nn.Sequential(self.block.attn.proj, nn.Linear(width, width))
-
-    def forward(self, states: Tensor) -> Tensor:
-        x = (states + self.times).transpose(1, 2)  # (b, s, t, d)
-        return self.block(x.flatten(0, 1)).view_as(x).transpose(1, 2)
 
 
 # --- the whole -------------------------------------------------------------------------------------------------------

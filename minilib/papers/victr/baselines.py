@@ -7,6 +7,8 @@ Axes: b clips, t frames, n names, d width.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -14,6 +16,7 @@ from torch import Tensor, nn
 from minilib.papers.victr.classifier import AffinityClassifier, Embeddings, Scores, affinity
 from minilib.papers.victr.method import TemporalAttention
 from minilib.papers.victr.tokens import Mlp
+from minilib.papers.victr.variants import Start
 
 
 def _each(names: Tensor) -> Tensor:
@@ -24,11 +27,11 @@ def _each(names: Tensor) -> Tensor:
 class Probe(nn.Module):
     """A linear classifier of the frames' mean: no text, no time."""
 
-    def __init__(self, width: int, frames: int, classes: int):
+    def __init__(self, start: Start):
         super().__init__()
-        self.linear = nn.Linear(width, classes)
+        self.linear = nn.Linear(start.width, start.classes)
 
-    def forward(self, frames: Tensor, names: Tensor, attributes: Tensor | None = None, groups=()) -> Scores:
+    def forward(self, frames: Tensor, names: Tensor, attributes: Tensor | None = None, groups: Sequence[int] = ()):
         return Scores(self.linear(frames.mean(1)), None)
 
 
@@ -48,18 +51,28 @@ class TemporalTransformer(nn.Module):
     """ActionCLIP's and CLIP4clip's video head: blocks over frames, added to the frames, and the mean; the text stays as
     it is. The released heads have six and four blocks."""
 
-    def __init__(self, width: int, heads: int, frames: int, layers: int, **how):
+    def __init__(self, start: Start, layers: int):
         super().__init__()
-        self.blocks = nn.Sequential(*(TemporalBlock(width, heads, frames) for _ in range(layers)))
-        self.classifier = AffinityClassifier(width, **how)
+        self.blocks = nn.Sequential(*(TemporalBlock(start.width, start.heads, start.frames) for _ in range(layers)))
+        self.classifier = AffinityClassifier(start.width, scale=start.scale, bias=start.bias)
 
     def video(self, frames: Tensor) -> Tensor:
         """The frames after the blocks, (b, t, d)."""
         return frames + self.blocks(frames)
 
-    def forward(self, frames: Tensor, names: Tensor, attributes: Tensor | None = None, groups=()) -> Scores:
+    def forward(self, frames: Tensor, names: Tensor, attributes: Tensor | None = None, groups: Sequence[int] = ()):
         names = _each(names)
         return self.classifier(Embeddings(frames, names, self.video(frames).mean(1), names, None))
+
+
+class ActionClip(TemporalTransformer):
+    def __init__(self, start: Start):
+        super().__init__(start, 6)
+
+
+class Clip4Clip(TemporalTransformer):
+    def __init__(self, start: Start):
+        super().__init__(start, 4)
 
 
 class XClip(TemporalTransformer):
@@ -70,14 +83,15 @@ class XClip(TemporalTransformer):
     inside the image model is left out. prompts: how many layers of them.
     """
 
-    def __init__(self, width: int, heads: int, frames: int, prompts: int = 2, **how):
-        super().__init__(width, heads, frames, layers=1, **how)
+    def __init__(self, start: Start, prompts: int = 2):
+        super().__init__(start, 1)
+        width, heads = start.width, start.heads
         self.attend = nn.ModuleList(nn.MultiheadAttention(width, heads, batch_first=True) for _ in range(prompts))
         self.mlps = nn.ModuleList(nn.Sequential(nn.LayerNorm(width), Mlp(width)) for _ in range(prompts))
         self.norm, self.read = nn.LayerNorm(width), nn.LayerNorm(width)
         self.step = nn.Parameter(torch.full((width,), 0.1))
 
-    def forward(self, frames: Tensor, names: Tensor, attributes: Tensor | None = None, groups=()) -> Scores:
+    def forward(self, frames: Tensor, names: Tensor, attributes: Tensor | None = None, groups: Sequence[int] = ()):
         names, tokens = _each(names).expand(len(frames), -1, -1), self.video(frames)
         text, read = names, self.read(tokens)
         for attend, mlp in zip(self.attend, self.mlps, strict=True):
@@ -89,16 +103,15 @@ class XClip(TemporalTransformer):
 class Hitchhiker(nn.Module):
     """CLIP Hitchhiker's: for every name its own mean of the frames, weighted by softmax(affinity / temperature)."""
 
-    def __init__(self, width: int, sharpness: float = 10.0, **how):
+    def __init__(self, start: Start, sharpness: float = 10.0):
         super().__init__()
         self.log_sharpness = nn.Parameter(torch.tensor(sharpness).log())
-        self.classifier = AffinityClassifier(width, **how)
+        self.classifier = AffinityClassifier(start.width, scale=start.scale, bias=start.bias)
 
-    def forward(self, frames: Tensor, names: Tensor, attributes: Tensor | None = None, groups=()) -> Scores:
+    def forward(self, frames: Tensor, names: Tensor, attributes: Tensor | None = None, groups: Sequence[int] = ()):
         names = _each(names)
         x, y = self.classifier.map(frames), self.classifier.map(names)
         weight = (self.log_sharpness.exp() * affinity(x, y)).softmax(1)  # (b, t, n)
         video = torch.einsum("btn,btd->bnd", weight, x)
         cosine = (F.normalize(video, dim=-1) * F.normalize(y, dim=-1)).sum(-1)
-        logits = self.classifier.log_scale.exp() * cosine
-        return Scores(logits if self.classifier.bias is None else logits + self.classifier.bias, None)
+        return Scores(self.classifier.biased(self.classifier.log_scale.exp() * cosine), None)

@@ -1,4 +1,4 @@
-"""What VicTR's experiments are trained and tested on: the small world's clips as embeddings of their frames.
+"""What VicTR's heads are trained and tested on: clips as embeddings of their frames, and two tasks.
 
 The image model is frozen and gives one embedding a frame, so a clip is t x d numbers: they are made once a seed, kept
 on disk, and every head costs only itself.
@@ -8,39 +8,29 @@ Axes: n clips, b clips of a batch, t frames, d width of the joint space, k class
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from functools import cache, cached_property
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from minilib.cache import ClipSource, cached
 from minilib.files import ROOT
-from minilib.grids import random_labels
+from minilib.metrics.detection import detection_score
 from minilib.models.clip import FrameFeatures, ImageText
 from minilib.models.small_clip import small_clip
-from minilib.papers.victr.vocabularies import embed_frames
-from minilib.training import Batches
-from minilib.world import (
-    Question,
-    Rhythm,
-    Scenes,
-    WorldClips,
-    epoch_indices,
-    long_labels,
-    long_scenes,
-    question_clips,
-    render,
-    sample_times,
-    shuffled,
-)
+from minilib.papers.victr.recogniser import embed_frames
+from minilib.study import Outcome, Variant, WorldTask
+from minilib.study.feeds import random_labels
+from minilib.training import Batches, TrainSettings
+from minilib.world import LONG_MOTIONS, Rhythm, epoch_indices, shuffled
+from minilib.world.busy_clips import BusyClips
 
 FOLDER = ROOT / "runs" / "features" / "embeddings"
 RHYTHM = Rhythm(actions=(0.3, 0.4), rests=(0.05, 0.15), objects=(1, 2))  # six frames see each action twice
-FRAMES, LONG_FRAMES, ASKED_FRAMES = 4, 6, 12
-ASKED = 1024  # clips that a question is asked about; every seed has the same
 
 
 class FrameEmbeddings(ImageText):
@@ -51,64 +41,9 @@ class FrameEmbeddings(ImageText):
         return FrameFeatures(out, out.new_empty(*out.shape[:3], 0, out.shape[3]))  # no patches
 
 
-@cache
-def image_model() -> FrameEmbeddings:
-    clip = small_clip()
-    return FrameEmbeddings(clip.model, clip.tokenize).eval().requires_grad_(False)
-
-
-# --- clips that the library's `WorldClips` does not have -------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class LongClips:
-    """Clips of several actions. labels bool (b, k): which of LONG_MOTIONS happen at all."""
-
-    seed: int
-    split: str
-    count: int
-    steps: int = LONG_FRAMES
-    rhythm: Rhythm = RHYTHM
-
-    def __len__(self) -> int:
-        return self.count
-
-    def key(self) -> str:
-        return " ".join(f"{f.name}={getattr(self, f.name)}" for f in fields(self))
-
-    def scenes(self, indices) -> Scenes:
-        return long_scenes(self.seed, self.split, indices, rhythm=self.rhythm)
-
-    def frames(self, indices) -> Tensor:
-        return render(self.scenes(indices), sample_times(self.steps))
-
-    def labels(self, indices) -> Tensor:
-        return long_labels(self.scenes(indices), sample_times(self.steps)).clip
-
-
-@dataclass(frozen=True)
-class QuestionClips(LongClips):
-    """Clips with a question about each. labels (b,): the right answer."""
-
-    steps: int = ASKED_FRAMES
-
-    def scenes(self, indices) -> Scenes:
-        return question_clips(self.seed, self.split, indices)[0]
-
-    @cached_property
-    def questions(self) -> list[Question]:
-        return question_clips(self.seed, self.split, np.arange(self.count))[1]
-
-    def labels(self, indices) -> Tensor:
-        return torch.tensor([self.questions[i].right for i in np.atleast_1d(indices)])
-
-
-# --- as embeddings ---------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Embedded:
-    """frames float (n, t, d); labels int64 (n,) or bool (n, k)."""
+    """A feed. frames float (n, t, d); labels int64 (n,) or bool (n, k)."""
 
     frames: Tensor
     labels: Tensor
@@ -120,10 +55,16 @@ class Embedded:
         return Embedded(self.frames[which], self.labels[which])
 
     def damaged(self, control: str | None, classes: int, seed: int) -> Embedded:
-        """The same with the frames of each clip in a random order, or with random labels: negative controls."""
+        """A negative control: with "frames" those of each clip are in a random order; with "labels" they say nothing
+        about their clips, and where there are several they are those of another clip. None: unchanged."""
         if control == "frames":
             return replace(self, frames=shuffled(self.frames, seed))
-        return replace(self, labels=random_labels(self.labels, classes, seed)) if control == "labels" else self
+        if control == "labels" and self.labels.ndim == 1:
+            return replace(self, labels=random_labels(self.labels, classes, seed))
+        if control == "labels":
+            order = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))
+            return replace(self, labels=self.labels[order])
+        return self
 
     def batches(self, seed: int, size: int) -> Batches:
         """step -> (frames, labels), in a new order every epoch."""
@@ -134,19 +75,80 @@ class Embedded:
 
         return at
 
+    def test(self, size: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
+        """(frames, labels) of all clips in order."""
+        yield from zip(self.frames.split(size), self.labels.split(size), strict=True)
+
+    @torch.no_grad()
+    def logits(self, model: nn.Module, device: str = "cpu") -> Tensor:
+        """What a model says of all clips, (n, k)."""
+        model.to(device).eval()
+        return torch.cat([model(frames.to(device)).cpu() for frames, _ in self.test()])
+
 
 @cache
 def embedded(source: ClipSource, device: str = "cpu") -> Embedded:
     """All clips of a source, from disk where they have been made before."""
-    features = cached(image_model(), source, [-1], FOLDER, device=device)
+    clip = small_clip()
+    model = FrameEmbeddings(clip.model, clip.tokenize).eval().requires_grad_(False)
+    features = cached(model, source, [-1], FOLDER, device=device)
     return Embedded(features.cls[:, 0].float(), source.labels(np.arange(len(source))))
 
 
-def short(seed: int, split: str, count: int, device: str = "cpu") -> Embedded:
-    """Clips of one motion each; labels are places in MOTIONS."""
-    return embedded(WorldClips("motion", seed, split, count, FRAMES), device)
+# --- tasks -----------------------------------------------------------------------------------------------------------
 
 
-def long(seed: int, split: str, count: int, device: str = "cpu") -> Embedded:
-    """Clips of several motions."""
-    return embedded(LongClips(seed, split, count), device)
+@dataclass(frozen=True)
+class Motions(WorldTask):
+    """Which motion a short clip shows, from embeddings of its frames."""
+
+    train: int = 4096
+    test: int = 1024
+
+    def feed(self, split: str, seed: int, device: str = "cpu") -> Embedded:
+        control = None if self.control == "labels" and split != "train" else self.control
+        return embedded(self.source(split, seed), device).damaged(control, len(self.classes), seed)
+
+
+@dataclass(frozen=True)
+class LongMotions(Motions):
+    """Which motions a long clip shows, in mean average precision."""
+
+    frames: int = 6
+    train: int = 2048
+    test: int = 512
+    rhythm: Rhythm = RHYTHM
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return LONG_MOTIONS
+
+    @property
+    def chance(self) -> float:
+        return 26.75  # the mean share of the clips in which a motion happens, which is what a blind guess scores
+
+    def source(self, split: str, seed: int) -> BusyClips:
+        return BusyClips(seed, split, self.train if split == "train" else self.test, self.frames, self.rhythm)
+
+    def score(self, model: nn.Module, feed: Embedded, device: str = "cpu") -> float:
+        return detection_score(feed.logits(model, device), feed.labels).mean
+
+
+@dataclass(frozen=True)
+class Longer(Variant):
+    """Several labels are learned later than one: more steps, in smaller batches."""
+
+    times: int = 2
+    batch: int = 12
+
+    def run(
+        self,
+        recipe: TrainSettings,
+        seed: int,
+        device: str = "cpu",
+        label: str = "training",
+        split: str = "test",
+        checkpoint: Path | None = None,
+    ) -> Outcome:
+        recipe = replace(recipe, steps=self.times * recipe.steps, batch=self.batch)
+        return super().run(recipe, seed, device, label, split, checkpoint)

@@ -8,7 +8,7 @@ every frame: each clip gets text embeddings of its own, and the class is the one
               text tokens pooled over time, and again weighted by their affinity to each frame; MLP           Sec. 5.3.3
     pool over time -> map to 256 -> cosine of video and text, and of text and groups of attributes            Sec. 5.3.4
 
-The text of one clip is t x n tokens, of which `victr_tokens` makes no more at once than the sum needs. No official
+The text of one clip is t x n tokens, of which `tokens` makes no more at once than the sum needs. No official
 code exists; where the text is silent, a comment says what is done here and why.
 
 Axes: b clips, t frames, n names (classes, then attributes), d width, h heads, c channels of a head, k groups.
@@ -132,7 +132,7 @@ class AffinityWeighting(nn.Module):
 
 
 class Layer(nn.Module):
-    """attention, weighting, MLP. What the parts are is the caller's: `victr_parts` has others for the ablations."""
+    """attention, weighting, MLP. What the parts are is the caller's: `variants` has others for the ablations."""
 
     def __init__(self, attention: nn.Module, weighting: nn.Module, mlp: Mlp):
         super().__init__()
@@ -166,8 +166,9 @@ class VicTR(nn.Module):
         if layers < 1 or frames < 1:
             raise BadInput(f"{layers} layers, {frames} frames: VicTR needs at least one of each")
         self.boosting, self.frames, self.width = weighting(), frames, width
-        make = lambda: Layer(attention(width, heads, frames), weighting(), Mlp(width))  # noqa: E731
-        self.layers = nn.ModuleList(make() for _ in range(layers))
+        self.layers = nn.ModuleList(
+            Layer(attention(width, heads, frames), weighting(), Mlp(width)) for _ in range(layers)
+        )
         self.classifier = classifier(width)
         for part in self.modules():  # as X-CLIP; not given
             if isinstance(part, nn.Linear):

@@ -1,69 +1,44 @@
-"""What ZeroI2V's ablations need beside the method: other zero-cost operators (Table 1a), other strategies (Table 3).
+"""What ZeroI2V's ablations train in place of linear adapters (Table 3).
 
-Everything here is passed into the method's own `attach` or applied to a backbone; nothing in `zeroi2v.py` knows of it.
+A *strategy* attaches something to an image model and returns what trains beside the classifier.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from minilib.errors import BadInput
-from minilib.papers.zeroi2v.heads import Border, Mixing, Move, from_frame
-from minilib.papers.zeroi2v.method import VideoAttention, blocks
+from minilib.papers.zeroi2v.adapters import Adapter
+from minilib.papers.zeroi2v.method import Adaptation, VideoAttention, attach, blocks
+from minilib.papers.zeroi2v.operators import ShiftedClsToken
 
-# --- Table 1(a): zero-cost operators ---------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ChannelShift(Mixing):
-    """Temporal channel shift (Table 1a): the first c // divisor channels of *every* head read the frame before, the
-    next as many the frame after. R_c = 2 / divisor, up to the division's remainder."""
-
-    divisor: int = 12
-    parts: Literal["kv", "qkv"] = "kv"
-    border: Border = "own"
-
-    def moves(self, heads: int, channels: int) -> list[Move]:
-        fold = max(channels // self.divisor, 1)
-        return [Move(-1, channels=slice(0, fold)), Move(1, channels=slice(fold, 2 * fold))]
+# --- what is added ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class ClsTokenShift(Mixing):
-    """[cls] token shift (Table 1a). The text shifts the token's channels before MHSA and MLP (`before=True`); the
-    released code has only a shift of token 0 inside attention, on K and V."""
+class PlainAdapter(Adapter):
+    """An adapter as the text has it: no scale and no dropout."""
 
-    divisor: int = 12
-    before: bool = True
-    parts: Literal["kv", "qkv"] = "kv"
-    border: Border = "own"
-
-    def moves(self, heads: int, channels: int) -> list[Move]:
-        shift = ChannelShift(self.divisor).moves(heads, channels)
-        return [] if self.before else [move._replace(tokens=slice(0, 1)) for move in shift]
-
-    def inputs(self, x: Tensor) -> Tensor:
-        if not self.before:
-            return x
-        fold = max(x.shape[-1] // self.divisor, 1)
-        cls = x[..., :1, :]
-        back, ahead = (
-            from_frame(cls[..., :fold], -1, self.border),
-            from_frame(cls[..., fold : 2 * fold], 1, self.border),
-        )
-        return torch.cat([torch.cat([back, ahead, cls[..., 2 * fold :]], -1), x[..., 1:, :]], -2)
+    def __init__(self, width: int, bottleneck: int):
+        super().__init__(width, bottleneck, scale=1.0, dropout=0.0)
 
 
-# --- Table 3: other ways to adapt ------------------------------------------------------------------------------------
+class GeluAdapter(PlainAdapter):
+    """x + U gelu(D x), which cannot be merged."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.scale * self.up(F.gelu(self.down(x)))
+
+    def affine(self) -> tuple[Tensor, Tensor]:
+        raise BadInput("an adapter with GELU is not linear and cannot be merged")
 
 
 class LowRank(nn.Module):
-    """LoRA (Eq. 10) on the given rows of a weight (o, i): W + sum of U_j D_j over blocks of rows; no bias.
+    """LoRA (Eq. 10) on the given rows of a weight (o, i): W + U D for each block of rows; no bias.
 
     As a parametrisation, so torch merges it (`remove_parametrizations`) and everything reads the summed weight.
     """
@@ -83,8 +58,19 @@ class LowRank(nn.Module):
         return weight
 
 
+class SharedLowRank(nn.Module):
+    """One U D added to Q, K and V alike."""
+
+    def __init__(self, width: int, rank: int):
+        super().__init__()
+        self.one = LowRank([slice(0, width)], width, rank)
+
+    def forward(self, weight: Tensor) -> Tensor:
+        return weight + (self.one.up[0] @ self.one.down[0]).repeat(3, 1)
+
+
 class Slices(nn.Module):
-    """A free difference on some rows or columns of a weight: for 'only tuning temporal head' (Table 3)."""
+    """A free difference on some rows or columns of a weight: for 'only tuning temporal head'."""
 
     def __init__(self, index: tuple, shape: torch.Size):
         super().__init__()
@@ -120,82 +106,95 @@ def add_lora(backbone: nn.Module, places: tuple[str, ...], rank: int) -> nn.Modu
     return backbone
 
 
-class SharedLowRank(nn.Module):
-    """One U D added to Q, K and V alike."""
-
-    def __init__(self, width: int, rank: int):
-        super().__init__()
-        self.one = LowRank([slice(0, width)], width, rank)
-
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight + (self.one.up[0] @ self.one.down[0]).repeat(3, 1)
-
-
 def tune_temporal_heads(backbone: nn.Module) -> nn.Module:
     """Frees the rows of Q, K, V and the columns of O that belong to the temporal heads of an attached backbone."""
     for block in blocks(backbone):
         attention = block.attn
         owner, name = _into(attention)
-        width = attention.out.in_features
-        channels = width // attention.heads
-        heads = [
-            h
-            for m in attention.mixing.moves(attention.heads, channels)
-            for h in range(*m.heads.indices(attention.heads))
-        ]
+        width, heads = attention.out.in_features, len(attention.mixing.offsets)
         if not heads:
             raise BadInput("tuning temporal heads: the backbone has none")
-        columns = torch.tensor([h * channels + c for h in sorted(set(heads)) for c in range(channels)])
+        columns = torch.arange(heads * width // attention.heads)  # temporal heads come first
         rows = torch.cat([columns + i * width for i in range(3)])
-        shape = torch.Size((len(rows), width))
-        parametrize.register_parametrization(owner, name, Slices((rows,), shape))
-        shape = torch.Size((width, len(columns)))
-        parametrize.register_parametrization(attention.out, "weight", Slices((slice(None), columns), shape))
+        parametrize.register_parametrization(owner, name, Slices((rows,), torch.Size((len(rows), width))))
+        columns_of_o = Slices((slice(None), columns), torch.Size((width, len(columns))))
+        parametrize.register_parametrization(attention.out, "weight", columns_of_o)
     return backbone
 
 
+# --- strategies -------------------------------------------------------------------------------------------------------
+
+
 def new_parameters(backbone: nn.Module) -> list[nn.Parameter]:
-    """What a strategy has added to an attached backbone: adapters, low-rank factors, free slices."""
+    """What was added to an attached backbone: adapters, low-rank factors, free slices."""
     parts = (parametrize.ParametrizationList, nn.ModuleDict)
     owners = [m for m in backbone.modules() if isinstance(m, parts)]
     found = {id(p): p for m in owners for n, p in m.named_parameters() if not n.endswith("original")}
     return list(found.values())
 
 
-# --- the authors' checkpoints ----------------------------------------------------------------------------------------
-
-_PLACE = {
-    "T_Adapter_in": ("attn", "qkv"),
-    "T_Adapter_in_q": ("attn", "q"),
-    "T_Adapter_in_k": ("attn", "k"),
-    "T_Adapter_in_v": ("attn", "v"),
-    "S_Adapter": ("attn", "o"),
-    "MLP_Adapter": ("mlp", "up"),
-    "MLP_Adapter_out": ("mlp", "down"),
-}
-_LAYER = {"D_fc1": "down", "D_fc2": "up"}
+def trained(visual: nn.Module) -> list[nn.Parameter]:
+    """What trains beside the classifier, as in the released code: what was added, temporal embedding, `ln_post`."""
+    embedding = [p for name, p in visual.ln_pre.named_parameters() if name == "embedding"]
+    return [*new_parameters(visual), *embedding, *visual.ln_post.parameters()]
 
 
-def released_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Renames a released ZeroI2V checkpoint to the names of `VideoClassifier` over an attached open_clip ViT."""
-    renamed = {}
-    for key, value in state.items():
-        parts = key.removeprefix("backbone.").split(".")
-        if parts[0] == "cls_head":
-            parts = ["head", parts[-1]]
-        elif parts[0] == "temporal_embedding":
-            parts = ["backbone", "ln_pre", "embedding"]
-        elif parts[0] == "ln_pre":
-            parts = ["backbone", "ln_pre", "inner", *parts[1:]]
-        elif parts[:2] == ["transformer", "resblocks"]:
-            block, rest = parts[:3], parts[3:]
-            if rest[0] in _PLACE and rest[1] in _LAYER:
-                half, place = _PLACE[rest[0]]
-                rest = [half, "adapters", place, _LAYER[rest[1]], *rest[2:]]
-            elif rest[0] in ("attn", "mlp"):
-                rest = [rest[0], "inner", *rest[1:]]
-            parts = ["backbone", *block, *rest]
-        else:
-            parts = ["backbone", *parts]
-        renamed[".".join(parts)] = value
-    return renamed
+@dataclass(frozen=True)
+class Adapted:
+    """What is attached, with everything new trained: ZeroI2V, or without temporal heads its image twin."""
+
+    settings: Adaptation
+
+    def __call__(self, visual: nn.Module) -> list[nn.Parameter]:
+        attach(visual, self.settings)
+        return trained(visual)
+
+
+@dataclass(frozen=True)
+class ClsTokenShifted(Adapted):
+    """The class token shifted before every MHSA and MLP."""
+
+    divisor: int = 12
+
+    def __call__(self, visual: nn.Module) -> list[nn.Parameter]:
+        attach(visual, self.settings)
+        for block in blocks(visual):
+            block.ln_1 = ShiftedClsToken(block.ln_1, self.settings.frames, self.divisor)
+            block.ln_2 = ShiftedClsToken(block.ln_2, self.settings.frames, self.divisor)
+        return trained(visual)
+
+
+@dataclass(frozen=True)
+class Lora(Adapted):
+    """Low-rank differences (Eq. 10) at `lora_places`."""
+
+    lora_places: tuple[str, ...] = ()
+    rank: int = 24
+
+    def __call__(self, visual: nn.Module) -> list[nn.Parameter]:
+        add_lora(attach(visual, self.settings), self.lora_places, self.rank)
+        return trained(visual)
+
+
+class OnlyTemporalHeads(Adapted):
+    """Only the slices of Q, K, V, O that belong to temporal heads."""
+
+    def __call__(self, visual: nn.Module) -> list[nn.Parameter]:
+        tune_temporal_heads(attach(visual, self.settings))
+        return trained(visual)
+
+
+class FullFineTuning(Adapted):
+    """Every parameter of the image model."""
+
+    def __call__(self, visual: nn.Module) -> list[nn.Parameter]:
+        attach(visual, self.settings)
+        return list(visual.parameters())
+
+
+class LinearProbe(Adapted):
+    """Nothing but the linear classifier on the frames' mean."""
+
+    def __call__(self, visual: nn.Module) -> list[nn.Parameter]:
+        attach(visual, self.settings)
+        return []

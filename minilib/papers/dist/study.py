@@ -1,0 +1,188 @@
+"""DiST's experiments: the variants of its tables on the small world, their recipes, and what is timed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from minilib.claims import Measurements
+from minilib.models.clip import VIT_B16, Architecture, build
+from minilib.papers.baselines import EVL, STAdapter
+from minilib.papers.dist import figures, small, variants, zero_shot
+from minilib.papers.dist.clip import DiSTRecogniser
+from minilib.papers.dist.method import Design, DiST, ImageSizes
+from minilib.papers.dist.small import SMALL, WIDTH, DenseTask
+from minilib.study import Row, Study, Tuned, Variant
+from minilib.study.speed import ROUNDS, Timed, inference_costs, record_rounds, training_costs
+from minilib.training import TrainSettings
+
+DESIGNS = {
+    "dist": SMALL,
+    "integration_only": replace(SMALL, psi_at=(), phi_at=()),
+    # Table 1(b): without Psi in every block the two branches still meet, once, after the last, which is 3 of 0 to 3
+    "no_interaction": replace(SMALL, psi_at=(3,), phi_at=()),
+    "to_temporal_only": replace(SMALL, psi_at=(3,)),
+    "to_integration_only": replace(SMALL, phi_at=()),
+    "tblock_tada": replace(SMALL, t_block=variants.TAdaConv),
+    "tblock_c3d": replace(SMALL, t_block=variants.C3D),
+    "tblock_joint": replace(SMALL, t_block=variants.JointTransformer),
+    **{f"gamma{gamma}": replace(SMALL, gamma=gamma) for gamma in (1, 4, 8)},
+    **{f"alpha_1{part}": replace(SMALL, integration=WIDTH // by) for part, by in (("_8", 8), ("_4", 4), ("", 1))},
+    **{f"beta_1_{by}": replace(SMALL, temporal=WIDTH // by) for by in (12, 6, 4)},
+    "t8": replace(SMALL, frames=8),
+}
+TABLE_2 = {
+    "down_avg": replace(SMALL, psi=variants.AveragePooling),
+    "down_max": replace(SMALL, psi=variants.MaxPooling),
+    "up_trilinear": replace(SMALL, phi=variants.Trilinear),
+    "up_deconv": replace(SMALL, phi=variants.Deconvolution),
+}
+
+
+def designed(design: Design, labels: str = "motion", control: str | None = None) -> Variant:
+    """DiST of that design on a task of the small world; `control` damages the data."""
+    task = DenseTask(labels, design.frames, gamma=design.gamma, control=control)
+    return Variant(partial(small.dist, design=design, labels=labels), task)
+
+
+def ablations(labels: str) -> dict[str, Variant]:
+    """What Tables 1, 4 and 6 compare, on one task."""
+    task = DenseTask(labels, SMALL.frames)
+    return {name: designed(design, labels) for name, design in DESIGNS.items()} | {
+        "spatial_only": Variant(partial(small.dist, design=SMALL, labels=labels, branches=variants.SpatialOnly), task),
+        "temporal_only": Variant(partial(small.dist, design=SMALL, labels=labels, branches=variants.LateFusion), task),
+        "evl": Variant(partial(small.evl, labels=labels), task),
+        "st_adapter": Variant(partial(small.st_adapter, labels=labels), task),
+        "full_image": Variant(partial(small.full_image, labels=labels), task, lr=0.1),
+        "control/shuffled_labels": designed(SMALL, labels, "labels"),
+    }
+
+
+def unseen(task: zero_shot.UnseenMotions) -> dict[str, Variant]:
+    """Table 5(a) on one set of unseen classes."""
+    build = partial(zero_shot.dist, texts=task.classes)
+    return {
+        "dist": Variant(build, task, also=partial(zero_shot.of_dist, unseen=task.unseen)),
+        "control/shuffled_labels": Variant(build, replace(task, control="labels")),
+    }
+
+
+MOTION, NOUN, MIRROR = ablations("motion"), ablations("noun"), zero_shot.UnseenMotions("motion")
+VARIANTS = {
+    **MOTION,
+    "dist": replace(MOTION["dist"], also=figures.of_dist),
+    "evl": replace(MOTION["evl"], also=figures.of_evl),
+    "order_blind": Variant(small.order_blind, DenseTask("motion", SMALL.frames, gamma=1)),
+    **{name: designed(design) for name, design in TABLE_2.items()},
+    "control/shuffled_frames": designed(SMALL, control="frames"),
+    **{f"appearance/{name}": variant for name, variant in ablations("appearance").items()},
+    **{f"noun/{name}": NOUN[name] for name in ("dist", "evl", "st_adapter", "control/shuffled_labels")},
+    **{f"zeroshot/{name}": variant for name, variant in unseen(zero_shot.UnseenObjects("noun")).items()},
+    **{f"zeroshot_motion/{name}": variant for name, variant in unseen(MIRROR).items()},
+    "zeroshot_motion/known": Variant(partial(zero_shot.dist, texts=MIRROR.classes), replace(MIRROR, known=True)),
+}
+HEADLINE = (
+    *("dist", "integration_only", "temporal_only", "evl", "st_adapter"),
+    *(f"appearance/{name}" for name in ("dist", "integration_only", "temporal_only")),
+)
+
+# --- tables: label -> variant; the paper's numbers are found by table and variant in the claims file -----------------
+
+
+def table(prefix: str, rows: Mapping[str, str]) -> dict[str, Row]:
+    """Rows of variants whose printed numbers are "<prefix>.<variant>", but for the default, which has its own."""
+    return {label: Row(v, "top1.t4.b16.8" if v == "dist" else f"{prefix}.{v}") for label, v in rows.items()}
+
+
+# fmt: off
+TABLE_1 = {
+    "1a": table("t1a", {"EVL": "evl", "image model only": "spatial_only", "+ temporal encoder": "temporal_only",
+                        "+ integration branch": "integration_only", "+ both (DiST)": "dist"}),
+    "1b": table("t1b", {"no interaction": "no_interaction", "integration to temporal": "to_temporal_only",
+                        "temporal to integration": "to_integration_only", "both": "dist"}),
+    "1c": table("t1c", {"TAdaConv": "tblock_tada", "C3D": "tblock_c3d", "joint transformer": "tblock_joint",
+                        "R(2+1)D": "dist"}),
+    "1d": table("t1d", {"γ = 1": "gamma1", "γ = 2": "dist", "γ = 4": "gamma4", "γ = 8": "gamma8"}),
+    "1e": table("t1e", {"α = 1/8": "alpha_1_8", "α = 1/4": "alpha_1_4", "α = 1/2": "dist", "α = 1": "alpha_1"}),
+    "1f": table("t1f", {"β = 1/12": "beta_1_12", "β = 1/8": "dist", "β = 1/6": "beta_1_6", "β = 1/4": "beta_1_4"}),
+}
+TABLES = {
+    **TABLE_1,
+    "2": table("t2", {"Ψ: average pooling": "down_avg", "Ψ: max pooling": "down_max", "Φ: deconvolution": "up_deconv",
+                      "Φ: trilinear": "up_trilinear", "convolution and nearest": "dist"}),
+    "4": {
+        "ST-Adapter": Row("st_adapter"), "EVL": Row("evl"), "image model, fully trained": Row("full_image"),
+        "DiST": Row("dist", "top1.t4.b16.8"), "DiST, twice the frames": Row("t8", "top1.t4.b16.16"),
+        "DiST, each frame alone": Row("order_blind"), "DiST, shuffled frames": Row("control/shuffled_frames"),
+        "DiST, shuffled labels": Row("control/shuffled_labels"),
+    },
+    "appearance": {
+        **{label: Row(f"appearance/{row.variant}", f"{row.paper}.k400")
+           for rows in TABLE_1.values() for label, row in rows.items() if row.variant != "dist"},
+        "DiST": Row("appearance/dist", "top1.t6.b16.8"),
+        "DiST, twice the frames": Row("appearance/t8", "top1.t6.b16.16"),
+        "ST-Adapter": Row("appearance/st_adapter"), "image model, fully trained": Row("appearance/full_image"),
+        "DiST, shuffled labels": Row("appearance/control/shuffled_labels"),
+    },
+    "5b": {"ST-Adapter": Row("noun/st_adapter", "t5b.noun.st_adapter"), "EVL": Row("noun/evl", "t5b.noun.evl"),
+           "DiST": Row("noun/dist", "t5b.noun.b16")},
+    **{f"5a, {what}": {"image model": Row(f"{name}/dist/clip"), "DiST": Row(f"{name}/dist"),
+                       "fused": Row(f"{name}/dist/fused")}
+       for what, name in (("objects", "zeroshot"), ("motions", "zeroshot_motion"))},
+}
+# fmt: on
+
+# --- what is timed: Table 3 ------------------------------------------------------------------------------------------
+
+CLASSES, CLIPS = 10, 2  # with one clip, the frozen weights, which all methods hold, are half of the memory
+
+
+def cross_entropy(model: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
+    """The loss of all three methods."""
+    return F.cross_entropy(model(pixels), labels)
+
+
+def timed(frames: int, device: str, architecture: Architecture = VIT_B16) -> dict[str, Timed]:
+    """DiST, ST-Adapter and EVL around image models with random weights: none of these numbers depends on them."""
+    dist, st_adapter, evl = (build(architecture, tokenize=lambda texts: None) for _ in range(3))
+    net = DiST(ImageSizes.of(dist.visual), Design(frames))
+    for clip in (st_adapter, evl):
+        clip.visual.proj = None
+    models = {
+        "dist": DiSTRecogniser(dist, net, torch.randn(CLASSES, architecture.embed_dim)),
+        "st_adapter": STAdapter(st_adapter.visual, frames, CLASSES, ("attention", "mlp")),
+        # Table 3 is of Something-Something v2, where EVL's decoder has a layer for every block
+        "evl": EVL(evl.visual, frames, CLASSES, layers=architecture.vision["layers"]),
+    }
+    size, labels = architecture.vision["image_size"], torch.zeros(CLIPS, dtype=torch.long, device=device)
+    dense = torch.randn(CLIPS, net.design.gamma * frames, 3, size, size, device=device)
+    pixels = dict.fromkeys(models, dense[:, :: net.design.gamma].contiguous()) | {"dist": dense}
+    return {
+        name: Timed(model.to(device), pixels[name], labels, cross_entropy, pixels[name][:1])
+        for name, model in models.items()
+    }
+
+
+def costs(rows: Measurements, frames: int = 8, rounds: int = ROUNDS, architecture: Architecture = VIT_B16) -> None:
+    """Rows cost/memory.*, cost/step.* and cost/latency.*, relative to DiST."""
+    methods = timed(frames, rows.device, architecture)
+    latency = inference_costs(methods, "dist", rounds)["latency"]
+    found = {**training_costs(methods, "dist", rows.device, rounds), "latency": latency}
+    record_rounds(rows, found, {"frames": frames, "clips": CLIPS, "image model": architecture.vision})
+
+
+GRID = TrainSettings(steps=300, batch=16, lr=1.5e-3, warmup=30)  # the short recipe of the wide grids
+CORE = replace(GRID, steps=1200, lr=2e-3, warmup=100)  # the live comparison
+STUDY = Study(
+    "dist",
+    VARIANTS,
+    recipes={"core": CORE, "grid": GRID, "tuned": Tuned(CORE)},
+    grids={"core": ("order_blind", "integration_only", "dist"), "grid": tuple(VARIANTS), "tuned": HEADLINE},
+    tables=TABLES,
+    costs=costs,
+)

@@ -1,0 +1,43 @@
+"""ZeroI2V's published settings (Tables 11 and 12) and the model that they make, ready to train on real videos.
+
+`minilib.study.real.run(settings, out_dir, published.zeroi2v)` trains it on a data set or on a folder of one's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import torch
+import yaml
+
+from minilib.errors import BadInput
+from minilib.models.classifier import VideoClassifier, train_only
+from minilib.papers.zeroi2v import FOUR, SIX, STDHA, Adaptation, Adapter
+from minilib.papers.zeroi2v.variants import Adapted
+from minilib.study.real import Prepared, Run, image_text
+
+TABLES = yaml.safe_load((Path(__file__).parent / "published.yaml").read_text(encoding="utf-8"))
+
+
+def settings(run: Run) -> tuple[Adaptation, dict]:
+    """What is attached and the recipe; one's own data or backbone gets those of the nearest one."""
+    name = run.dataset if run.dataset in TABLES["table_11"] else "kinetics400"
+    entries = TABLES["table_11"][name]["vit_l14" if run.backbone == "vit_l14" else "vit_b16"]
+    if run.frames not in entries:
+        raise BadInput(f"frames={run.frames}: Table 11 has settings for {', '.join(map(str, entries))} frames")
+    entry, recipe = entries[run.frames], TABLES["table_12"][name]
+    adapter = partial(Adapter, scale=recipe["adapter_scale"], dropout=recipe["adapter_dropout"])
+    places = SIX if entry["adapters"] == 6 else FOUR
+    return Adaptation(run.frames, STDHA(tuple(entry["offsets"])), places, adapter=adapter), recipe
+
+
+def zeroi2v(run: Run, classes: Sequence[str]) -> Prepared:
+    """ZeroI2V as published."""
+    adaptation, recipe = settings(run)
+    visual = image_text(run).visual
+    torch.manual_seed(run.seed)
+    new = Adapted(adaptation)(visual)
+    model = VideoClassifier(visual, len(classes), recipe["head_dropout"])
+    return Prepared("zeroi2v", train_only(model, [*new, *model.head.parameters()]), run.frames, recipe)

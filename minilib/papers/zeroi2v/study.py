@@ -1,0 +1,167 @@
+"""ZeroI2V's experiments on the small world: the variants of its tables, and the recipes that train them.
+
+python -m minilib.study zeroi2v --plan
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+
+from minilib.models.classifier import VideoClassifier, train_only
+from minilib.models.small_clip import small_clip
+from minilib.papers.baselines.st_adapter import SpatioTemporalAdapter
+from minilib.papers.zeroi2v import FOUR, SIX, STDHA, Adaptation, Adapter
+from minilib.papers.zeroi2v import variants as v
+from minilib.papers.zeroi2v.costs import costs
+from minilib.papers.zeroi2v.counts import PLACES, TWO
+from minilib.papers.zeroi2v.operators import ChannelShift, ClsTokenHeads, Relocation
+from minilib.study import Feed, Row, Study, Tuned, Variant, WorldTask
+from minilib.training import TrainSettings
+
+GRID = TrainSettings(steps=200, batch=16, lr=3e-3, warmup=20)  # the short recipe of the wide grids
+CORE = replace(GRID, steps=1000, warmup=100)  # the live comparison
+MOTION, APPEARANCE = WorldTask("motion"), WorldTask("appearance")
+FEW = replace(MOTION, train=192)  # sixteen clips a class on average
+
+ZEROI2V = Adaptation(frames=4, adapter=v.PlainAdapter)
+TWIN = replace(
+    ZEROI2V, mixing=STDHA(()), temporal_embedding=False
+)  # the image model: nothing shows the order of frames
+BARE, BARE_TWIN = replace(ZEROI2V, places=()), replace(TWIN, places=())
+ST_ADAPTERS = replace(ZEROI2V, adapter=partial(SpatioTemporalAdapter, frames=ZEROI2V.frames))
+
+# --- variants --------------------------------------------------------------------------------------------------------
+
+
+def classifier(feed: Feed, strategy: v.Adapted, classes: int) -> VideoClassifier:
+    """The small CLIP under a strategy, with what trains unfrozen."""
+    backbone = small_clip().visual
+    new = strategy(backbone)
+    model = VideoClassifier(backbone, classes, dropout=0.0)
+    return train_only(model, [*new, *model.head.parameters()])
+
+
+def trained(strategy: v.Adapted, task: WorldTask = MOTION, lr: float = 1.0) -> Variant:
+    """A strategy on a task, with clips as long as the strategy wants them."""
+    task = replace(task, frames=strategy.settings.frames)
+    return Variant(partial(classifier, strategy=strategy, classes=len(task.classes)), task, lr=lr)
+
+
+def mixed(mixing: STDHA, frames: int = 4) -> Variant:
+    """ZeroI2V with other offsets or another operator."""
+    return trained(v.Adapted(replace(ZEROI2V, mixing=mixing, frames=frames)))
+
+
+def adapters(name: str, adapter: type[Adapter] = v.PlainAdapter) -> Variant:
+    """Adapters of "<number>_<width in the paper's 768 channels>"."""
+    number, width = name.split("_")
+    return trained(v.Adapted(replace(ZEROI2V, places=PLACES[number], ratio=int(width) / 768, adapter=adapter)))
+
+
+ZERO, IMAGE, PROBE = v.Adapted(ZEROI2V), v.Adapted(TWIN), v.LinearProbe(BARE_TWIN)
+THREE_LEVELS = {"probe": PROBE, "adapters": IMAGE, "zeroi2v": ZERO}
+SHIFTED = replace(TWIN, temporal_embedding=True)
+OFFSETS = {2: (1,), 3: (-1, 1), 4: (-1, 1, 2), 5: (-1, 1, -2, 2), 6: (-1, 1, -2, 2, 3), 7: (-1, 1, -2, 2, -3, 3)}
+LORA = {"qv_192": ("q", "v"), "qkvo_192": ("q", "k", "v", "o"), "so_mlp_192": FOUR, "so_mlp_128": FOUR}
+LORA |= {"all_192": SIX, "all_128": SIX}
+STRATEGIES = {  # Table 3: kind, number of adapters (or LoRA's places) and the paper's width; linear 4_96 is ratio_0.125
+    "st_4_192": trained(v.Adapted(ST_ADAPTERS)),
+    "st_2_384": trained(v.Adapted(replace(ST_ADAPTERS, places=TWO, ratio=0.5))),
+    **{f"lora_{name}": trained(v.Lora(BARE, at, int(name[-3:]) // 8)) for name, at in LORA.items()},  # 768 / 8 = 96
+    **{f"gelu_{name}": adapters(name, v.GeluAdapter) for name in ("4_96", "2_192", "3_192", "4_192")},
+    **{f"linear_{name}": adapters(name) for name in ("2_192", "3_192", "6_192", "6_128")},
+}
+CONTRASTS = {  # appearance, few clips, and what must fail
+    **{f"appearance/{name}": trained(each, APPEARANCE) for name, each in THREE_LEVELS.items()},
+    **{f"few/{name}": trained(each, FEW) for name, each in THREE_LEVELS.items()},
+    "few/st_adapter": trained(v.Adapted(ST_ADAPTERS), FEW),
+    "control/shuffled_frames": trained(ZERO, replace(MOTION, control="frames")),
+    "control/shuffled_labels": trained(ZERO, replace(MOTION, control="labels")),
+}
+VARIANTS = {
+    "probe": trained(PROBE),
+    "adapters": trained(IMAGE),
+    "zeroi2v": trained(ZERO),
+    "full": trained(v.FullFineTuning(BARE), lr=0.1),  # a tenth of the rate, as in Sec. 6.1.2
+    "full_image": trained(v.FullFineTuning(BARE_TWIN), lr=0.1),
+    # Table 1(a): a sixth of the channels where heads of eight channels can express it, or a quarter
+    "cls_shift": trained(v.ClsTokenShifted(SHIFTED, divisor=12)),
+    "cls_shift_quarter": trained(v.ClsTokenShifted(SHIFTED, divisor=8)),
+    "cls_shift_inside": mixed(ClsTokenHeads()),
+    "hr_qkv": mixed(Relocation(queries=True)),
+    "shift_qkv": mixed(ChannelShift(divisor=8, queries=True)),
+    "shift_kv": mixed(ChannelShift(divisor=8)),
+    "hr_kv": mixed(Relocation(heads=1.5)),
+    # Table 1(b): the number k of temporal heads; k = 2 is `zeroi2v`
+    "k1": mixed(Relocation(heads=0.5)),
+    "k4": mixed(STDHA((-1, -1, 1, 1))),
+    "k6": mixed(STDHA((-1, -1, -1, 1, 1, 1))),
+    # Table 1(c): receptive fields; four frames stand for the paper's eight, eight for its sixteen; t4_rf3 is `zeroi2v`
+    **{f"t4_rf{field}": mixed(STDHA(OFFSETS[field])) for field in (2, 4, 5)},
+    **{f"t8_rf{field}": mixed(STDHA(OFFSETS[field]), frames=8) for field in (3, 4, 5, 6, 7)},
+    # Table 2: the bottleneck ratio; 0.25 is `zeroi2v`
+    **{f"ratio_{ratio}": trained(v.Adapted(replace(ZEROI2V, ratio=ratio))) for ratio in (0.0625, 0.125, 0.5)},
+    # Table 3: all have temporal heads
+    "probe_stdha": trained(v.LinearProbe(replace(BARE, temporal_embedding=False))),
+    "temporal_heads_only": trained(v.OnlyTemporalHeads(BARE)),
+    **STRATEGIES,
+    **CONTRASTS,
+}
+LIVE = ("probe", "adapters", "zeroi2v", "full")
+HEADLINES = ("zeroi2v", "full_image", "full", "few/zeroi2v", "few/st_adapter")
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+NOT_PRINTED = {"probe", "adapters", "cls_shift_inside", "cls_shift_quarter", "shift_qkv", "few/adapters"}
+NOT_PRINTED |= {name for name in CONTRASTS if name.startswith(("appearance/", "control/"))}
+WORDS = {  # of variants' names, for pictures
+    "zeroi2v": "ZeroI2V",
+    "cls_shift_inside": "[cls] shift inside",
+    "cls_shift": "[cls] shift",
+    "hr_qkv": "relocate QKV",
+    "hr_kv": "relocate KV",
+    "shift_qkv": "shift QKV",
+    "shift_kv": "shift KV",
+    "full_image": "full fine-tuning, image model",
+    "probe_stdha": "linear probe",
+    "st_adapter": "ST-Adapter",
+    "st_": "ST-Adapter ",
+    "lora_": "LoRA ",
+    "gelu_": "GELU ",
+    **{f"t{t}_rf{n}": f"{t} frames, {', '.join(f'{o:+d}' for o in OFFSETS[n])}" for t in (4, 8) for n in OFFSETS},
+    "_": " ",
+    "/": ": ",
+}
+
+
+def label(name: str) -> str:
+    """A variant's name as a picture shows it."""
+    for short, word in WORDS.items():
+        name = name.replace(short, word)
+    return name
+
+
+def table(*names: str) -> dict[str, Row]:
+    """label -> a variant's row, with its printed number where the paper has that setting."""
+    return {label(name): Row(name, None if name in NOT_PRINTED else f"top1.{name}") for name in names}
+
+
+TABLES = {
+    "Table 1(a), a sixth of the channels": table("cls_shift", "cls_shift_inside", "hr_qkv", "zeroi2v"),
+    "Table 1(a), a quarter of the channels": table("cls_shift_quarter", "shift_qkv", "shift_kv", "hr_kv"),
+    "Table 1(b)": table("k1", "zeroi2v", "k4", "k6"),
+    "Table 1(c)": table("t4_rf2", "zeroi2v", "t4_rf4", "t4_rf5", "t8_rf3", "t8_rf4", "t8_rf5", "t8_rf6", "t8_rf7"),
+    "Table 2": table("ratio_0.0625", "ratio_0.125", "zeroi2v", "ratio_0.5"),
+    "Table 3": table("full", "probe_stdha", "temporal_heads_only", *STRATEGIES, "ratio_0.125", "zeroi2v"),
+    "Contrast, few clips, controls": table("probe", "adapters", "zeroi2v", "full_image", *CONTRASTS),
+}
+
+STUDY = Study(
+    "zeroi2v",
+    VARIANTS,
+    recipes={"core": CORE, "grid": GRID, "tuned": Tuned(replace(CORE, steps=2000))},
+    grids={"core": LIVE, "grid": tuple(VARIANTS), "tuned": HEADLINES},
+    tables=TABLES,
+    costs=costs,
+)
