@@ -2,12 +2,14 @@
 
 import json
 import os
+import sys
 import time
 from functools import partial
 
 import pytest
 
 from minilib import notebook
+from minilib import progress as bars
 from minilib.errors import BadInput
 from minilib.files import ROOT, write_whole
 from minilib.models import clip
@@ -55,8 +57,8 @@ def test_an_unwritable_folder_is_named(tmp_path):
 def test_source_is_shown_without_machine_paths(thing):
     shown = show_source(thing)
     html = shown._repr_html_()
-    assert "minilib/clip.py" in html and str(ROOT) not in html and "<pre" in html
-    assert str(shown).startswith("# minilib/clip.py\n") and "<table" not in html
+    assert "minilib/models/clip.py" in html and str(ROOT) not in html and "<pre" in html
+    assert str(shown).startswith("# minilib/models/clip.py\n") and "<table" not in html
     assert len(html) < 3 * len(str(shown)) + 1000
 
 
@@ -70,13 +72,13 @@ def test_progress_is_quiet_when_nobody_watches(capsys, monkeypatch):
     assert list(progress(range(3), "steps")) == [0, 1, 2]
     assert capsys.readouterr().err == ""
     monkeypatch.delenv("PYTEST_VERSION")
-    monkeypatch.setitem(notebook.sys.modules, "ipykernel", object())
-    for name in notebook.WATCHED:
+    monkeypatch.setitem(sys.modules, "ipykernel", object())
+    for name in bars.WATCHED:
         monkeypatch.delenv(name, raising=False)
     assert not watched()
     monkeypatch.setenv("JPY_SESSION_NAME", "x.ipynb")
     assert watched()
-    monkeypatch.setenv(notebook.QUIET, "1")
+    monkeypatch.setenv(bars.QUIET, "1")
     assert not watched()
 
 
