@@ -23,7 +23,7 @@ from minilib.claims import (
 )
 from minilib.claims.__main__ import main
 from minilib.claims.files import FOLDER, LOCK, differing
-from minilib.claims.table import BADGES
+from minilib.claims.table import BADGES, Table, measured
 from minilib.claims.verdicts import VERDICTS
 from minilib.errors import BadInput
 
@@ -194,6 +194,7 @@ def test_the_lock_holds_what_was_fixed(folder, capsys):
     assert (folder / LOCK).read_text() == before
     with pytest.raises(SystemExit):
         main(["--lock", "sums"])
+    assert capsys.readouterr().err.endswith("error: --lock is of all papers; name none\n")
 
 
 @pytest.mark.skipif(not (FOLDER / LOCK).is_file(), reason="the lock is written once all claims files have the new form")
@@ -214,10 +215,20 @@ def test_json_contract(folder, tmp_path, capsys):
     assert next(line for line in lines if line["id"] == "parameters")["measured"] == 86.2
     assert main(["sums", "--rows", str(tmp_path / "out"), *common]) == 0
     said = capsys.readouterr().out
-    assert "90 M" in said and "Distinct pairs judged: 0. Were there no effect at all, 0.0 would be called one." in said
+    assert said.startswith("A paper on sums\n\nsource") and "90 M" in said
+    assert "Distinct pairs judged: 0. Were there no effect at all, 0.0 would be called one.\n" in said
     assert main(["nothing", *common]) == 2
     said = capsys.readouterr()
     assert said.out == "" and said.err == "paper 'nothing' has no claims; known are: sums\n"
+
+
+def test_the_commands_options_say_what_they_do(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    for option in ("--json one JSON object", "--rows OUT_DIR also use the rows", "--lock write what is fixed"):
+        assert option in said
+    assert "--claims" not in said and "paper one paper (default: all of them)" in said
 
 
 def test_old_rows_are_one_clear_line_for_the_command(folder, tmp_path, capsys):
@@ -250,6 +261,43 @@ def test_table_escapes_and_needs_no_colour(folder):
     assert "&lt;b&gt;x&lt;/b&gt; &amp; y" in html and "✓ reproduced" in html
 
 
+def test_a_table_in_a_terminal_has_columns_a_rule_and_wrapped_cells():
+    text = Table(("paper", "claim"), (("1 M", "word " * 20), ("", "short")), "above")
+    assert str(text).splitlines() == [
+        "above",
+        "",
+        "paper  claim",
+        "-----  " + "-" * 59,
+        "1 M    " + " ".join(["word"] * 12),
+        "       " + " ".join(["word"] * 8),
+        "       short",
+    ]
+    assert str(Table(("why", "paper"), (("a " * 30, "b " * 30),))).splitlines()[2:4] == [
+        " ".join("a" * 30) + "  " + " ".join("b" * 12),
+        " " * 61 + " ".join("b" * 12),
+    ]
+
+
+def test_what_was_measured_has_its_unit(folder):
+    claims = load("sums", folder)
+
+    def cell(id, value):
+        return measured(claims[id], dataclasses.replace(judge(claims, [])[0], id=id, measured=value))
+
+    assert [cell("parameters", 86.25), cell("flops", 4.0), cell("top1", 84.456)] == ["86.25 M", "4", "84.46 %"]
+    assert [cell("better", 2.0), cell("better", -2.0), cell("cheaper", 2.5)] == [
+        "+2.0 points",
+        "-2.0 points",
+        "2.5 times",
+    ]
+    assert cell("better", None) == cell("parameters", None) == ""
+    header = ("source", "claim", "paper", "measured", "verdict", "why")
+    assert (
+        table(claims, judge(claims, [])).header == header and headlines(claims, []).header == header[1:2] + header[4:]
+    )
+    assert table(claims).header == ("source", "claim", "kind", "paper")
+
+
 def test_every_word_has_a_sign_and_no_two_look_alike():
     assert set(BADGES) == set(VERDICTS)
     small = [BADGES[word] for word in VERDICTS[2:]]
@@ -258,18 +306,18 @@ def test_every_word_has_a_sign_and_no_two_look_alike():
 
 def test_tables_for_a_page(folder):
     claims = load("sums", folder)
-    measured = rows("parameters", [86.2]) + rows("cost_of_it", [4.1])
-    found = counts(claims, measured, "para", "fl")
+    counted = rows("parameters", [86.2]) + rows("cost_of_it", [4.1])
+    found = counts(claims, counted, "para", "fl")
     assert [row[3:] for row in found.rows] == [("86.2", "same"), ("4.1", "The table adds wrongly.")]
-    assert found.caption == "1 of 2 to the digit; one with a reason" == count_line(claims, measured, "para", "fl")
+    assert found.caption == "1 of 2 to the digit; one with a reason" == count_line(claims, counted, "para", "fl")
     assert found.caption in found._repr_html_() and str(found).startswith(found.caption)
-    assert counts(claims, measured, "flops").rows == found.rows[1:] and counts(claims, [], "para").rows[0][3] == ""
+    assert counts(claims, counted, "flops").rows == found.rows[1:] and counts(claims, [], "para").rows[0][3] == ""
     assert count_line(claims, []) == "0 of 3 to the digit; three not counted yet"
-    assert count_line(claims, rows("parameters", [87.0]) + measured[1:]) == (
+    assert count_line(claims, rows("parameters", [87.0]) + counted[1:]) == (
         "0 of 3 to the digit; one with a reason; one off; one not counted yet"
     )
     assert len(orderings(claims).rows) == 6 and "4.6 points" in str(orderings(claims))
-    header, lines = tally(judge(claims, measured)).header, tally(judge(claims, measured)).rows
+    header, lines = tally(judge(claims, counted)).header, tally(judge(claims, counted)).rows
     assert header == ("claims", "reproduced", "not reproduced", "not testable here")
     by_kind = {line[0]: dict(zip(header[1:], line[1:], strict=True)) for line in lines}
     assert by_kind["count"] == {"reproduced": "1", "not reproduced": "1", "not testable here": "1"}

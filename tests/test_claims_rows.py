@@ -1,5 +1,6 @@
 """Measured rows: whole lines, found at once however many there are, shared by processes, never a wrong one."""
 
+import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -7,6 +8,7 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -215,6 +217,15 @@ def test_no_room_is_one_clear_line(tmp_path):
         read_rows(tmp_path / "folder.jsonl")
 
 
+def test_a_line_that_is_only_half_written_is_taken_back(tmp_path, monkeypatch):
+    append_rows(tmp_path / "a.jsonl", rows("a", [1.0]))
+    before, write = (tmp_path / "a.jsonl").read_bytes(), os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:9]))
+    with pytest.raises(BadInput, match=r"a\.jsonl: cannot be written \(the disk is full\)$"):
+        append_rows(tmp_path / "a.jsonl", rows("a", [2.0]))
+    assert (tmp_path / "a.jsonl").read_bytes() == before
+
+
 def test_bytes_read_do_not_grow_with_the_file(folder, tmp_path, book, monkeypatch):
     """A look-up reads nothing, an append one byte, and another process's rows cost their own length."""
     path = tmp_path / "out" / "rows" / "sums.jsonl"
@@ -304,8 +315,18 @@ def test_what_is_recorded_says_what_it_was_measured_with(book):
     measurements.record("a", 1.0, 2, {"rate": 1}, seconds=1.23456, peak_memory=7, barred="a trial")
     (row,) = measurements.rows()
     assert (row.seed, row.seconds, row.peak_memory, row.barred) == (2, 1.235, 7, "a trial")
+    book().record("b", 1.0)
+    assert book().rows()[1].dtype == "float32" and book().rows()[1].peak_memory is None
     assert (row.dtype, row.scale, row.experiment, row.settings) == ("bfloat16", "paper", 2, settings_hash({"rate": 1}))
     assert row.model_copy(update=environment()) == row
+
+
+def test_a_run_that_is_measured_leaves_its_seconds_and_its_memory(book, monkeypatch):
+    taken = SimpleNamespace(seconds=12.5, peak_memory=7)
+    monkeypatch.setattr(Measurements, "timing", lambda self: contextlib.nullcontext(taken))
+    measurements = book()
+    assert measurements.measured_or_run("a", lambda: 3) == 3.0
+    assert (measurements.row("a").seconds, measurements.row("a").peak_memory) == (12.5, 7)
 
 
 def test_of_two_rows_the_later_is_found_unless_only_the_earlier_judges(folder, tmp_path, book):

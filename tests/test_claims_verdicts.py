@@ -188,6 +188,7 @@ def test_no_difference_needs_both_intervals_inside_the_margin(test):
     word = "no difference here" if test == "greater" else "holds here"
     found = verdict(scores() | same, claims)
     assert found.verdict == word and "96 % interval [0.0, 0.0]" in found.why
+    assert f"; the margin is {'-' if test == 'not_worse' else '±'}1 points" in found.why
     above = verdict(scores() | same | {"tuned.half/b": [34.0, 35.1, 36, 34.4, 35.6]}, claims)  # two points then
     assert above.verdict == ("holds here" if test == "not_worse" else "cannot show it here")
     wide = verdict(scores() | same | {"tuned.half/b": [34.6, 36.4, 36.6, 35.9, 36.1]}, claims)  # about nothing, wide
@@ -399,6 +400,8 @@ def test_equal_is_inside_at_96_and_opposite_outside_at_98():
     low, high = bounds(0.98)
     assert words("equal", 2.0, 2 - low + 1e-9, 2 - low - 1e-9) == ["opposite here", "undecided"]
     assert words("equal", 2.0, -2 - high - 1e-9, -2 - high + 1e-9) == ["opposite here", "undecided"]
+    for mean in (1.0, -1.0):  # on the margin itself
+        assert decide(Sample(mean, 0.0, 5), "equal", 1.0) == "undecided"
 
 
 def test_not_worse_looks_at_one_side():
@@ -520,6 +523,11 @@ def test_the_95_percent_interval_decides_costs():
     low, _ = scipy.stats.t.interval(0.95, 9, logs.mean(), scipy.stats.sem(logs))
     for shift, word in ((-low + 1e-6, "holds here"), (-low - 1e-6, "undecided")):
         assert cost([1.0] * 10, np.exp(logs + shift).tolist()).verdict == word
+    pairs = [{"better": "cost/time.a", "worse": "cost/time.b", "test": "equal"}]
+    half = logs.mean() - low
+    for room, word in ((1.001, "holds here"), (0.999, "undecided")):
+        found = cost([1.0] * 10, np.exp(logs - logs.mean()).tolist(), pairs=pairs, margin=100 * np.expm1(room * half))
+        assert found.verdict == word
 
 
 def test_costs_of_another_device_or_of_changed_code_make_no_rounds():
@@ -549,6 +557,8 @@ def test_words_at_the_papers_scale():
     assert judge(claims_of("better"), [*few, *small])[0].verdict == "holds here"
     same = values | {"tuned/b": values["tuned/a"], "tuned.half/b": values["tuned.half/a"]}
     assert judge(claims_of("better"), measured(same, scale="paper"))[0].verdict == "not reproduced"
+    wide = values | {"tuned/a": [40.0, 38, 42, 37.5, 41.5]}
+    assert judge(claims_of("better"), measured(wide, scale="paper"))[0].verdict == "undecided"
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from minilib.batch.arguments import setting
 from minilib.batch.jobs import defaults
-from minilib.batch.reproduce import _setting, select
+from minilib.batch.reproduce import select
 from minilib.commands import answer
 from minilib.errors import BadInput
 from minilib.files import ROOT
@@ -56,7 +57,7 @@ def test_bad_input_is_one_line_and_two(capsys):
     ],
 )
 def test_values_are_taken_as_they_are_meant(text, value):
-    assert _setting(text) == ("a", value)
+    assert setting(text) == ("a", value)
 
 
 def test_make_passes_words_with_blanks_on():

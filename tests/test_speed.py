@@ -1,6 +1,7 @@
 """Costs side by side: turns, references, and what becomes a row."""
 
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -50,9 +51,17 @@ def test_a_step_goes_forward_and_backward_and_leaves_no_gradient():
     assert each.model.training and all(p.grad is None for p in each.model.parameters())
 
 
+def test_memory_is_that_of_the_device(monkeypatch):
+    seen = []
+    peak = lambda step, device: seen.append(device) or SimpleNamespace(peak=3.0)  # noqa: E731
+    monkeypatch.setattr(speed, "peak_training_memory", peak)
+    assert training_costs({"a": timed(8)}, "a", "cuda:1", rounds=1)["memory"] == [{"a": 1.0}] and seen == ["cuda:1"]
+
+
 def test_costs_are_relative_and_become_rows(tmp_path):
     models = {"narrow": timed(8), "wide": timed(512, folded=nn.Linear(8, 3))}
     found = training_costs(models, "narrow", "cpu", rounds=2) | inference_costs(models, "narrow", rounds=2)
+    assert {what: len(rounds) for what, rounds in found.items()} == dict.fromkeys(found, 2)
     assert found["memory"][0]["wide"] > 5 and found["memory"][0]["narrow"] == 1
     assert found["throughput"][0].keys() == found["latency"][1].keys() == {"narrow", "wide", "wide_merged"}
     counted = counted_costs(models)

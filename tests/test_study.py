@@ -215,6 +215,18 @@ def test_controls_damage_what_they_say_and_nothing_else():
     assert torch.equal(next(RandomLabels(feed, 12).test())[1], truth)
     assert not torch.equal(RandomLabels(feed, 12, offset=1).batches(0, 8)(2)[1], wrong)
     assert damaged(feed, None, 12) is feed
+    own = ShuffledFrames(feed, lambda inputs, seed: seed)  # shuffles of one's own get a seed, too
+    assert own.batches(0, 8)(2)[0] == 2 and [seed for seed, _ in own.test()] == [0]
+
+
+def test_a_task_hands_on_split_seed_and_device():
+    class Asked(WorldTask):
+        def whole(self, *given):
+            return given
+
+    assert Asked().feed("val", 3, "cuda:1") == ("val", 3, "cuda:1")
+    feed = replace(Asked(), control="labels").feed("val", 3, "cuda:1")
+    assert (feed.feed, feed.classes) == (("val", 3, "cuda:1"), 12)
 
 
 def test_a_limit_is_a_limit():
@@ -358,6 +370,10 @@ def test_smoke_is_a_few_steps_on_a_handful_of_clips(rows):
     small = STUDY.at("smoke")
     assert STUDY.at("small") is STUDY
     assert small.recipes["grid"].steps == 4 and small.variants["plain"].task.train == 8
+    assert small.variants["plain"].task.test == 16 and small.recipes["grid"].batch == 8
+    assert [replace(TASK, train=count).smoke().train for count in (None, 9, 999)] == [None, 9, 64]
+    tuned = Tuned(TrainSettings(steps=90)).smoke()
+    assert (tuned.recipe.steps, tuned.rates, tuned.share) == (4, (1.0,), 1.0)
     assert small.measure("tuned/plain", 0, rows) >= 0
 
 

@@ -23,16 +23,16 @@ from inspect import signature
 from pathlib import Path
 
 import nbformat
-import yaml
 from tqdm import tqdm
 
+from minilib.batch.arguments import arguments, setting
 from minilib.batch.executed import is_current, read_notebook, strip
 from minilib.batch.jobs import FAILED, OK, Job, Status, check_job, defaults, run_job
 from minilib.claims.rows import append_rows, read_rows
 from minilib.commands import answer
 from minilib.environment import cores
 from minilib.errors import BadInput
-from minilib.files import NOTEBOOKS, RESULTS, ROOT, writable_folder, write_whole
+from minilib.files import RESULTS, ROOT, writable_folder, write_whole
 from minilib.notebook import SCALES, check_parameters
 
 __all__ = ["Job", "Status", "is_current", "main", "plan", "run_all", "run_job", "update"]
@@ -224,46 +224,13 @@ def update(jobs: Sequence[Job], out: Path, results: Path = RESULTS) -> list[str]
     return written
 
 
-def _setting(text: str) -> tuple[str, object]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise BadInput(f"--set {text}: write it as name=value")
-    try:
-        parsed = yaml.safe_load(value) if value else ""
-    except yaml.YAMLError:
-        return name, value
-    quoted = value[:1] in ("'", '"') and value[-1:] == value[:1]
-    return name, value if "#" in value or (isinstance(parsed, str) and not quoted) else parsed
-
-
 def _interrupt(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-def _arguments() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m minilib.batch.reproduce", description="Run the notebooks and write the report."
-    )
-    parser.add_argument("--scale", default="small", help=f"{' | '.join(SCALES)} (default: small)")
-    parser.add_argument("--only", help="numbers or names, separated by commas: 02,03")
-    parser.add_argument("--seeds", type=int, help="how many seeds (default: the notebook's)")
-    parser.add_argument("--jobs", type=int, default=1, help="notebooks at a time; the cores are shared among them")
-    parser.add_argument("--out", type=Path, help="folder of the run (default: runs/<scale>)")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="any other parameter; repeat it"
-    )
-    parser.add_argument("--fresh", action="store_true", help="measure everything anew, and run what is finished again")
-    parser.add_argument("--cell-timeout", type=float, metavar="SECONDS", help="longest a cell may take")
-    parser.add_argument(
-        "--update", action="store_true", help="take notebooks, rows and report into the checkout afterwards"
-    )
-    parser.add_argument("--notebooks", type=Path, default=NOTEBOOKS, help="folder of the notebooks")
-    return parser
-
-
-def main(arguments: list[str] | None = None) -> int:
+def main(given: list[str] | None = None) -> int:
     """0: all done; 1: a notebook failed; 2: bad input; 130: interrupted."""
-    args = _arguments().parse_args(arguments)
+    args = arguments().parse_args(given)
     return answer(lambda: _reproduce(args))
 
 
@@ -273,7 +240,7 @@ def _reproduce(args: argparse.Namespace) -> int:
     if args.scale not in SCALES:
         raise BadInput(f"--scale {args.scale}: must be one of {', '.join(SCALES)}")
     chosen = select(args.notebooks, args.only)
-    settings = dict(_setting(text) for text in args.set)
+    settings = dict(setting(text) for text in args.set)
     out = writable_folder(args.out or ROOT / "runs" / args.scale, "--out")
     jobs = plan(chosen, out, args.scale, args.seeds, args.fresh, settings, args.jobs, args.cell_timeout)
     signal.signal(signal.SIGTERM, _interrupt)
