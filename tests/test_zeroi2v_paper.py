@@ -162,6 +162,10 @@ def test_attention_maps_are_positive_and_lie_on_the_frame_that_is_read():
     nn.init.normal_(ahead.head.weight)
     looked = figures.attention_maps(ahead, frames, torch.tensor([0, 1])).temporal.sum((0, 2, 3))
     assert looked[0] == 0 and looked[1] > 0, "nobody reads the first frame where all look ahead"
+    out = blocks(model.backbone)[-1].attn.out
+    nn.init.zeros_(out.weight[:, 2 * 8 :].data)  # no head but the two temporal ones has a say
+    mute = figures.attention_maps(model, frames, torch.tensor([0, 1]))
+    assert not mute.spatial.any() and mute.temporal.sum() > 0
 
 
 def test_costs_are_recorded_as_paired_ratios(tmp_path):
