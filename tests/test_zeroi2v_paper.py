@@ -122,6 +122,18 @@ def test_names_of_table_1c_are_receptive_fields_and_those_of_tables_2_and_3_size
         assert STUDY.variants[name].build.keywords["strategy"].rank == rank
 
 
+@pytest.mark.parametrize(
+    "name, share, queries",
+    [("zeroi2v", 1 / 6, False), ("hr_qkv", 1 / 6, True), ("hr_kv", 1 / 4, False), ("shift_kv", 1 / 4, False),
+     ("shift_qkv", 1 / 4, True), ("k1", 1 / 12, False), ("k4", 1 / 3, False), ("k6", 1 / 2, False)],
+)  # fmt: skip
+def test_the_variants_of_table_1_move_the_share_of_channels_that_they_say(name, share, queries):
+    qkv = torch.randn(1, 8, 1, 2, 3, 12, 8)
+    moved = STUDY.variants[name].build.keywords["strategy"].settings.mixing(qkv.clone()) != qkv
+    inner = moved[:, 3:-3].float().mean((0, 1, 2, 3, 5, 6))  # frames whose sources all lie in the clip: (3,)
+    assert inner[1] == inner[2] == pytest.approx(share) and inner[0] == pytest.approx(share if queries else 0)
+
+
 def test_few_clips_are_few_and_the_controls_damage_what_they_say():
     assert {n for n, variant in STUDY.variants.items() if variant.task.train == 192} == {
         "few/probe", "few/adapters", "few/zeroi2v", "few/st_adapter"
