@@ -25,10 +25,10 @@ from mutmut.utils.format_utils import get_mutant_name
 from minilib.files import ROOT
 
 CLAIMS = ["tests/test_claims.py", "tests/test_claims_rows.py", "tests/test_claims_verdicts.py"]
-STUDIES = [f"tests/test_{name}.py" for name in ("study", "study_work", "real", "speed", "next_paper")]
+STUDIES = ("study", "study_work", "real", "speed", "next_paper", "detection_study", "real_detection")
 GROUPS = {
     "training": (["minilib/training.py", "minilib/resume.py"], ["tests/test_training.py"]),
-    "study": (["minilib/settings.py", "minilib/study/*.py"], STUDIES),
+    "study": (["minilib/settings.py", "minilib/study/*.py"], [f"tests/test_{name}.py" for name in STUDIES]),
     "claims": (["minilib/claims/*.py"], CLAIMS),
 }
 MUTMUT = [sys.executable, "-c", "from mutmut.__main__ import cli; cli()"]

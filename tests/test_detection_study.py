@@ -235,9 +235,13 @@ def test_stored_levels_give_what_both_streams_give_end_to_end():
     model = CoarseFine(CoarseStream(X3D(TINY, 10), fusion=MultiStageFusion), fine).eval()
     stored, at = StoredLevels(fine, FEW, batch=2), np.array([4, 0])
     with torch.no_grad():
-        live, kept = model(FEW.frames(at)), OnLevels(model.coarse).eval()(stored(at).to("cpu"))
+        found, on_levels = stored(at).to("cpu"), OnLevels(model.coarse).eval()
+        live, kept = model(FEW.frames(at)), on_levels(found)
+        turned = [replace(found, frames=found.frames.flip(1)), replace(found, levels=[x.flip(2) for x in found.levels])]
+        reversed_ = [on_levels(each) for each in turned]
     assert all(level.dtype == torch.float16 for level in stored.levels)
-    assert torch.allclose(live, kept, atol=1e-2), "but for half precision"
+    assert torch.allclose(live, kept, atol=1e-5), "but for half precision"
+    assert not any(torch.allclose(live, each, atol=1e-4) for each in reversed_), "too loose to see the order of frames"
 
 
 def test_a_task_feeds_the_levels_of_its_fine_stage():
@@ -249,4 +253,4 @@ def test_a_task_feeds_the_levels_of_its_fine_stage():
         wanted = fine.eval().features(frames)
     assert torch.equal(inputs.frames, frames)
     for level, want in zip(inputs.levels, wanted, strict=True):
-        assert torch.allclose(level.float(), want, atol=2e-3, rtol=2e-3)
+        assert torch.allclose(level.float(), want, atol=1e-3 * float(want.std()), rtol=1e-3)

@@ -206,11 +206,12 @@ CHANGES = {
 
 
 class Slanted(Tiny):
-    """As Tiny, but sees left and right apart, so that a flip shows; without dropout, so that only the recipe draws."""
+    """As Tiny, but sees left and right apart, so that a flip shows, and early and late; without dropout, so that only
+    the recipe draws."""
 
     def forward(self, frames):
         frames = frames if frames.is_floating_point() else self.normalise(frames)
-        ramp = torch.linspace(0, 2, frames.shape[-1])
+        ramp = torch.linspace(0, 2, frames.shape[-1]) * torch.linspace(0.5, 1.5, frames.shape[1]).view(-1, 1, 1, 1)
         return self.head(self.frozen((frames * ramp).mean((1, 3, 4))).relu())
 
 
@@ -364,7 +365,7 @@ def test_evaluation_takes_the_precision_and_the_views_that_it_is_given(monkeypat
 
 
 def test_views_are_averaged_as_probabilities_in_evaluation_mode():
-    model = Tiny()
+    model = Slanted()
     a, b = batches(0)[0], batches(1)[0]
     got = scores(model, [a, b])
     model.eval()
