@@ -227,7 +227,7 @@ def test_table_12_reaches_the_loop(tmp_path, monkeypatch, dataset, smoothing, er
     seen = {}
 
     def stop(model, batches, plan, *rest, **more):
-        seen.update(model=model, plan=plan)
+        seen.update(model=model, plan=plan, flip=batches.dataset.flip, smoothing=more["objective"].smoothing)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(on_videos, "train", stop)
@@ -236,7 +236,7 @@ def test_table_12_reaches_the_loop(tmp_path, monkeypatch, dataset, smoothing, er
     plan = seen["plan"]
     assert (plan.lr, plan.weight_decay, plan.betas, plan.batch) == (3e-4, 0.05, (0.9, 0.999), 2)
     assert (plan.steps, plan.warmup) == (2 * epochs, 5)
-    assert (plan.smoothing, plan.erasing, plan.flip, plan.rand_augment) == (smoothing, erasing, 0.5, (4, 7))
+    assert (seen["smoothing"], plan.erasing, seen["flip"], plan.rand_augment) == (smoothing, erasing, 0.5, (4, 7))
     assert (plan.mixup, plan.cutmix) == (0, 0)
     block = blocks(seen["model"].backbone)[0]
     assert len(block.attn.adapters) == (4 if dataset == "something_something_v2" else 2)
