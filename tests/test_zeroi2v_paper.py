@@ -122,6 +122,18 @@ def test_names_of_table_1c_are_receptive_fields_and_those_of_tables_2_and_3_size
         assert STUDY.variants[name].build.keywords["strategy"].rank == rank
 
 
+@pytest.mark.parametrize(
+    "name, share, queries",
+    [("zeroi2v", 1 / 6, False), ("hr_qkv", 1 / 6, True), ("hr_kv", 1 / 4, False), ("shift_kv", 1 / 4, False),
+     ("shift_qkv", 1 / 4, True), ("k1", 1 / 12, False), ("k4", 1 / 3, False), ("k6", 1 / 2, False)],
+)  # fmt: skip
+def test_the_variants_of_table_1_move_the_share_of_channels_that_they_say(name, share, queries):
+    qkv = torch.randn(1, 8, 1, 2, 3, 12, 8)
+    moved = STUDY.variants[name].build.keywords["strategy"].settings.mixing(qkv.clone()) != qkv
+    inner = moved[:, 3:-3].float().mean((0, 1, 2, 3, 5, 6))  # frames whose sources all lie in the clip: (3,)
+    assert inner[1] == inner[2] == pytest.approx(share) and inner[0] == pytest.approx(share if queries else 0)
+
+
 def test_few_clips_are_few_and_the_controls_damage_what_they_say():
     assert {n for n, variant in STUDY.variants.items() if variant.task.train == 192} == {
         "few/probe", "few/adapters", "few/zeroi2v", "few/st_adapter"
@@ -162,6 +174,10 @@ def test_attention_maps_are_positive_and_lie_on_the_frame_that_is_read():
     nn.init.normal_(ahead.head.weight)
     looked = figures.attention_maps(ahead, frames, torch.tensor([0, 1])).temporal.sum((0, 2, 3))
     assert looked[0] == 0 and looked[1] > 0, "nobody reads the first frame where all look ahead"
+    out = blocks(model.backbone)[-1].attn.out
+    nn.init.zeros_(out.weight[:, 2 * 8 :].data)  # no head but the two temporal ones has a say
+    mute = figures.attention_maps(model, frames, torch.tensor([0, 1]))
+    assert not mute.spatial.any() and mute.temporal.sum() > 0
 
 
 def test_costs_are_recorded_as_paired_ratios(tmp_path):
@@ -211,7 +227,7 @@ def test_table_12_reaches_the_loop(tmp_path, monkeypatch, dataset, smoothing, er
     seen = {}
 
     def stop(model, batches, plan, *rest, **more):
-        seen.update(model=model, plan=plan, objective=more["objective"], flip=batches.dataset.flip)
+        seen.update(model=model, plan=plan, flip=batches.dataset.flip, smoothing=more["objective"].smoothing)
         raise KeyboardInterrupt
 
     monkeypatch.setattr(on_videos, "train", stop)
@@ -220,8 +236,7 @@ def test_table_12_reaches_the_loop(tmp_path, monkeypatch, dataset, smoothing, er
     plan = seen["plan"]
     assert (plan.lr, plan.weight_decay, plan.betas, plan.batch) == (3e-4, 0.05, (0.9, 0.999), 2)
     assert (plan.steps, plan.warmup) == (2 * epochs, 5)
-    assert (seen["objective"].smoothing, plan.erasing, plan.rand_augment) == (smoothing, erasing, (4, 7))
-    assert seen["flip"] == 0.5 and plan.flip == plan.smoothing == 0  # clips are mirrored with their labels, when read
+    assert (seen["smoothing"], plan.erasing, seen["flip"], plan.rand_augment) == (smoothing, erasing, 0.5, (4, 7))
     assert (plan.mixup, plan.cutmix) == (0, 0)
     block = blocks(seen["model"].backbone)[0]
     assert len(block.attn.adapters) == (4 if dataset == "something_something_v2" else 2)
