@@ -461,8 +461,9 @@ def test_recipes_and_what_the_variants_change():
     assert [sizes[f"few/{share}/oca"] for share in (5, 10, 25, 50)] == [204, 409, 1024, 2048]
     assert all(size == 4096 for name, size in sizes.items() if not name.startswith("few/"))
     assert all(variant.task.test == 512 for variant in variants.values())
-    adapter = variants["st_adapter"].build.keywords["make"].keywords
-    assert adapter == {"bottleneck": 48, "dropout": 0.0}
+    adapters = [variants[name].build.keywords["make"].keywords for name in ("st_adapter", "appearance/st_adapter")]
+    assert adapters[1] == {"bottleneck": 48, "dropout": 0.0}  # before the MLP, as on Kinetics
+    assert adapters[0] == adapters[1] | {"places": ("attention", "mlp")}  # and as on Something-Something
     for name in ("aim", "evl"):
         assert set(variants[name].build.keywords["make"].keywords.values()) == {0.0}
 
