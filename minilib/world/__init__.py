@@ -10,7 +10,7 @@ from minilib.world.batches import (
     train_batches,
 )
 from minilib.world.clips import WorldClips
-from minilib.world.labels import Labels, image_captions, image_places, labels
+from minilib.world.labels import Labels, image_captions, image_places, image_sizes, labels, textured_captions
 from minilib.world.long import (
     BUSY,
     LONG_ACTIONS,
@@ -26,7 +26,7 @@ from minilib.world.questions import Question, question_clips
 from minilib.world.render import render
 from minilib.world.scenes import Scenes, clip_scenes, image_scenes
 from minilib.world.segmentation import segmentation_batch, segmentation_scenes
-from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES, mirror
+from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES, TEXTURES, mirror
 
 __all__ = [
     "BUSY",
@@ -41,6 +41,7 @@ __all__ = [
     "SIZES",
     "SPARSE",
     "TASKS",
+    "TEXTURES",
     "Labels",
     "LongLabels",
     "Question",
@@ -54,6 +55,7 @@ __all__ = [
     "image_captions",
     "image_places",
     "image_scenes",
+    "image_sizes",
     "labels",
     "long_labels",
     "long_scenes",
@@ -64,5 +66,6 @@ __all__ = [
     "segmentation_batch",
     "segmentation_scenes",
     "shuffled",
+    "textured_captions",
     "train_batches",
 ]
