@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # the first of these that runs and is 3.11, 3.12 or 3.13
 PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3,$(shell $(p) -c 'import sys; (3, 11) <= sys.version_info < (3, 14) and print("$(p)")' 2>/dev/null)))
-REPRODUCE = $(BIN)/python -m minilib.reproduce --scale $(SCALE) --jobs $(JOBS) \
+REPRODUCE = $(BIN)/python -m minilib.batch.reproduce --scale $(SCALE) --jobs $(JOBS) \
 	$(if $(ONLY),--only $(ONLY)) $(if $(SEEDS),--seeds $(SEEDS)) $(if $(OUT),--out $(OUT)) $(ARGS)
 # parallel tests share the cores and wait without spinning; MPLBACKEND would remove every figure
 QUIETLY = env -u MPLBACKEND OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} OMP_WAIT_POLICY=passive

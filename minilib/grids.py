@@ -1,6 +1,6 @@
 """Measuring a grid of arms with paired seeds: what every paper's `<paper>_experiments` module shares.
 
-Each such module is a command line: `python -m minilib.papers.zeroi2v_experiments --seeds 5 --jobs 2` measures what
+Each such module is a command line: `python -m minilib.papers.zeroi2v.experiments --seeds 5 --jobs 2` measures what
 results/rows lacks.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from minilib.claims import Measurements
 from minilib.claims.environment import cores
-from minilib.notebook import progress
+from minilib.progress import progress
 
 Measure = Callable[[str, int, Measurements], float]  # arm, seed, rows: the row that is there, or the run that makes it
 After = Callable[[Measurements, list[int]], None]  # derives rows from those of a whole grid

@@ -6,11 +6,9 @@ import dataclasses
 import inspect
 import json
 import os
-import sys
 import textwrap
 import time
 import warnings
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -22,7 +20,6 @@ from pygments.formatters import HtmlFormatter
 from pygments.lexers import PythonLexer
 from pygments.style import Style
 from pygments.token import Comment, Keyword, Name, Number, String
-from tqdm import tqdm
 
 from minilib.claims.environment import environment
 from minilib.errors import BadInput
@@ -31,9 +28,7 @@ from minilib.files import ROOT, writable_folder, write_whole
 SCALES = ("smoke", "small", "paper")
 GRIDS = ("core", "full")
 DEVICES = ("auto", "cpu", "cuda")
-WATCHED = ("JPY_SESSION_NAME", "VSCODE_PID", "VSCODE_CWD", "COLAB_RELEASE_TAG")  # an interactive front end sets one
 JOB = "MINILIB_JOB"  # the runner's name for what it asked; the completion record carries it back
-QUIET = "MINILIB_QUIET"
 
 warnings.filterwarnings("ignore", "IProgress not found")  # some libraries ask tqdm for a widget that we do without
 
@@ -155,21 +150,6 @@ def show_source(thing: object) -> Source:
         raise BadInput(f"show_source({thing!r}): no Python source to show") from error
     file = path.relative_to(ROOT).as_posix() if path.is_relative_to(ROOT / "minilib") else path.name
     return Source(textwrap.dedent(text).rstrip(), file)
-
-
-def watched() -> bool:
-    """Whether somebody sees a progress bar: a terminal or an interactive notebook, not a batch or a test run."""
-    if os.environ.get(QUIET) or os.environ.get("PYTEST_VERSION"):
-        return False
-    if "ipykernel" in sys.modules:
-        return any(name in os.environ for name in WATCHED)
-    return sys.stderr is not None and sys.stderr.isatty()
-
-
-def progress(iterable: Iterable | None = None, desc: str | None = None, total: int | None = None, **options) -> tqdm:
-    """A plain text bar with a time estimate; nothing at all when nobody watches, so that outputs stay clean."""
-    options = {"disable": not watched(), "leave": False, "dynamic_ncols": True, **options}
-    return tqdm(iterable, desc=desc, total=total, **options)
 
 
 def finish(params: Parameters, name: str, started: float, **notes: object) -> Path:

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from minilib.errors import BadInput
-from minilib.notebook import progress
+from minilib.progress import progress
 
 Batches = Callable[[int], tuple[Tensor, Tensor]]  # step -> frames uint8 (b, t, h, w, 3), labels int64 (b,)
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, its input, labels -> the loss

@@ -11,9 +11,11 @@ from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import nn
 
-from minilib.checkpoints import load_strictly, read_state
-from minilib.classifier import VideoClassifier, embedding_width, frame_embedding, train_only
-from minilib.clip import (
+from minilib.errors import BadInput
+from minilib.manifests import file_hash, load_manifest, resolve
+from minilib.models.checkpoints import load_strictly, read_state
+from minilib.models.classifier import VideoClassifier, embedding_width, frame_embedding, train_only
+from minilib.models.clip import (
     TINY,
     VIT_B16,
     VIT_L14,
@@ -22,9 +24,7 @@ from minilib.clip import (
     openai_clip,
     vit_in21k,
 )
-from minilib.errors import BadInput
-from minilib.manifests import file_hash, load_manifest, resolve
-from minilib.small_clip import (
+from minilib.models.small_clip import (
     CONTEXT,
     END,
     START,

@@ -12,10 +12,13 @@ from torch import nn
 
 from minilib import claims
 from minilib.errors import BadInput
-from minilib.papers import coarse_fine_arms, coarse_fine_counts
-from minilib.papers import coarse_fine_fusion as fusion
-from minilib.papers import coarse_fine_grid as grid
-from minilib.papers.coarse_fine import (
+from minilib.models.x3d import TINY, X3D, X3D_M
+from minilib.papers.coarse_fine import arms as coarse_fine_arms
+from minilib.papers.coarse_fine import counts as coarse_fine_counts
+from minilib.papers.coarse_fine import fusion, grid
+from minilib.papers.coarse_fine.baselines import SlowFastFusion
+from minilib.papers.coarse_fine.losses import WithAuxiliary, change, detection_loss, flow, reconstruction
+from minilib.papers.coarse_fine.method import (
     CoarseFine,
     CoarseStream,
     fusion_parameters,
@@ -23,10 +26,7 @@ from minilib.papers.coarse_fine import (
     save_levels,
     stored_levels,
 )
-from minilib.papers.coarse_fine_losses import WithAuxiliary, change, detection_loss, flow, reconstruction
-from minilib.papers.coarse_fine_peers import SlowFastFusion
-from minilib.papers.coarse_fine_released import coarse_stream, load_released
-from minilib.x3d import TINY, X3D, X3D_M
+from minilib.papers.coarse_fine.released import coarse_stream, load_released
 
 MULTI = fusion.MultiStageFusion
 POOLS = (grid.GridPool, grid.Striding, grid.AveragePool, grid.MaxPool, grid.KeepAll)

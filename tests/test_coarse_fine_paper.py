@@ -10,15 +10,18 @@ import torch
 from minilib import claims
 from minilib.claims import Measurements
 from minilib.metrics.detection import every_frame
-from minilib.papers import coarse_fine_experiments, coarse_fine_maps, coarse_fine_runs, coarse_fine_tables
-from minilib.papers.coarse_fine import CoarseFine, CoarseStream
-from minilib.papers.coarse_fine_arms import ARMS
-from minilib.papers.coarse_fine_fusion import MultiStageFusion
-from minilib.papers.coarse_fine_grid import inverse_grid
-from minilib.papers.coarse_fine_runs import LongClips, OnLevels, StoredLevels
+from minilib.models.x3d import TINY, X3D
+from minilib.papers.coarse_fine import experiments as coarse_fine_experiments
+from minilib.papers.coarse_fine import maps as coarse_fine_maps
+from minilib.papers.coarse_fine import runs as coarse_fine_runs
+from minilib.papers.coarse_fine import tables as coarse_fine_tables
+from minilib.papers.coarse_fine.arms import ARMS
+from minilib.papers.coarse_fine.fusion import MultiStageFusion
+from minilib.papers.coarse_fine.grid import inverse_grid
+from minilib.papers.coarse_fine.method import CoarseFine, CoarseStream
+from minilib.papers.coarse_fine.runs import LongClips, OnLevels, StoredLevels
 from minilib.training import TrainSettings
 from minilib.world import SPARSE, long_labels, long_scenes, render, sample_times
-from minilib.x3d import TINY, X3D
 
 STEP = TrainSettings(steps=2, batch=4, warmup=1)
 QUICK = coarse_fine_experiments.Recipe(STEP, STEP, STEP, STEP, train=8, test=8)

@@ -11,14 +11,14 @@ from safetensors.torch import save_file
 
 from minilib.datasets.charades import charades, frame_labels
 from minilib.errors import BadInput
-from minilib.papers import coarse_fine_recipe as recipe
-from minilib.papers.coarse_fine_arms import LITTLE
-from minilib.papers.coarse_fine_losses import detection
+from minilib.models.x3d import X3D
+from minilib.papers.coarse_fine import recipe
+from minilib.papers.coarse_fine.arms import LITTLE
+from minilib.papers.coarse_fine.losses import detection
 from minilib.training import TrainSettings, train
 from minilib.video import VideoError, read_frames
 from minilib.world.export_charades import export_charades
 from minilib.world.export_multithumos import export_multithumos
-from minilib.x3d import X3D
 
 ONE = TrainSettings(steps=1, batch=1, warmup=0)
 STEPS = {"backbone": "small", "frames": 16, "stride": 2, "max_steps": 2, "batch": 2}

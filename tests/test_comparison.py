@@ -13,8 +13,11 @@ from torch import nn
 
 from minilib import claims
 from minilib.files import NOTEBOOKS
-from minilib.papers import comparison, comparison_experiments, comparison_tables, object_centric_experiments
-from minilib.papers.object_centric_arms import ARMS
+from minilib.papers.comparison import experiments as comparison_experiments
+from minilib.papers.comparison import method as comparison
+from minilib.papers.comparison import tables as comparison_tables
+from minilib.papers.object_centric import experiments as object_centric_experiments
+from minilib.papers.object_centric.arms import ARMS
 from minilib.training import train
 from minilib.world import clip_batch, train_batches
 

@@ -3,9 +3,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from minilib import clip, cost
-from minilib.classifier import VideoClassifier
+from minilib import cost
 from minilib.errors import BadInput
+from minilib.models import clip
+from minilib.models.classifier import VideoClassifier
 
 
 class FrameEmbedding(VideoClassifier):

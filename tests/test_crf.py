@@ -10,8 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from minilib.crf import FLOOR, DenseCRF, appearance_kernel, refine, smoothness_kernel
 from minilib.errors import BadInput
+from minilib.models.crf import FLOOR, DenseCRF, appearance_kernel, refine, smoothness_kernel
 
 CRF = DenseCRF()
 

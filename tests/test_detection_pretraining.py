@@ -8,10 +8,13 @@ from hypothesis import strategies as st
 
 from minilib import claims
 from minilib.errors import BadInput
-from minilib.papers import detection_pretraining as pretraining
-from minilib.papers import detection_pretraining_cutmix as cutmix
-from minilib.papers import detection_pretraining_mixes as mixes
-from minilib.papers.detection_pretraining import (
+from minilib.models.x3d import TINY, X3D, ClipHead
+from minilib.papers.detection_pretraining import cutmix, mixes
+from minilib.papers.detection_pretraining import method as pretraining
+from minilib.papers.detection_pretraining.counts import count_all
+from minilib.papers.detection_pretraining.cutmix import TransientView, TransientWindow
+from minilib.papers.detection_pretraining.joint import Ensemble, JointBatch, JointClip, JointSingle, Manifold
+from minilib.papers.detection_pretraining.method import (
     BACKGROUND,
     DetectionPretraining,
     Labels,
@@ -22,12 +25,8 @@ from minilib.papers.detection_pretraining import (
     targets,
     unchanged,
 )
-from minilib.papers.detection_pretraining_counts import count_all
-from minilib.papers.detection_pretraining_cutmix import TransientView, TransientWindow
-from minilib.papers.detection_pretraining_joint import Ensemble, JointBatch, JointClip, JointSingle, Manifold
-from minilib.papers.detection_pretraining_mixes import VolumeMixUp, Windows
+from minilib.papers.detection_pretraining.mixes import VolumeMixUp, Windows
 from minilib.training import TrainSettings, train
-from minilib.x3d import TINY, X3D, ClipHead
 
 RELEASED_WINDOW = TransientWindow(mixes.uncovered_windows, mixes.released_ramp, mixes.in_place)
 THESIS_MIXUP = VolumeMixUp(ramp=mixes.thesis_ramp, content=mixes.from_its_start)

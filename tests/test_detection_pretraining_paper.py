@@ -10,20 +10,15 @@ from minilib import claims
 from minilib.claims import Measurements
 from minilib.errors import BadInput
 from minilib.grids import in_words
-from minilib.papers import detection_pretraining_experiments as experiments
-from minilib.papers import detection_pretraining_gains as gains
-from minilib.papers import detection_pretraining_maps as maps
-from minilib.papers import detection_pretraining_recipe as recipe
-from minilib.papers import detection_pretraining_runs as runs
-from minilib.papers import detection_pretraining_tables as tables
-from minilib.papers.coarse_fine_runs import predictions
-from minilib.papers.detection_pretraining import VolumeFreeze, frame_labels, unchanged
-from minilib.papers.detection_pretraining_arms import ARMS, JOINT, PRETEXTS, Member, WrongLabels, coarse_fine
-from minilib.papers.detection_pretraining_joint import Ensemble
+from minilib.models.x3d import TINY, X3D
+from minilib.papers.coarse_fine.runs import predictions
+from minilib.papers.detection_pretraining import experiments, gains, maps, recipe, runs, tables
+from minilib.papers.detection_pretraining.arms import ARMS, JOINT, PRETEXTS, Member, WrongLabels, coarse_fine
+from minilib.papers.detection_pretraining.joint import Ensemble
+from minilib.papers.detection_pretraining.method import VolumeFreeze, frame_labels, unchanged
 from minilib.training import TrainSettings, train
 from minilib.world import clip_batch
 from minilib.world.export import export_kinetics
-from minilib.x3d import TINY, X3D
 
 STEP = TrainSettings(steps=1, batch=2, lr=1e-3, warmup=0)
 QUICK = runs.Recipe(STEP, STEP, STEP, longer=2, train=4, test=4, frames=4, size=TINY)

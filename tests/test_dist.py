@@ -10,14 +10,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from minilib.clip import TINY, FrameFeatures, build
 from minilib.errors import BadInput
-from minilib.papers import dist_variants as variants
-from minilib.papers.dist import Branches, Design, DiST, ImageSizes, weights_init
-from minilib.papers.dist_clip import DiSTRecogniser, class_features, load_released, released_taps, sparse_taps
-from minilib.papers.dist_head import AdaptivePooling, check_texts, fused, quick_gelu, similarity
-from minilib.papers.dist_parts import IBlock, R2Plus1D, ToIntegration, ToTemporal
-from minilib.small_clip import tokenize
+from minilib.models.clip import TINY, FrameFeatures, build
+from minilib.models.small_clip import tokenize
+from minilib.papers.dist import variants
+from minilib.papers.dist.clip import DiSTRecogniser, class_features, load_released, released_taps, sparse_taps
+from minilib.papers.dist.head import AdaptivePooling, check_texts, fused, quick_gelu, similarity
+from minilib.papers.dist.method import Branches, Design, DiST, ImageSizes, weights_init
+from minilib.papers.dist.parts import IBlock, R2Plus1D, ToIntegration, ToTemporal
 
 SIZES = ImageSizes(width=24, depth=2, grid=(2, 2), patch=(8, 8), embed=16)
 SMALL = Design(frames=2, gamma=2, integration=8, temporal=4, pooling=1)

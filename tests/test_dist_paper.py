@@ -9,20 +9,18 @@ import torch
 
 from minilib import claims
 from minilib.claims import Measurements
-from minilib.clip import TINY, Architecture
-from minilib.papers import (
-    dist_arms,
-    dist_counts,
-    dist_experiments,
-    dist_maps,
-    dist_runs,
-    dist_speed,
-    dist_tables,
-    dist_zero_shot,
-)
-from minilib.papers.dist_arms import ARMS, Arm, Inputs
-from minilib.papers.dist_recipe import Run, run
-from minilib.small_clip import small_clip
+from minilib.models.clip import TINY, Architecture
+from minilib.models.small_clip import small_clip
+from minilib.papers.dist import arms as dist_arms
+from minilib.papers.dist import counts as dist_counts
+from minilib.papers.dist import experiments as dist_experiments
+from minilib.papers.dist import maps as dist_maps
+from minilib.papers.dist import runs as dist_runs
+from minilib.papers.dist import speed as dist_speed
+from minilib.papers.dist import tables as dist_tables
+from minilib.papers.dist import zero_shot as dist_zero_shot
+from minilib.papers.dist.arms import ARMS, Arm, Inputs
+from minilib.papers.dist.recipe import Run, run
 from minilib.world import MOTIONS, SHAPES, clip_batch, clip_scenes, sample_times
 from minilib.world.export import export_kinetics
 

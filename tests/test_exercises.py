@@ -7,7 +7,7 @@ import re
 import pytest
 import torch
 
-from minilib.executed import read_notebook
+from minilib.batch.executed import read_notebook
 from minilib.exercises import check
 from minilib.files import NOTEBOOKS
 

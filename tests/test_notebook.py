@@ -7,10 +7,12 @@ from functools import partial
 
 import pytest
 
-from minilib import clip, notebook
+from minilib import notebook
 from minilib.errors import BadInput
 from minilib.files import ROOT, write_whole
-from minilib.notebook import check_parameters, finish, progress, show_source, watched
+from minilib.models import clip
+from minilib.notebook import check_parameters, finish, show_source
+from minilib.progress import progress, watched
 
 
 def test_good_parameters(tmp_path):

@@ -11,20 +11,18 @@ from hypothesis import strategies as st
 from torch import nn
 
 from minilib import claims
-from minilib.clip import SMALL, TINY, FrameFeatures, build
 from minilib.cost import tunable_parameters
 from minilib.errors import BadInput
-from minilib.papers import object_centric as oc
-from minilib.papers import (
-    object_centric_arms,
-    object_centric_counts,
-    object_centric_experiments,
-    object_centric_masks,
-    object_centric_recipe,
-    object_centric_speed,
-    object_centric_tables,
-)
-from minilib.papers.object_centric_losses import Objective, correspondence, object_distillation, temporal_reasoning
+from minilib.models.clip import SMALL, TINY, FrameFeatures, build
+from minilib.papers.object_centric import arms as object_centric_arms
+from minilib.papers.object_centric import counts as object_centric_counts
+from minilib.papers.object_centric import experiments as object_centric_experiments
+from minilib.papers.object_centric import masks as object_centric_masks
+from minilib.papers.object_centric import method as oc
+from minilib.papers.object_centric import recipe as object_centric_recipe
+from minilib.papers.object_centric import speed as object_centric_speed
+from minilib.papers.object_centric import tables as object_centric_tables
+from minilib.papers.object_centric.losses import Objective, correspondence, object_distillation, temporal_reasoning
 from minilib.world.export import export_something
 
 FRAMES, PATCHES, D = 4, 4, TINY.embed_dim

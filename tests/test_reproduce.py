@@ -12,11 +12,11 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from minilib.batch.executed import code_version, is_current, read_notebook, strip
+from minilib.batch.jobs import Job, finished, job_key, run_job
+from minilib.batch.reproduce import main, plan, read_status, select, update
 from minilib.errors import BadInput
-from minilib.executed import code_version, is_current, read_notebook, strip
 from minilib.files import ROOT
-from minilib.jobs import Job, finished, job_key, run_job
-from minilib.reproduce import main, plan, read_status, select, update
 
 PARAMETERS = """scale: str = "small"  # smoke | small | paper
 seed: int = 0  # random seed
@@ -125,7 +125,7 @@ def test_a_killed_runner_takes_its_kernel_along_and_the_next_one_goes_on(tmp_pat
     command = [
         sys.executable,
         "-m",
-        "minilib.reproduce",
+        "minilib.batch.reproduce",
         "--notebooks",
         tmp_path / "notebooks",
         "--out",
@@ -227,7 +227,7 @@ def test_update_takes_a_clean_notebook_and_new_rows(tmp_path):
 
 
 def test_code_version_sees_what_is_imported_and_nothing_else(monkeypatch, tmp_path):
-    from minilib import executed
+    from minilib.batch import executed
 
     package = tmp_path / "minilib"
     (package / "deep").mkdir(parents=True)

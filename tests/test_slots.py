@@ -10,7 +10,7 @@ from torch import nn
 
 from minilib.cost import multiply_adds
 from minilib.errors import BadInput
-from minilib.slots import GaussianSlots, LearnedQueries, ProjectedSlotAttention, SlotAttention, slot_step
+from minilib.models.slots import GaussianSlots, LearnedQueries, ProjectedSlotAttention, SlotAttention, slot_step
 
 
 def attention(features=6, slots=3, width=8, kind=SlotAttention, initial=LearnedQueries, seed=0, **settings):

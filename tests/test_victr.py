@@ -12,15 +12,15 @@ from hypothesis import strategies as st
 from torch import nn
 
 from minilib import claims
-from minilib.clip import TINY, build
 from minilib.errors import BadInput
 from minilib.measure import peak_training_memory
-from minilib.papers import victr_counts
-from minilib.papers.victr import Attention, DividedAttention, TemporalAttention, VicTR
-from minilib.papers.victr_classifier import AffinityClassifier, Embeddings, affinity, multi_label, victr_loss
-from minilib.papers.victr_parts import DirectWeighting, JointAttention, VisualClassifier, ablations
-from minilib.papers.victr_tokens import Dense, joined, spans
-from minilib.papers.victr_vocabularies import Attributes, VideoRecogniser, attributes, check_names, world_attributes
+from minilib.models.clip import TINY, build
+from minilib.papers.victr import counts as victr_counts
+from minilib.papers.victr.classifier import AffinityClassifier, Embeddings, affinity, multi_label, victr_loss
+from minilib.papers.victr.method import Attention, DividedAttention, TemporalAttention, VicTR
+from minilib.papers.victr.parts import DirectWeighting, JointAttention, VisualClassifier, ablations
+from minilib.papers.victr.tokens import Dense, joined, spans
+from minilib.papers.victr.vocabularies import Attributes, VideoRecogniser, attributes, check_names, world_attributes
 
 WIDTH, HEADS, FRAMES, GROUPS = 16, 4, 5, (3, 1, 2)
 Small = partial(VicTR, WIDTH, HEADS, layers=2)

@@ -10,19 +10,17 @@ import torch.nn.functional as F
 
 from minilib import claims
 from minilib.claims import Measurements
-from minilib.papers import (
-    victr_clips,
-    victr_experiments,
-    victr_maps,
-    victr_peers,
-    victr_recipe,
-    victr_runs,
-    victr_tables,
-)
-from minilib.papers import victr_zero_shot as unseen
-from minilib.papers.victr_arms import GRID_ARMS, LONG_ARMS, VICTR, ZERO_SHOT_ARMS, Whitening, names_of, texts_of
-from minilib.papers.victr_classifier import AffinityClassifier, Embeddings
-from minilib.papers.victr_runs import GRID_TASK, LONG_TASK, Sizes
+from minilib.papers.victr import baselines as victr_peers
+from minilib.papers.victr import clips as victr_clips
+from minilib.papers.victr import experiments as victr_experiments
+from minilib.papers.victr import maps as victr_maps
+from minilib.papers.victr import recipe as victr_recipe
+from minilib.papers.victr import runs as victr_runs
+from minilib.papers.victr import tables as victr_tables
+from minilib.papers.victr import zero_shot as unseen
+from minilib.papers.victr.arms import GRID_ARMS, LONG_ARMS, VICTR, ZERO_SHOT_ARMS, Whitening, names_of, texts_of
+from minilib.papers.victr.classifier import AffinityClassifier, Embeddings
+from minilib.papers.victr.runs import GRID_TASK, LONG_TASK, Sizes
 from minilib.world import LONG_MOTIONS, MOTIONS, SHAPES, WorldClips
 from minilib.world.export import export_kinetics
 

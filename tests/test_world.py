@@ -335,7 +335,7 @@ def test_what_the_views_of_a_clip_keep():
 
 
 def test_the_proofs_refuse_nonsense():
-    from minilib.clip import TINY, build
+    from minilib.models.clip import TINY, build
     from minilib.world.proofs import one_frame_is_enough, order_is_needed
 
     clip = build(TINY, tokenize=lambda texts: None)
@@ -350,7 +350,7 @@ def test_the_proofs_refuse_nonsense():
 
 def test_motion_needs_order():
     """1100 clips a pair: a standard error of 1.5 points, so five points are more than three of them."""
-    from minilib.small_clip import small_clip
+    from minilib.models.small_clip import small_clip
     from minilib.world.proofs import order_is_needed
 
     proof = order_is_needed(small_clip(), test=1100)
@@ -363,7 +363,7 @@ def test_motion_needs_order():
 
 
 def test_appearance_needs_one_frame():
-    from minilib.small_clip import small_clip
+    from minilib.models.small_clip import small_clip
     from minilib.world.proofs import one_frame_is_enough
 
     proof = one_frame_is_enough(small_clip())

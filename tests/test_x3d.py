@@ -9,9 +9,9 @@ from torch import nn
 
 from minilib.cost import parameters
 from minilib.errors import BadInput
-from minilib.x3d import TINY, X3D, X3D_L, X3D_M, ClipHead
-from minilib.x3d_convolution import FastConv3d
-from minilib.x3d_weights import load_x3d
+from minilib.models.x3d import TINY, X3D, X3D_L, X3D_M, ClipHead
+from minilib.models.x3d_convolution import FastConv3d
+from minilib.models.x3d_weights import load_x3d
 
 
 def tiny(**how) -> X3D:

@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from minilib.checkpoints import load_strictly
-from minilib.classifier import VideoClassifier, train_only
-from minilib.clip import TINY, build
 from minilib.errors import BadInput
-from minilib.papers import zeroi2v_variants as variants
-from minilib.papers.zeroi2v import FOUR, SIX, Adaptation, Adapter, attach, blocks, detach, merge
-from minilib.papers.zeroi2v_heads import HeadRelocation, Mixing, from_frame
+from minilib.models.checkpoints import load_strictly
+from minilib.models.classifier import VideoClassifier, train_only
+from minilib.models.clip import TINY, build
+from minilib.papers.zeroi2v import variants
+from minilib.papers.zeroi2v.heads import HeadRelocation, Mixing, from_frame
+from minilib.papers.zeroi2v.method import FOUR, SIX, Adaptation, Adapter, attach, blocks, detach, merge
 
 FRAMES = 4
 

@@ -8,10 +8,14 @@ import pytest
 import torch
 
 from minilib import claims
-from minilib.clip import TINY
 from minilib.errors import BadInput
-from minilib.papers import zeroi2v_arms, zeroi2v_counts, zeroi2v_experiments, zeroi2v_maps, zeroi2v_speed
-from minilib.papers.zeroi2v_recipe import EpochBatches, Run, run
+from minilib.models.clip import TINY
+from minilib.papers.zeroi2v import arms as zeroi2v_arms
+from minilib.papers.zeroi2v import counts as zeroi2v_counts
+from minilib.papers.zeroi2v import experiments as zeroi2v_experiments
+from minilib.papers.zeroi2v import maps as zeroi2v_maps
+from minilib.papers.zeroi2v import speed as zeroi2v_speed
+from minilib.papers.zeroi2v.recipe import EpochBatches, Run, run
 from minilib.video import write_video
 from minilib.world import clip_scenes, render
 from minilib.world.export import export_kinetics, export_something

@@ -18,9 +18,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from minilib.clip import ImageText
 from minilib.errors import BadInput
-from minilib.notebook import progress
+from minilib.models.clip import ImageText
+from minilib.progress import progress
 from minilib.world.batches import sample_times
 from minilib.world.labels import labels
 from minilib.world.render import render

@@ -10,15 +10,15 @@ import torch
 
 from minilib.claims import environment
 from minilib.cost import compare_speed, peak_training_memory
-from minilib.papers.detection_pretraining import DetectionPretraining, VolumeFreeze, frame_labels, unchanged
-from minilib.papers.detection_pretraining_cutmix import TransientView
-from minilib.papers.detection_pretraining_mixes import VolumeMixUp
-from minilib.papers.dist_speed import BATCH, peaks
-from minilib.papers.zeroi2v import STDHA, VideoAttention, merge
-from minilib.papers.zeroi2v_arms import ARMS
-from minilib.papers.zeroi2v_experiments import GRID, build
-from minilib.papers.zeroi2v_heads import Mixing
-from minilib.papers.zeroi2v_speed import tower, zeroi2v
+from minilib.papers.detection_pretraining.cutmix import TransientView
+from minilib.papers.detection_pretraining.method import DetectionPretraining, VolumeFreeze, frame_labels, unchanged
+from minilib.papers.detection_pretraining.mixes import VolumeMixUp
+from minilib.papers.dist.speed import BATCH, peaks
+from minilib.papers.zeroi2v.arms import ARMS
+from minilib.papers.zeroi2v.experiments import GRID, build
+from minilib.papers.zeroi2v.heads import Mixing
+from minilib.papers.zeroi2v.method import STDHA, VideoAttention, merge
+from minilib.papers.zeroi2v.speed import tower, zeroi2v
 from minilib.world import train_batches
 from tests.benchmarks import detection, slots, victr
 from tests.benchmarks import dist as dist_steps

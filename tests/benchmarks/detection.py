@@ -4,10 +4,10 @@ import torch
 from torch import Tensor, nn
 
 from minilib.cost import multiply_adds
-from minilib.papers.coarse_fine import CoarseFine, CoarseStream
-from minilib.papers.coarse_fine_fusion import MultiStageFusion
-from minilib.papers.coarse_fine_grid import GridPool, KeepAll
-from minilib.x3d import SMALL, X3D, X3D_M
+from minilib.models.x3d import SMALL, X3D, X3D_M
+from minilib.papers.coarse_fine.fusion import MultiStageFusion
+from minilib.papers.coarse_fine.grid import GridPool, KeepAll
+from minilib.papers.coarse_fine.method import CoarseFine, CoarseStream
 
 CLASSES = 157
 

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minilib.clip import VIT_B16, FrameFeatures
-from minilib.papers.dist_clip import DiSTRecogniser, sparse_taps
-from minilib.papers.dist_speed import dist
-from minilib.papers.peers.frozen import embed, project
+from minilib.models.clip import VIT_B16, FrameFeatures
+from minilib.papers.baselines.frozen import embed, project
+from minilib.papers.dist.clip import DiSTRecogniser, sparse_taps
+from minilib.papers.dist.speed import dist
 
 FRAMES = 8
 

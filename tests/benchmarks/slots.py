@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from minilib.slots import EPS, LearnedQueries, SlotAttention
+from minilib.models.slots import EPS, LearnedQueries, SlotAttention
 
 FRAMES, TOKENS, SLOTS, WIDTH = 8, 196, 8, 512  # ViT-B/16 at 224 pixels, OCA's default number of slots
 

@@ -4,8 +4,8 @@ every name for every frame in every step."""
 import torch
 from torch import Tensor
 
-from minilib.papers.victr import VicTR
-from minilib.papers.victr_classifier import AffinityClassifier, Scores, victr_loss
+from minilib.papers.victr.classifier import AffinityClassifier, Scores, victr_loss
+from minilib.papers.victr.method import VicTR
 from tests.test_victr import Direct
 
 CLIPS, FRAMES, WIDTH, HEADS = 4, 8, 512, 8  # the text tower of CLIP ViT-B

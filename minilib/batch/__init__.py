@@ -1,0 +1,1 @@
+"""Running notebooks in batches, and the report of what came out."""

@@ -1,0 +1,300 @@
+"""`python -m minilib.batch.reproduce`: runs the notebooks in parallel, resumes after any death, writes the report.
+
+Everything lies under one folder (`--out`): executed notebooks, completion records, measured rows, `status.jsonl` and
+`report.html`. Run the same command again and only what is missing, failed or changed is run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from inspect import signature
+from pathlib import Path
+
+import nbformat
+import yaml
+from tqdm import tqdm
+
+from minilib.batch.executed import is_current, read_notebook, strip
+from minilib.batch.jobs import FAILED, OK, Job, Status, check_job, defaults, run_job
+from minilib.claims.environment import cores
+from minilib.claims.rows import append_rows, read_rows
+from minilib.errors import BadInput
+from minilib.files import NOTEBOOKS, RESULTS, ROOT, writable_folder, write_whole
+from minilib.notebook import SCALES, check_parameters
+
+__all__ = ["Job", "Status", "is_current", "main", "plan", "run_all", "run_job", "update"]
+
+CELL_TIMEOUT = {"smoke": 600.0, "small": 3600.0, "paper": None}  # seconds
+LARGEST = 500_000  # bytes of a committed notebook
+
+
+def select(notebooks: Path, only: str | None) -> list[Path]:
+    """The numbered notebooks; `only` takes numbers, names, names without the number, or else what is part of a name:
+    '02', 'zeroi2v', 'object_centric'."""
+    every = sorted(path for path in notebooks.glob("*.ipynb") if not path.name.startswith("."))
+    if not every:
+        raise BadInput(f"{notebooks}: no notebooks there")
+    if not only:
+        return every
+    chosen = []
+    for name in filter(None, (part.strip() for part in only.split(","))):
+        found = [p for p in every if name in (p.stem, p.stem.split("_", 1)[0], p.stem.split("_", 1)[-1])]
+        found = found or [p for p in every if name in p.stem.split("_", 1)[-1]]
+        if not found:
+            raise BadInput(f"--only {name}: no such notebook; there are {', '.join(p.stem for p in every)}")
+        chosen += found
+    return [path for path in every if path in chosen]
+
+
+def plan(
+    notebooks: Sequence[Path],
+    out: Path,
+    scale: str = "small",
+    seeds: int | None = None,
+    fresh: bool = False,
+    settings: Mapping[str, object] | None = None,
+    jobs: int = 1,
+    timeout: float | None = None,
+) -> list[Job]:
+    """A checked job for each notebook. Everything that can be known to be wrong is `BadInput` here, before any runs.
+
+    A setting must be a parameter of at least one notebook and goes to those that have it.
+    """
+    settings = dict(settings or {})
+    has = {path: defaults(path) for path in notebooks}
+    for name in settings:
+        if not any(name in known for known in has.values()):
+            every = list(dict.fromkeys(key for known in has.values() for key in known))
+            raise BadInput(f"--set {name}: no such parameter; there are {', '.join(every) or 'none'}")
+    common = {"scale": scale, "fresh": fresh, "out_dir": _as_seen_from_here(out), **settings}
+    if seeds is not None:
+        common["seeds"] = seeds
+    share = _threads(jobs)
+    planned = []
+    for path, known in has.items():
+        values = {name: value for name, value in common.items() if name in known}
+        job = Job(path, out, values, share, timeout if timeout is not None else CELL_TIMEOUT[scale], fresh)
+        check_job(job)
+        shared = signature(check_parameters).parameters
+        check_parameters(**{k: v for k, v in {**known, **values}.items() if k in shared})
+        planned.append(job)
+    return planned
+
+
+def _threads(jobs: int) -> int:
+    """This machine's cores shared out, or fewer where OMP_NUM_THREADS asks for fewer."""
+    share, limit = max(1, cores() // jobs), os.environ.get("OMP_NUM_THREADS", "")
+    return min(share, int(limit)) if limit.isdigit() and int(limit) else share
+
+
+def _as_seen_from_here(out: Path) -> str:
+    """Relative where possible, so that executed notebooks do not name this machine's folders."""
+    return os.path.relpath(out) if Path(out).absolute().is_relative_to(Path.cwd()) else str(Path(out).absolute())
+
+
+def _worker() -> None:
+    """A worker leaves Ctrl-C to the runner and dies with it; its kernel notices and follows within a second."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def run_all(
+    jobs: Sequence[Job], workers: int = 1, report: Callable[[Status, list[Status]], None] | None = None
+) -> list[Status]:
+    """Runs the jobs in a pool, in order; `report(status, done)` follows each. Ctrl-C leaves nothing half-written."""
+    done: list[Status] = []
+    expected = {row.name: row.seconds for row in read_status(jobs[0].out_dir)} if jobs else {}
+    pool = ProcessPoolExecutor(min(workers, len(jobs) or 1), multiprocessing.get_context("spawn"), _worker)
+    waiting = {pool.submit(run_job, job): job for job in jobs}
+    try:
+        with tqdm(
+            total=len(jobs), unit="notebook", bar_format="{n}/{total} {elapsed} {postfix}", disable=_unseen()
+        ) as bar:
+            while waiting:
+                left = [job for future, job in waiting.items() if not future.done()]
+                bar.set_postfix_str(_outlook(left, done, expected, workers, bar.format_dict["elapsed"]))
+                ready, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
+                for future in ready:
+                    status = _result(future, waiting.pop(future))
+                    done.append(status)
+                    bar.update()
+                    if report:
+                        bar.clear()
+                        report(status, done)
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.kill()
+        pool.shutdown(wait=True, cancel_futures=True)
+        for job in jobs:
+            job.part.unlink(missing_ok=True)
+        raise
+    pool.shutdown()
+    return done
+
+
+def _unseen() -> bool:
+    return not sys.stderr.isatty()
+
+
+def _result(future: Future, job: Job) -> Status:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        job.part.unlink(missing_ok=True)
+        return Status(job.name, FAILED, 0.0, "the runner's own process was killed; run the same command again")
+
+
+def _outlook(
+    left: Sequence[Job], done: Sequence[Status], expected: Mapping[str, float], workers: int, elapsed: float
+) -> str:
+    """Which notebooks are open and about how long they will take, from earlier runs or from those done now."""
+    measured = [status.seconds for status in done if status.state == OK]
+    usual = sum(measured) / len(measured) if measured else None
+    times = [expected.get(job.name, usual) for job in left]
+    names = ", ".join(job.name for job in left[:workers])
+    if not left or None in times:
+        return names
+    seconds = max(sum(times) / workers, *times) - (elapsed if not done else 0)
+    return f"{names}, about {max(1, round(seconds / 60))} min left"
+
+
+def read_status(out: Path | str) -> list[Status]:
+    """The rows of `status.jsonl`; a row that cannot be read is left out."""
+    path, rows = Path(out) / "status.jsonl", []
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            rows.append(Status(**json.loads(line)))
+        except (ValueError, TypeError):
+            continue
+    return rows
+
+
+def write_status(out: Path | str, new: Sequence[Status]) -> None:
+    """One row a notebook, the newest, in the notebooks' order."""
+    rows = {row.name: row for row in (*read_status(out), *new)}
+    write_whole(Path(out) / "status.jsonl", "".join(rows[name].json() + "\n" for name in sorted(rows)))
+
+
+def update(jobs: Sequence[Job], out: Path, results: Path = RESULTS) -> list[str]:
+    """Takes a finished run into the checkout: notebooks stripped, new rows, the report. Returns what it wrote."""
+    written = []
+    for job in jobs:
+        executed = strip(read_notebook(job.output), out)
+        executed.metadata["minilib"].pop("job", None)
+        write_whole(job.notebook, nbformat.writes(executed).rstrip("\n") + "\n")
+        size = Path(job.notebook).stat().st_size
+        written.append(Path(job.notebook).name + (f" ({size // 1000} kB, more than 500)" if size > LARGEST else ""))
+    for path in sorted((out / "rows").glob("*.jsonl")):
+        target = results / "rows" / path.name
+        have = {row.model_dump_json() for row in read_rows(target)}
+        new = [row for row in read_rows(path) if row.scale != "smoke" and row.model_dump_json() not in have]
+        append_rows(target, new)
+        written += [f"rows/{path.name}: {len(new)} rows"] if new else []
+    if (out / "report.html").is_file():
+        results.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(out / "report.html", results / "report.html")
+        written.append("report.html")
+    return written
+
+
+def _setting(text: str) -> tuple[str, object]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.isidentifier():
+        raise BadInput(f"--set {text}: write it as name=value")
+    try:
+        return name, yaml.safe_load(value) if value else ""
+    except yaml.YAMLError as error:
+        raise BadInput(f"--set {text}: the value is not YAML") from error
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _arguments() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m minilib.batch.reproduce", description="Run the notebooks and write the report."
+    )
+    parser.add_argument("--scale", default="small", help=f"{' | '.join(SCALES)} (default: small)")
+    parser.add_argument("--only", help="numbers or names, separated by commas: 02,03")
+    parser.add_argument("--seeds", type=int, help="how many seeds (default: the notebook's)")
+    parser.add_argument("--jobs", type=int, default=1, help="notebooks at a time; the cores are shared among them")
+    parser.add_argument("--out", type=Path, help="folder of the run (default: runs/<scale>)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="any other parameter; repeat it"
+    )
+    parser.add_argument("--fresh", action="store_true", help="measure everything anew, and run what is finished again")
+    parser.add_argument("--cell-timeout", type=float, metavar="SECONDS", help="longest a cell may take")
+    parser.add_argument(
+        "--update", action="store_true", help="take notebooks, rows and report into the checkout afterwards"
+    )
+    parser.add_argument("--notebooks", type=Path, default=NOTEBOOKS, help="folder of the notebooks")
+    return parser
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """0: all done; 1: a notebook failed; 2: bad input; 130: interrupted."""
+    args = _arguments().parse_args(arguments)
+    try:
+        if args.jobs < 1:
+            raise BadInput(f"--jobs {args.jobs}: must be 1 or more")
+        if args.scale not in SCALES:
+            raise BadInput(f"--scale {args.scale}: must be one of {', '.join(SCALES)}")
+        chosen = select(args.notebooks, args.only)
+        settings = dict(_setting(text) for text in args.set)
+        out = writable_folder(args.out or ROOT / "runs" / args.scale, "--out")
+        jobs = plan(chosen, out, args.scale, args.seeds, args.fresh, settings, args.jobs, args.cell_timeout)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    signal.signal(signal.SIGTERM, _interrupt)
+
+    def report(status: Status, done: list[Status]) -> None:
+        write_status(out, [status])
+        reason = f": {status.reason}" if status.reason else ""
+        print(f"[{len(done)}/{len(jobs)}] {status.name} {status.state} {status.seconds:.0f} s{reason}", flush=True)
+
+    print(
+        f"{len(jobs)} notebooks at scale {args.scale}, {args.jobs} at a time, {jobs[0].threads} threads each",
+        flush=True,
+    )
+    try:
+        done = run_all(jobs, args.jobs, report)
+        from minilib.batch.report import write_report
+
+        page = write_report(out, args.notebooks)
+        print(f"report: {_as_seen_from_here(page)}")
+        failed = [status for status in done if not status.good]
+        if args.update and not failed:
+            print("updated: " + ", ".join(update(jobs, out)))
+        elif args.update:
+            print("nothing updated: a notebook failed", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

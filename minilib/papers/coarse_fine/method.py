@@ -1,0 +1,174 @@
+"""Coarse-Fine Networks for temporal activity detection (thesis of K. Kahatapitiya, Chapter 3; CVPR 2021).
+
+    fine    all frames  -> X3D -> its five levels ---------- fusion: scale and shift ----------.
+    coarse  all frames  -> stem, res2 -> Grid Pool -> res3 -> res4 -> res5 -> logits -> Grid Unpool -> scores
+
+The Coarse stream looks at a quarter of the frames, at learned places; Multi-stage Fusion tells it what lies between.
+`CoarseStream` takes any pooling of `coarse_fine_grid` and any fusion of `coarse_fine_fusion` or none, so every ablation
+of Table 3.3 is another argument. The released code trains the coarse stream on stored fine features (`stored_levels`);
+the text trains both together, which `CoarseFine` does as it is.
+
+Axes: b clips, t frames of the coarse clip, u frames of the whole video, h and w pixels, k classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from minilib.errors import BadInput
+from minilib.files import write_whole
+from minilib.models.x3d import X3D
+from minilib.papers.coarse_fine.fusion import Levels
+from minilib.papers.coarse_fine.grid import GridPool, Pooled
+
+CHARADES_MEAN, CHARADES_STD = (0.413, 0.368, 0.338), (0.131, 0.125, 0.132)  # of the released code's input
+
+
+class Alone:
+    """The context of a coarse stream without a fine one."""
+
+    def modulate(self, level: int, x: Tensor) -> Tensor:
+        return x
+
+    def scores(self, logits: Tensor) -> Tensor:
+        return logits
+
+
+class CoarseStream(nn.Module):
+    """An X3D whose time axis is reduced after res2 and restored at the logits; fine levels come in between.
+
+    `pool(channels)` makes the pooling, `fusion(size, classes)` the fusion. Alone it is the "Coarse-only" network.
+    """
+
+    def __init__(
+        self,
+        backbone: X3D,
+        pool: Callable[[int], nn.Module] = GridPool,
+        fusion: Callable[..., nn.Module] | None = None,
+    ):
+        super().__init__()
+        self.backbone, self.pool = backbone, pool(backbone.size.outer[0])
+        self.fusion = fusion(backbone.size, backbone.classes) if fusion else None
+
+    @property
+    def classes(self) -> int:
+        return self.backbone.classes
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        return self.backbone.normalise(frames)
+
+    def sampled(self, clips: Tensor) -> tuple[Tensor, Pooled]:
+        """res2 of all frames (b, c, t, h, w), and what the pooling takes of it."""
+        net = self.backbone
+        before = net.stages[0](net.stem(net.pixels(clips)))
+        return before, self.pool(before)
+
+    def finish(self, pooled: Pooled, frames: int, levels: Levels | None = None, start=0, valid=None) -> Tensor:
+        """From the pooled features to scores (b, t, k); see `forward`."""
+        context = self._context(pooled, levels, start, valid)
+        x = pooled.x
+        for i, stage in enumerate(self.backbone.stages[1:]):
+            x = stage(context.modulate(i, x))
+        x = context.modulate(len(self.backbone.stages) - 1, x)
+        logits = context.scores(self.backbone.head(x))
+        return self.pool.unpool(logits, pooled, frames)
+
+    def _context(self, pooled: Pooled, levels: Levels | None, start, valid: Tensor | None):
+        if (levels is None) != (self.fusion is None):
+            raise BadInput(
+                "this coarse stream has a fusion and needs fine levels: give levels="
+                if levels is None
+                else "this coarse stream has no fusion: build it with one to give it fine levels"
+            )
+        if levels is None:
+            return Alone()
+        if valid is None:
+            valid = torch.ones(len(pooled.x), levels[0].shape[2], dtype=torch.bool, device=pooled.x.device)
+        start = torch.as_tensor(start, device=pooled.x.device, dtype=pooled.centres.dtype).view(-1, 1)
+        return self.fusion(levels, pooled._replace(centres=pooled.centres + start), valid)
+
+    def forward(self, clips: Tensor, levels: Levels | None = None, start=0, valid: Tensor | None = None) -> Tensor:
+        """Scores (b, t, k) before the sigmoid for uint8 (b, t, h, w, 3) or normalised (b, 3, t, h, w).
+
+        levels: the fine stream's, of the whole video, (b, c, u, ...) each. start: the clip's first frame within it, a
+        number or (b,). valid: (b, u), False where the video is padded. Raises BadInput where t does not divide by the
+        pooling's ratio, or where levels and fusion do not go together.
+        """
+        before, pooled = self.sampled(clips)
+        return self.finish(pooled, before.shape[2], levels, start, valid)
+
+
+class CoarseFine(nn.Module):
+    """Both streams end to end. Where `fine` is frozen, no gradient is computed in it."""
+
+    def __init__(self, coarse: CoarseStream, fine: X3D):
+        super().__init__()
+        if coarse.fusion is None:
+            raise BadInput("the coarse stream has no fusion: build it with fusion=MultiStageFusion or another")
+        if coarse.backbone.size != fine.size:
+            raise BadInput(f"the two streams differ in size: {coarse.backbone.size} and {fine.size}")
+        self.coarse, self.fine = coarse, fine
+
+    @property
+    def classes(self) -> int:
+        return self.coarse.classes
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        return self.coarse.normalise(frames)
+
+    def forward(self, clips: Tensor, whole: Tensor | None = None, start=0, valid: Tensor | None = None) -> Tensor:
+        """Scores (b, t, k) of `clips`; `whole` is the video (b, u, ...) that they are cut out of at `start`.
+
+        Without it both streams see the clips.
+        """
+        levels = self.fine.features(clips if whole is None else whole)
+        return self.coarse(clips, levels, start, valid)
+
+
+def fusion_parameters(model: nn.Module, lr: float, factor: float = 10.0) -> list[dict]:
+    """Optimiser groups: fusion parameters, which start from scratch, learn `factor` times faster than the rest."""
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+    new = [p for name, p in named if "fusion." in name]
+    if not new:
+        raise BadInput("the model has no fusion parameters that train")
+    return [
+        {"params": [p for name, p in named if "fusion." not in name], "lr": lr},
+        {"params": new, "lr": factor * lr},
+    ]
+
+
+# --- stored fine features --------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def stored_levels(fine: X3D, video: Tensor, side: int = 7, cap: int = 128) -> list[Tensor]:
+    """The five levels of one un-augmented video (1, u, ...) as the released code stores them: the first `cap` frames,
+    each level averaged to side x side; half precision (c, u, side, side)."""
+    fine.eval()
+    levels = fine.features(fine.pixels(video)[:, :, :cap])
+    return [F.adaptive_avg_pool3d(x, (x.shape[2], side, side))[0].half() for x in levels]
+
+
+def save_levels(path: Path | str, levels: list[Tensor]) -> Path:
+    """One video's levels as a safetensors file."""
+    return write_whole(path, save({f"level{i}": x.contiguous() for i, x in enumerate(levels)}))
+
+
+def load_levels(paths: list[Path | str], device: torch.device | str = "cpu") -> tuple[list[Tensor], Tensor]:
+    """A batch of stored videos, padded at the end to the longest: levels (b, c, u, h, w), and valid (b, u)."""
+    videos = []
+    for path in paths:
+        if not Path(path).is_file():
+            raise BadInput(f"fine features {path}: no such file; store them with `save_levels` first")
+        videos.append([tensor for _, tensor in sorted(load_file(path, str(device)).items())])
+    lengths = torch.tensor([video[0].shape[1] for video in videos], device=device)
+    frames = int(lengths.max())
+    pad = lambda x: F.pad(x.float(), (0, 0, 0, 0, 0, frames - x.shape[1]))  # noqa: E731
+    levels = [torch.stack([pad(x) for x in level]) for level in zip(*videos, strict=True)]
+    return levels, torch.arange(frames, device=device) < lengths[:, None]

@@ -1,0 +1,1 @@
+"""The image-to-video methods side by side."""

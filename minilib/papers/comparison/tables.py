@@ -1,0 +1,147 @@
+"""What the comparison's rows say: one table, a picture of accuracy against cost, and which method to take when.
+
+`measured` is {measure: {seed: value}}, as `Measurements.seeds_of` gives it. Nothing here knows a number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from minilib import plots
+from minilib.claims import Table
+from minilib.papers.comparison.method import MERGED
+
+Measured = Mapping[str, Mapping[int, float]]
+TASKS = {
+    "motion": "motion, same clips",
+    "seconds": "motion, same seconds",
+    "appearance": "appearance",
+    "noun": "noun",
+    "few": "motion, 192 clips",
+}
+COSTS = {  # what: (heading, format)
+    "tunable": ("tunable parameters, thousands", "{:,.0f}"),
+    "work": ("multiply-adds a clip, millions", "{:,.0f}"),
+    "memory": ("memory of a training step, MiB", "{:,.0f}"),
+    "step": ("time of a training step, relative", "{:.2f}"),
+    "latency": ("latency of one clip, relative", "{:.2f}"),
+    "throughput": ("clips a second, relative", "{:.2f}"),
+}
+OURS = ("zeroi2v", "dist", "oca", "victr")  # the four papers of notebooks 02 to 05
+ELSEWHERE = {  # what: ((paper, measure, whose), ...): rows of the methods' own notebooks, with their own recipes
+    "zero-shot, unseen objects": (("dist", "grid/zeroshot/dist", "dist"), ("dist", "grid/zeroshot/clip", "plain CLIP")),
+    "zero-shot, unseen combinations": (
+        ("victr", "zeroshot/victr", "victr"),
+        ("victr", "zeroshot/xclip", "xclip"),
+        ("victr", "zeroshot/clip_text", "plain texts"),
+    ),
+    "segmentation, J&F": (
+        ("object_centric", "seg/oca", "oca"),
+        ("object_centric", "seg/crf/oca", "oca and a random field"),
+        ("object_centric", "seg/control/boxes", "a grid of boxes"),
+    ),
+}
+
+
+def _values(measured: Measured, measure: str) -> list[float]:
+    return list(measured.get(measure, {}).values())
+
+
+def score(measured: Measured, task: str, method: str) -> str:
+    """Mean and standard deviation over seeds, of one seed its value, or nothing."""
+    values = _values(measured, f"grid/{task}/{method}")
+    if not values:
+        return ""
+    return f"{np.mean(values):.1f}" + (f" ± {np.std(values, ddof=1):.1f}" if len(values) > 1 else "")
+
+
+def table(measured: Measured, methods: Sequence[str]) -> Table:
+    """A row a method: top-1 of each task in percent, then what it costs; one more where it can be merged."""
+    rows = []
+    for name in methods:
+        for label in (name, name + MERGED):
+            costs = [_values(measured, f"cost/{what}.{label}") for what in COSTS]
+            cells = [form.format(np.median(c)) if c else "" for c, (_, form) in zip(costs, COSTS.values(), strict=True)]
+            if label == name or any(cells):
+                rows.append((label, *(score(measured, task, name) for task in TASKS), *cells))
+    return Table(("method", *TASKS.values(), *(heading for heading, _ in COSTS.values())), tuple(rows))
+
+
+def elsewhere(measured: Mapping[str, Measured]) -> Table:
+    """What only some methods can do, from their own notebooks' rows; `measured` by paper."""
+    rows = []
+    for what, entries in ELSEWHERE.items():
+        for paper, measure, whose in entries:
+            values = _values(measured[paper], measure)
+            mean = f"{np.mean(values):.1f}" if values else "not measured yet"
+            rows.append((what, whose, mean, str(len(values))))
+    return Table(("task", "method", "mean, %", "seeds"), tuple(rows))
+
+
+def scatter(axis, measured: Measured, methods: Sequence[str], task: str, cost: str) -> None:
+    """Accuracy of a task against a cost, a point a method: mean and standard deviation of its seeds, median and
+    quartiles of the cost's rounds. The four papers' methods are dots, the others squares."""
+    axis.set_title(TASKS[task])
+    shown = [n for n in methods if _values(measured, f"grid/{task}/{n}") and _values(measured, f"cost/{cost}.{n}")]
+    if not shown:
+        axis.text(0.5, 0.5, "not measured yet", ha="center", va="center", transform=axis.transAxes)
+        axis.set_axis_off()
+        return
+    costs = {name: np.percentile(_values(measured, f"cost/{cost}.{name}"), (25, 50, 75)) for name in shown}
+    points = {}
+    for name, (low, x, high) in costs.items():
+        values = _values(measured, f"grid/{task}/{name}")
+        y, spread = np.mean(values), np.std(values, ddof=1) if len(values) > 1 else 0
+        style = (
+            {"marker": "o", "color": plots.COLOURS[5]} if name in OURS else {"marker": "s", "color": plots.COLOURS[1]}
+        )
+        axis.errorbar(x, y, spread, [[x - low], [high - x]], **style)
+        points[name] = x, y
+    plots.names_beside(axis, points)
+    axis.set_xlabel(COSTS[cost][0])
+    axis.set_ylabel("top-1, %")
+
+
+@dataclass(frozen=True)
+class Need:
+    """A reader's need: the task that counts, and a cost that may be at most so many times the least costly method's."""
+
+    words: str
+    task: str
+    cost: str = "memory"
+    times: float = np.inf
+
+
+NEEDS = (
+    Need("Motion is what counts, and nothing is scarce", "motion"),
+    Need("Motion, and the image model's activations do not fit: at most twice the least memory", "motion", "memory", 2),
+    Need("Motion, run a million times: at most 5 % more multiply-adds than the image model", "motion", "work", 1.05),
+    Need("Motion, and time to train is short", "seconds"),
+    Need("What is seen counts, not how it moves", "appearance"),
+    Need("The same, and it is run a million times", "appearance", "work", 1.05),
+    Need("Motion, and only 192 clips have labels", "few"),
+)
+
+
+def advice(measured: Measured, methods: Sequence[str], needs: Sequence[Need] = NEEDS) -> Table:
+    """For each need the method with the best mean among those that fit it, and who comes within its seeds' spread.
+    What can be merged costs what it does then."""
+    rows = []
+    for need in needs:
+        found = {n: _values(measured, f"cost/{need.cost}.{n}{MERGED}") for n in methods}
+        found = {n: merged or _values(measured, f"cost/{need.cost}.{n}") for n, merged in found.items()}
+        costs = {name: np.median(values) if values else np.nan for name, values in found.items()}
+        limit = need.times * np.nanmin(list(costs.values()))
+        known = {name: _values(measured, f"grid/{need.task}/{name}") for name in methods}
+        means = {n: np.mean(v) for n, v in known.items() if v and (np.isinf(need.times) or costs[n] <= limit)}
+        if not means:
+            rows.append((need.words, "not measured yet", "", ""))
+            continue
+        best = max(means, key=means.get)
+        spread = np.std(known[best], ddof=1) if len(known[best]) > 1 else 0.0
+        near = [name for name in means if name != best and means[name] >= means[best] - 2 * spread]
+        rows.append((need.words, best, score(measured, need.task, best), ", ".join(near) or "nobody"))
+    return Table(("what you need", "take", "top-1, %", "means within two of its deviations"), tuple(rows))
