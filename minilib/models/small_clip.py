@@ -160,7 +160,7 @@ def adamw(
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98))
-    cosine = lambda k: min((k + 1) / warmup, 0.5 * (1 + np.cos(np.pi * min(k / steps, 1.0))))  # noqa: E731
+    cosine = lambda k: float(min((k + 1) / warmup, 0.5 * (1 + np.cos(np.pi * min(k / steps, 1.0)))))  # noqa: E731
     return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, cosine)
 
 
