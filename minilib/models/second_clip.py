@@ -123,6 +123,7 @@ class Pictures:
 
 
 LARGE = Pictures(differ=("shape",), radius=(0.22, 0.30), objects=1)
+FINE = Pictures(differ=("shape", "place", *("shape", "texture") * 3))  # places are learned long before the rest
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,8 @@ class Cycle:
 
 CYCLES = (
     Cycle(((400, LARGE), (50, Pictures(differ=("shape",))), (450, Pictures())), lr=1e-3),
-    Cycle(((900, Pictures()),), lr=7e-4),
-    Cycle(((600, Pictures()),), lr=4e-4),  # and each later one
+    Cycle(((450, FINE),), lr=6e-4, warmup=50),
+    Cycle(((450, FINE),), lr=4e-4, warmup=50),  # and each later one
 )
 
 
