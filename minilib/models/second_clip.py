@@ -148,7 +148,7 @@ class Cycle:
 
 CYCLES = (
     Cycle(((400, LARGE), (50, Pictures(differ=("shape",))), (450, Pictures())), lr=1e-3),
-    Cycle(((450, FINE),), lr=6e-4, warmup=50),
+    Cycle(((360, FINE),), lr=6e-4, warmup=50),
     Cycle(((450, FINE),), lr=4e-4, warmup=50),  # and each later one
 )
 
