@@ -11,15 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from minilib.errors import BadInput
-from minilib.manifests import file_hash
+from minilib.manifests import file_hash, load_manifest, resolve
 from minilib.models import second_clip as module
 from minilib.models.second_clip import (
     ALIKE,
     CYCLES,
     LARGE,
     TEXTURE_WORDS,
+    WEIGHTS,
     Cycle,
     Pictures,
+    evaluate_second_clip,
     main,
     run_cycle,
     second_clip,
@@ -277,3 +279,11 @@ def test_a_later_cycle_needs_weights(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["--cycles", "0", "--folder", str(tmp_path)])
     assert "cycles" in capsys.readouterr().err
+
+
+def test_the_shipped_weights_are_those_of_the_manifest_and_see():
+    manifest = load_manifest("second_clip")
+    assert resolve("second_clip") == WEIGHTS and manifest.bytes == WEIGHTS.stat().st_size <= 7e6
+    found = evaluate_second_clip(second_clip(), count=128)
+    floor = {"shape": 70, "texture": 70, "colour": 95, "place": 95, "ground": 95, "caption of 64": 90}
+    assert all(found[name] >= least for name, least in floor.items()), found
