@@ -124,6 +124,7 @@ class Pictures:
 
 LARGE = Pictures(differ=("shape",), radius=(0.22, 0.30), objects=1)
 FINE = Pictures(differ=("shape", "place", *("shape", "texture") * 3))  # places are learned long before the rest
+FINEST = Pictures(differ=("shape", "place", "shape", "texture", *("shape",) * 3, "texture"))  # and shapes last
 
 
 @dataclass(frozen=True)
@@ -149,7 +150,8 @@ class Cycle:
 CYCLES = (
     Cycle(((400, LARGE), (50, Pictures(differ=("shape",))), (450, Pictures())), lr=1e-3),
     Cycle(((360, FINE),), lr=6e-4, warmup=50),
-    Cycle(((450, FINE),), lr=4e-4, warmup=50),  # and each later one
+    Cycle(((220, FINEST),), lr=5e-4, warmup=30),
+    Cycle(((900, FINEST),), lr=5e-4, warmup=50),  # and each later one
 )
 
 
