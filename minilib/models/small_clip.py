@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +12,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from open_clip.pos_embed import get_2d_sincos_pos_embed
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
 from minilib.errors import BadInput
 from minilib.files import whole_file
-from minilib.models.checkpoints import load_strictly
+from minilib.models.checkpoints import load_strictly, read_state
 from minilib.models.clip import SMALL, ImageText, build
 from minilib.world import (
     COLOURS,
@@ -30,6 +30,7 @@ from minilib.world import (
     image_captions,
     image_places,
     image_scenes,
+    image_sizes,
     render,
 )
 
@@ -43,15 +44,20 @@ WORDS = tuple(dict.fromkeys(" ".join(_PHRASES).split()))  # append only: an id i
 
 def tokenize(texts: Sequence[str]) -> Tensor:
     """One id a word: int64 (k, CONTEXT). An unknown word or a longer sentence is `BadInput`."""
+    return word_ids(texts, WORDS)
+
+
+def word_ids(texts: Sequence[str], words_known: Sequence[str]) -> Tensor:
+    """`tokenize` for a model with these words, in the order of its embedding's rows."""
     rows = torch.full((len(texts), CONTEXT), PAD)
     for row, text in zip(rows, texts, strict=True):
         words = text.lower().split()
-        unknown = [word for word in words if word not in WORDS]
+        unknown = [word for word in words if word not in words_known]
         if unknown:
             raise BadInput(f"text {text!r}: the small world has no word {unknown[0]!r}")
         if len(words) + 2 > CONTEXT:
             raise BadInput(f"text {text[:40]!r}...: {len(words)} words, at most {CONTEXT - 2} fit")
-        ids = [START, *(WORDS.index(word) + 2 for word in words), END]
+        ids = [START, *(words_known.index(word) + 2 for word in words), END]
         row[: len(ids)] = torch.tensor(ids)
     return rows
 
@@ -60,8 +66,13 @@ def small_clip(path: Path | str = WEIGHTS) -> ImageText:
     """The shipped model, in evaluation mode, frozen. It draws nothing: the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):  # the start of the weights, which the file then replaces
         clip = build(SMALL, tokenize)
-    load_strictly(clip.model, {k: v.float() for k, v in load_file(path).items()}, path)
-    return clip.eval().requires_grad_(False)
+    return load_half(clip, path).eval().requires_grad_(False)
+
+
+def load_half(clip: ImageText, path: Path | str) -> ImageText:
+    """`clip` with the weights of a file that `save_small_clip` wrote, in single precision."""
+    load_strictly(clip.model, {k: v.float() for k, v in read_state(path).items()}, path)
+    return clip
 
 
 def save_small_clip(clip: ImageText, path: Path | str) -> None:
@@ -121,16 +132,7 @@ def train_cycle(
     naming = torch.nn.Linear(SMALL.vision["width"], 1 + len(SHAPES)).to(device)
     rarity = torch.tensor([0.1] + [1.0] * len(SHAPES), device=device)  # most patches are ground
     trained = [*clip.parameters(), *naming.parameters()]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    optimizer = torch.optim.AdamW(groups, lr=recipe.lr, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda k: min((k + 1) / recipe.warmup, 0.5 * (1 + np.cos(np.pi * min(k / steps, 1.0)))),
-    )
-    target = torch.arange(recipe.batch, device=device)
+    optimizer, schedule = adamw(trained, recipe.lr, recipe.weight_decay, recipe.warmup, steps)
     for step in range(done, done + steps):
         indices = np.arange(recipe.batch) + step * recipe.batch
         scenes = image_scenes(recipe.seed, "train", indices, alike=recipe.alike, also_places=also_places)
@@ -138,7 +140,7 @@ def train_cycle(
         tokens = clip.visual.transformer(clip.visual._embeds(clip.normalise(frames[:, 0])))
         images = F.normalize(clip.visual.ln_post(tokens[:, 0]) @ clip.visual.proj, dim=-1)
         logits = clip.logit_scale.clamp(max=100) * images @ clip.text_features(image_captions(scenes)).T
-        loss = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+        loss = pair_loss(logits)
         names = patch_shapes(scenes, ids[:, 0])
         named = F.cross_entropy(naming(tokens[:, 1:]).flatten(0, 1), names.flatten(), rarity)
         loss = loss + recipe.naming * named
@@ -148,6 +150,25 @@ def train_cycle(
         optimizer.step()
         schedule.step()
         yield step, loss.item(), clip
+
+
+def adamw(
+    trained: Sequence[Tensor], lr: float, weight_decay: float, warmup: int, steps: int
+) -> tuple[torch.optim.AdamW, torch.optim.lr_scheduler.LambdaLR]:
+    """The optimiser of both CLIPs (no decay on vectors) and its rate over `steps`: a linear warm-up, then a cosine."""
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.98))
+    cosine = lambda k: float(min((k + 1) / warmup, 0.5 * (1 + np.cos(np.pi * min(k / steps, 1.0)))))  # noqa: E731
+    return optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, cosine)
+
+
+def pair_loss(logits: Tensor) -> Tensor:
+    """CLIP's symmetric cross-entropy; picture i belongs to sentence i of logits (b, b)."""
+    target = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
 
 
 def patch_shapes(scenes: Scenes, ids: Tensor) -> Tensor:
@@ -165,29 +186,43 @@ def evaluate_small_clip(clip: ImageText, split: str = "test", count: int = 1024)
     Zero-shot: of all sentences about one object the best match is taken, and its shape and colour are read off;
     `unseen pairs` are pairs of shape and colour that training never showed.
     """
-    clip.eval()
+    words = {"size": SIZES, "colour": COLOURS, "shape": SHAPES, "place": PLACES, "ground": GROUNDS}
+    scores = zero_shot(clip.eval(), split, count, words, ("shape", "colour", "place"))
+    return scores | {"caption of 64": captions_found(clip, split, count, image_captions)}
+
+
+@torch.no_grad()
+def zero_shot(
+    clip: ImageText, split: str, count: int, words: dict[str, Sequence[str]], names: Sequence[str]
+) -> dict[str, float]:
+    """Percent of `count` one-object images whose best sentence has the right word, for each of `names`.
+
+    The sentences are all of "a {size} {colour} ... {place} on {ground}", with the kinds of `words` in their order.
+    """
     device = clip.mean.device
+    texts = [f"a {' '.join(parts)} on {ground}" for *parts, ground in itertools.product(*words.values())]
+    sentences = torch.cat([clip.text_features(texts[at : at + 2048]) for at in range(0, len(texts), 2048)])
     scores = {}
-    vocabulary = (SHAPES, COLOURS, SIZES, PLACES, GROUNDS)
-    sentences = clip.text_features([f"a {z} {c} {s} {p} on {g}" for s, c, z, p, g in itertools.product(*vocabulary)])
     for combinations, suffix in (("seen", ""), ("held_out", ", unseen pairs")):
         scenes = image_scenes(0, split, np.arange(count), objects=1, combinations=combinations)
+        truth = {"size": image_sizes(scenes), "place": image_places(scenes), "ground": scenes.ground[:, None]}
+        truth |= {"colour": scenes.colour, "texture": scenes.texture, "shape": scenes.shape}
         images = clip.image_features(render(scenes, [0.5], device=device))[:, 0]
         best = (images @ sentences.T).argmax(1).cpu().numpy()
-        shape, colour, _, place, _ = np.unravel_index(best, [len(words) for words in vocabulary])
-        truth = image_places(scenes)[:, 0]
-        for name, guess, right in (
-            ("shape", shape, scenes.shape[:, 0]),
-            ("colour", colour, scenes.colour[:, 0]),
-            ("place", place, truth),
-        ):
-            scores[name + suffix] = 100 * float((guess == right).mean())
-    scenes = image_scenes(0, split, np.arange(count) + count, objects=2)
-    images = clip.image_features(render(scenes, [0.5], device=device))[:, 0].view(-1, 64, clip.model.visual.output_dim)
-    texts = clip.text_features(image_captions(scenes)).view_as(images)
-    rank = (images @ texts.transpose(1, 2)).argmax(-1)
-    scores["caption of 64"] = 100 * float((rank == torch.arange(64, device=device)).float().mean())
+        found = dict(zip(words, np.unravel_index(best, [len(kind) for kind in words.values()]), strict=True))
+        scores |= {name + suffix: 100 * float((found[name] == truth[name][:, 0]).mean()) for name in names}
     return scores
+
+
+@torch.no_grad()
+def captions_found(clip: ImageText, split: str, count: int, captions: Callable[[Scenes], list[str]]) -> float:
+    """Percent of `count` two-object images whose own caption is the best of 64."""
+    scenes = image_scenes(0, split, np.arange(count) + count, objects=2)
+    images = clip.image_features(render(scenes, [0.5], device=clip.mean.device))[:, 0]
+    images = images.view(-1, 64, clip.model.visual.output_dim)
+    texts = clip.text_features(captions(scenes)).view_as(images)
+    best = (images @ texts.transpose(1, 2)).argmax(-1)
+    return 100 * float((best == torch.arange(64, device=best.device)).float().mean())
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from minilib.world.batches import (
 from minilib.world.clips import WorldClips
 from minilib.world.edits import Edits, edit_batch, edit_scenes
 from minilib.world.hard import FEW, hard_scenes
-from minilib.world.labels import Labels, image_captions, image_places, labels
+from minilib.world.labels import Labels, image_captions, image_places, image_sizes, labels, textured_captions
 from minilib.world.long import (
     BUSY,
     LONG_ACTIONS,
@@ -30,7 +30,17 @@ from minilib.world.scenes import Scenes, clip_scenes, image_scenes
 from minilib.world.segmentation import patch_oracle, segmentation_batch, segmentation_scenes
 from minilib.world.tasks import TASKS, chance, task_scenes
 from minilib.world.timing import timing_scenes
-from minilib.world.vocabulary import COLOURS, GROUNDS, MOTIONS, PLACES, SHAPES, SIZES, TIMINGS, mirror
+from minilib.world.vocabulary import (
+    COLOURS,
+    GROUNDS,
+    MOTIONS,
+    PLACES,
+    SHAPES,
+    SIZES,
+    TEXTURES,
+    TIMINGS,
+    mirror,
+)
 
 __all__ = [
     "BUSY",
@@ -46,6 +56,7 @@ __all__ = [
     "SIZES",
     "SPARSE",
     "TASKS",
+    "TEXTURES",
     "TIMINGS",
     "Edits",
     "Labels",
@@ -66,6 +77,7 @@ __all__ = [
     "image_captions",
     "image_places",
     "image_scenes",
+    "image_sizes",
     "labels",
     "long_labels",
     "long_scenes",
@@ -78,6 +90,7 @@ __all__ = [
     "segmentation_scenes",
     "shuffled",
     "task_scenes",
+    "textured_captions",
     "timing_scenes",
     "train_batches",
 ]

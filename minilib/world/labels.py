@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from minilib.world.scenes import LOG_RADIUS, Scenes
-from minilib.world.vocabulary import GROUNDS, MOTIONS, SHAPES, caption
+from minilib.world.vocabulary import GROUNDS, MOTIONS, SHAPES, caption, textured_caption
 
 APPEARANCES = tuple(f"{shape} on {ground}" for shape in SHAPES for ground in GROUNDS)
 ACTIONS = tuple(f"{shape} {motion}" for motion in MOTIONS for shape in SHAPES)
@@ -52,12 +52,26 @@ def image_places(scenes: Scenes) -> np.ndarray:
     return row * 3 + column
 
 
+def image_sizes(scenes: Scenes) -> np.ndarray:
+    """How large each object is before any event: indices into SIZES, int (b, o)."""
+    return (np.exp(scenes.base[..., LOG_RADIUS]) > 0.16).astype(int)
+
+
 def image_captions(scenes: Scenes) -> list[str]:
     """A sentence a scene: what, which colour, how large, where, and on which ground; poses before any event."""
-    size = (np.exp(scenes.base[..., LOG_RADIUS]) > 0.16).astype(int)
-    parts = np.stack([size, scenes.colour, scenes.shape, image_places(scenes)], -1)
+    parts = np.stack([image_sizes(scenes), scenes.colour, scenes.shape, image_places(scenes)], -1)
     return [
         caption([tuple(part) for part in parts[i][scenes.present[i]]], int(scenes.ground[i]))
+        for i in range(len(scenes))
+    ]
+
+
+def textured_captions(scenes: Scenes) -> list[str]:
+    """As `image_captions`, with each object's texture: "a small red striped star top left on sand"."""
+    words = (image_sizes(scenes), scenes.colour, scenes.texture, scenes.shape, image_places(scenes))
+    parts = np.stack(words, -1)
+    return [
+        textured_caption([tuple(part) for part in parts[i][scenes.present[i]]], int(scenes.ground[i]))
         for i in range(len(scenes))
     ]
 

@@ -44,3 +44,9 @@ def caption(parts: list[tuple[int, int, int, int]], ground: int) -> str:
     """A sentence for objects given as (size, colour, shape, place) indices, in reading order of the list."""
     objects = [f"a {SIZES[size]} {COLOURS[c]} {SHAPES[s]} {PLACES[p]}" for size, c, s, p in parts]
     return f"{' and '.join(objects)} on {GROUNDS[ground]}"
+
+
+def textured_caption(parts: list[tuple[int, int, int, int, int]], ground: int) -> str:
+    """As `caption`, for (size, colour, texture, shape, place): the texture is said between colour and shape."""
+    objects = [f"a {SIZES[z]} {COLOURS[c]} {TEXTURES[t]} {SHAPES[s]} {PLACES[p]}" for z, c, t, s, p in parts]
+    return f"{' and '.join(objects)} on {GROUNDS[ground]}"
