@@ -103,9 +103,14 @@ def test_the_score_is_the_map_of_every_frame():
     assert TASK.chance == pytest.approx(100 * float(truth.labels.mean()))
 
 
-def test_an_ensemble_averages_the_probabilities_of_members_that_are_trained_once(own_folder):
+def test_an_ensemble_averages_the_probabilities_of_members_that_are_trained_once(own_folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "minilib.study.detection.probabilities", lambda *given: asked.append(given[2:]) or probabilities(*given)
+    )
     members = tuple(Variant(Tiny(), replace(TASK, start=start), detection) for start in (None, FIRST))
-    outcome = Ensemble(members).run(STEP, 3, split="val")
+    outcome = Ensemble(members).run(STEP, 3, split="val", device="cpu")
+    assert asked == [("cpu",)] * 2
     assert len(list(own_folder.iterdir())) == 3  # two members and what one starts from
     feeds = [member.task.feed("val", 3) for member in members]
     each = [probabilities(Stage(m, STEP).model(f, 3), f) for m, f in zip(members, feeds, strict=True)]
