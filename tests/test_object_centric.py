@@ -338,6 +338,8 @@ def test_every_count_meets_the_paper_or_says_why_not(counted):
     assert abs(counted["t12.none.tunable"] - 2.37) < 0.01
     assert abs(counted["t1.b16.8.gflops"] - 281.49) < 0.01
     assert abs(counted["t1.b16.8.macs"] - 426.35) < 0.01
+    adapter = 2 * 768 * 384 + 384 + 768 + 4 * 384  # down, up, their biases, three taps a channel and a bias
+    assert counted["baseline.st_adapter.b16.32.one.tunable"] == 12 * adapter / 1e6, "no classifier"
 
 
 def test_parameters_are_those_of_the_parts():

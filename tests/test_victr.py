@@ -27,7 +27,6 @@ from minilib.papers.victr.recogniser import (
     VideoRecogniser,
     check_names,
     embed,
-    embed_frames,
     names_of,
 )
 from minilib.papers.victr.tokens import Dense, joined, spans
@@ -393,7 +392,7 @@ def test_frames_become_scores_and_names_can_change(clip):
         scores = model.scores(frames)
         assert scores.logits.shape == (2, 3) and scores.auxiliary.shape == (2, 3, 2)
         assert torch.equal(model(frames), scores.logits)
-        embedded = embed_frames(clip, frames)
+        embedded = clip.frame_embeddings(frames)
         assert torch.equal(model.reader(embedded), scores.logits), "features may be made beforehand"
         assert torch.equal(model(model.normalise(frames)), scores.logits), "clips may be mixed beforehand"
         assert torch.allclose(F.normalize(embedded, dim=-1), clip.image_features(frames), atol=1e-6)

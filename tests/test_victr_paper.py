@@ -10,18 +10,17 @@ from torch import nn
 
 from minilib import claims
 from minilib.claims import Measurements
-from minilib.models.small_clip import small_clip
-from minilib.papers.victr import clips as victr_clips
 from minilib.papers.victr import figures, unseen, videos
 from minilib.papers.victr.baselines import Hitchhiker, TemporalTransformer, XClip
 from minilib.papers.victr.classifier import AffinityClassifier, Embeddings, Scores, multi_label, victr_loss
-from minilib.papers.victr.clips import Embedded, Longer, LongMotions, Motions
 from minilib.papers.victr.method import TemporalAttention
 from minilib.papers.victr.small import LOSS, InBatchLoss, Loss, Whitening, other_names, texts_of, whitened
 from minilib.papers.victr.study import GRID, HEADS, PLAIN, STUDY, TUNING
 from minilib.papers.victr.variants import Start
 from minilib.settings import key
-from minilib.study import real, top1
+from minilib.study import embedded as study_embedded
+from minilib.study import real
+from minilib.study.embedded import Embedded, Longer, LongMotions, Motions
 from minilib.world import LONG_MOTIONS, MOTIONS, SHAPES, WorldClips
 from minilib.world.busy_clips import BusyClips, QuestionClips
 from minilib.world.export import export_kinetics
@@ -35,7 +34,7 @@ ZERO_SHOT = [name for name in VARIANTS if name.startswith("zeroshot")]
 @pytest.fixture(autouse=True)
 def own_caches(tmp_path_factory, monkeypatch):
     """Caches in a folder that all tests here share."""
-    monkeypatch.setattr(victr_clips, "FOLDER", tmp_path_factory.getbasetemp() / "embeddings")
+    monkeypatch.setattr(study_embedded, "FOLDER", tmp_path_factory.getbasetemp() / "embeddings")
 
 
 @pytest.fixture
@@ -63,14 +62,6 @@ def reader(name="victr"):
 # --- clips ---
 
 
-def test_a_frame_is_its_embedding():
-    source = WorldClips("motion", 0, "val", 6, 4)
-    clips, clip = victr_clips.embedded(source), small_clip()
-    wanted = clip.model.encode_image(clip.normalise(source.frames([2])).flatten(0, 1))
-    assert torch.allclose(clips.frames[2], wanted, atol=0.02)
-    assert torch.equal(clips.labels, source.labels(np.arange(6)))
-
-
 def test_long_and_asked_clips():
     task = LongMotions()
     long = task.source("val", 0)
@@ -95,36 +86,6 @@ def test_chance_is_the_same_in_the_claims_and_in_the_tasks():
     assert tasks["long"].chance == LongMotions().chance
     happens = LongMotions().source("test", 5).labels(np.arange(512)).float().mean()
     assert 100 * float(happens) == pytest.approx(LongMotions().chance, abs=1.0)
-
-
-def test_controls_damage_only_what_they_name():
-    clips, hot = some(Motions()), some(LongMotions())
-    assert clips.damaged(None, 12, 0) is clips
-    frames, labels = clips.damaged("frames", 12, 0), clips.damaged("labels", 12, 0)
-    assert torch.equal(frames.labels, clips.labels) and torch.equal(labels.frames, clips.frames)
-    assert not torch.equal(frames.frames, clips.frames) and not torch.equal(labels.labels, clips.labels)
-    assert torch.allclose(frames.frames.sum(1), clips.frames.sum(1), atol=1e-4)
-    other = hot.damaged("labels", 12, 0)
-    assert torch.equal(other.frames, hot.frames) and not torch.equal(other.labels, hot.labels)
-    assert sorted(other.labels.tolist()) == sorted(hot.labels.tolist()), "those of another clip"
-
-
-@pytest.mark.parametrize("task", [Motions(), LongMotions()])
-def test_a_control_shuffles_frames_in_test_and_labels_in_training_alone(task):
-    task = replace(task, train=8, test=8)
-    for split in ("train", "test"):
-        whole = task.feed(split, 3)
-        frames, labels = (replace(task, control=control).feed(split, 3) for control in ("frames", "labels"))
-        assert not torch.equal(frames.frames, whole.frames) and torch.equal(frames.labels, whole.labels)
-        assert torch.equal(labels.frames, whole.frames)
-        assert torch.equal(labels.labels, whole.labels) == (split == "test")
-
-
-def test_every_seed_tests_on_clips_of_its_own():
-    task = Motions(train=4, test=4)
-    first, second, again = (task.feed("test", seed) for seed in (0, 1, 0))
-    assert not torch.equal(first.frames, second.frames) and torch.equal(first.frames, again.frames)
-    assert len(task.feed("train", 0)) == 4 and len(first) == 4
 
 
 # --- names ---
@@ -277,21 +238,6 @@ def test_the_loss_weighs_attributes_by_a_tenth_and_in_a_batch_knows_only_its_cla
     own = model.reading(model.names[present])
     assert torch.allclose(InBatchLoss()(model, clips.frames, clips.labels), LOSS(own, clips.frames, place))
     assert len(model.names) == len(MOTIONS) and own.head is model.head
-
-
-def test_mean_average_precision_and_accuracy_are_the_scores():
-    class Right(nn.Module):
-        """Frames that hold their labels."""
-
-        def forward(self, frames):
-            return frames[:, 0]
-
-    labels = torch.tensor([[True, False, True], [False, True, False]])
-    clips = Embedded(torch.stack([labels.float()] * 2, 1), labels)
-    assert LongMotions().score(Right(), clips) == 100
-    assert LongMotions().score(Right(), replace(clips, frames=-clips.frames)) < 100
-    single = Embedded(clips.frames, torch.tensor([0, 1]))
-    assert Motions().score(Right(), single) == 100 == top1(Right(), single)
 
 
 # --- zero-shot ---

@@ -118,6 +118,12 @@ class ImageText(nn.Module):
         features = self.model.encode_image(self.normalise(frames).flatten(0, 1), normalize=True)
         return features.unflatten(0, frames.shape[:2])
 
+    def frame_embeddings(self, frames: Tensor) -> Tensor:
+        """Each frame in the joint space, not normalised, (b, t, e); frames uint8 (b, t, h, w, 3), or what `normalise`
+        made of them."""
+        pixels = frames if frames.is_floating_point() else self.normalise(frames)
+        return self.model.encode_image(pixels.flatten(0, 1)).unflatten(0, frames.shape[:2])
+
     def text_features(self, texts: Sequence[str]) -> Tensor:
         """Unit vectors in the joint space, (k, e), for k sentences."""
         tokens = self.tokenize(texts).to(self.mean.device)

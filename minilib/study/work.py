@@ -86,7 +86,7 @@ def priorities(study: Study, claims: Claims, rows: Measurements) -> dict[str, st
     )
     for claim in ranked:
         why = f"{'headline' if claim.headline else 'ordering'} {claim.id}, {verdicts[claim.id].verdict}"
-        own, gates = claims.base_metrics(claim), claims.gate_metrics(claim) if claim.headline else ()
+        own, gates = claims.base_metrics(claim), claims.gate_metrics(claim)
         for metric in (*own, *gates):
             for name in (metric, halved(metric)) if claim.headline and metric in own else (metric,):
                 run = run_of(name, known)

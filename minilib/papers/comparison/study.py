@@ -32,13 +32,13 @@ from minilib.papers.object_centric.method import OnFrames, oca
 from minilib.papers.object_centric.study import GRID, LOSSES, RATES, baseline_for
 from minilib.papers.victr import small as small_victr
 from minilib.papers.victr.baselines import XClip
-from minilib.papers.victr.clips import Embedded
-from minilib.papers.victr.recogniser import Reader, embed_frames
+from minilib.papers.victr.recogniser import Reader
 from minilib.papers.victr.variants import Start, victr
 from minilib.papers.zeroi2v import merge
 from minilib.papers.zeroi2v.study import PROBE, ZERO
 from minilib.papers.zeroi2v.variants import Adapted
 from minilib.study import Feed, Outcome, Study, Tuned, Variant, WorldTask, speed
+from minilib.study.embedded import Embedded
 from minilib.training import Objective, TrainSettings
 from minilib.world import TASKS as CLASSES
 from minilib.world import clip_batch
@@ -109,7 +109,7 @@ def dist(clip: ImageText, frames: int, labels: str) -> nn.Module:
 @torch.no_grad()
 def embeddings(clip: ImageText, frames: Tensor) -> Tensor:
     """Each frame in the space of the texts, uint8 (b, t, h, w, 3) -> (b, t, d), without gradient."""
-    return embed_frames(clip.eval(), frames)
+    return clip.eval().frame_embeddings(frames)
 
 
 class OnEmbeddings(nn.Module):

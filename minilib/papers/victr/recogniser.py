@@ -65,13 +65,6 @@ def embed_groups(clip: ImageText, attributes: Attributes, prompt: str = PROMPT) 
     return torch.cat([embed(clip, names, prompt) for names in attributes.groups.values()])
 
 
-def embed_frames(clip: ImageText, frames: Tensor) -> Tensor:
-    """Each frame in the space of the texts, not normalised: uint8 (b, t, h, w, 3), or what `normalise` made of it,
-    -> (b, t, d)."""
-    pixels = frames if frames.is_floating_point() else clip.normalise(frames)
-    return clip.model.encode_image(pixels.flatten(0, 1)).unflatten(0, frames.shape[:2])
-
-
 @dataclass(frozen=True)
 class Names:
     """Names (n, d) and attributes (m, d) as heads read them, and the sizes of the attributes' groups."""
@@ -132,7 +125,7 @@ class VideoRecogniser(nn.Module):
         return self.clip.normalise(frames)
 
     def scores(self, frames: Tensor) -> Scores:
-        return self.reader.scores(embed_frames(self.clip, frames))
+        return self.reader.scores(self.clip.frame_embeddings(frames))
 
     def forward(self, frames: Tensor) -> Tensor:
         return self.scores(frames).logits

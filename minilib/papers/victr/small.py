@@ -16,11 +16,11 @@ from torch import Tensor, nn
 from minilib.models.initial import init_fan_in
 from minilib.models.small_clip import small_clip
 from minilib.papers.victr.classifier import victr_loss
-from minilib.papers.victr.clips import Embedded
 from minilib.papers.victr.method import TemporalAttention
 from minilib.papers.victr.recogniser import Attributes, Names, Reader, names_of
 from minilib.papers.victr.variants import Start
 from minilib.papers.victr.vocabularies import world_attributes
+from minilib.study.embedded import Embedded
 
 WIDTH, HEADS = 96, 6  # of the small CLIP's joint space
 

@@ -10,7 +10,6 @@ from functools import partial
 
 from minilib.papers.victr.baselines import Hitchhiker, Probe, TemporalTransformer, XClip
 from minilib.papers.victr.classifier import multi_label
-from minilib.papers.victr.clips import Longer, LongMotions, Motions
 from minilib.papers.victr.small import LOSS, Build, Loss
 from minilib.papers.victr.unseen import (
     FRAMES,
@@ -27,6 +26,7 @@ from minilib.papers.victr.unseen import (
 )
 from minilib.papers.victr.variants import HEADS as ABLATIONS
 from minilib.study import Row, Study, Tuned, Variant
+from minilib.study.embedded import Longer, LongMotions, Motions
 from minilib.training import TrainSettings
 
 GRID = TrainSettings(steps=200, batch=16, lr=1.5e-3, warmup=20)  # the short recipe of the wide grids

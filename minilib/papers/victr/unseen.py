@@ -22,11 +22,11 @@ import numpy as np
 import torch
 
 from minilib.datasets.few_shot import few_shot
-from minilib.papers.victr.clips import Embedded, embedded
 from minilib.papers.victr.recogniser import Reader
 from minilib.papers.victr.small import IN_BATCH, LOSS, Build, Loss, other_names
 from minilib.resume import History
 from minilib.study import Outcome, top1
+from minilib.study.embedded import Embedded, embedded
 from minilib.study.study import CHECKPOINT_EVERY
 from minilib.training import TrainSettings, train
 from minilib.world import MOTIONS, SHAPES, Question, WorldClips, clip_scenes

@@ -1,7 +1,7 @@
-"""What VicTR's heads are trained and tested on: clips as embeddings of their frames, and two tasks.
+"""Clips as embeddings of their frames, for whatever stands behind a frozen image model, and two tasks of such clips.
 
-The image model is frozen and gives one embedding a frame, so a clip is t x d numbers: they are made once a seed, kept
-on disk, and every head costs only itself.
+The image model gives one embedding a frame, so a clip is t x d numbers: they are made once a seed, kept on disk, and
+every head costs only itself.
 
 Axes: n clips, b clips of a batch, t frames, d width of the joint space, k classes.
 """
@@ -22,9 +22,8 @@ from minilib.files import ROOT
 from minilib.metrics.detection import detection_score
 from minilib.models.clip import FrameFeatures, ImageText
 from minilib.models.small_clip import small_clip
-from minilib.papers.victr.recogniser import embed_frames
-from minilib.study import Outcome, Variant, WorldTask
-from minilib.study.feeds import random_labels
+from minilib.study.feeds import WorldTask, random_labels
+from minilib.study.study import Outcome, Variant
 from minilib.training import Batches, TrainSettings
 from minilib.world import LONG_MOTIONS, Rhythm, epoch_indices, shuffled
 from minilib.world.busy_clips import BusyClips
@@ -37,7 +36,7 @@ class FrameEmbeddings(ImageText):
     """The image model with each frame's embedding in the joint space, not normalised, in the place of its tokens."""
 
     def frame_features(self, frames: Tensor, layers: Sequence[int]) -> FrameFeatures:
-        out = embed_frames(self, frames)[None]
+        out = self.frame_embeddings(frames)[None]
         return FrameFeatures(out, out.new_empty(*out.shape[:3], 0, out.shape[3]))  # no patches
 
 
