@@ -39,7 +39,8 @@ source_paths = ["minilib"]
 only_mutate = {modules}
 pytest_add_cli_args_test_selection = {tests}
 also_copy = {others}
-timeout_constant = 8.0  # seconds: slow is not killed
+timeout_constant = 10.0  # seconds, a minute with the multiplier: slow is not killed
+timeout_multiplier = 6.0
 """
 
 

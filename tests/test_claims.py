@@ -167,6 +167,14 @@ def test_a_torn_or_foreign_file_is_one_clear_line(folder, content, named):
     assert str(error.value).startswith("sums.yaml: ") and named in str(error.value) and "\n" not in str(error.value)
 
 
+def test_further_mistakes_are_counted(folder):
+    for mistakes, rest in ((1, ""), (2, " (and 1 more)")):
+        (folder / "sums.yaml").write_text(YAML.replace("kind: magnitude", "kind: number", mistakes))
+        with pytest.raises(BadInput) as error:
+            load("sums", folder)
+        assert str(error.value).endswith(f"'magnitude'{rest}")
+
+
 def test_the_lock_holds_what_was_fixed(folder, capsys):
     assert main(["--lock", "--claims", str(folder)]) == 0 and str(folder / LOCK) in capsys.readouterr().out
     content = yaml.safe_load((folder / LOCK).read_text())

@@ -14,6 +14,7 @@ from minilib.settings import describe, key
 from minilib.study import Clips, Variant, stages
 from minilib.study.detection import (
     Detection,
+    Ensemble,
     OnLevels,
     OtherLabels,
     ShortClips,
@@ -100,6 +101,25 @@ def test_the_score_is_the_map_of_every_frame():
         assert torch.allclose(found, model.eval()(truth.frames).sigmoid(), atol=1e-6)
     assert TASK.score(model, feed) == pytest.approx(every_frame(list(found), list(truth.labels)).mean)
     assert TASK.chance == pytest.approx(100 * float(truth.labels.mean()))
+
+
+def test_an_ensemble_averages_the_probabilities_of_members_that_are_trained_once(own_folder, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "minilib.study.detection.probabilities", lambda *given: asked.append(given[2:]) or probabilities(*given)
+    )
+    members = tuple(Variant(Tiny(), replace(TASK, start=start), detection) for start in (None, FIRST))
+    outcome = Ensemble(members).run(STEP, 3, split="val", device="cpu")
+    assert asked == [("cpu",)] * 2
+    assert len(list(own_folder.iterdir())) == 3  # two members and what one starts from
+    feeds = [member.task.feed("val", 3) for member in members]
+    each = [probabilities(Stage(m, STEP).model(f, 3), f) for m, f in zip(members, feeds, strict=True)]
+    labels = list(TASK.clips("val", 3).rendered.labels)
+    assert outcome.metrics == {"": pytest.approx(every_frame(list((each[0] + each[1]) / 2), labels).mean)}
+    assert len(outcome.model) == 2 and len(list(own_folder.iterdir())) == 3 and not torch.equal(*each)
+    assert [member.task.frames for member in Ensemble(members).smoke().members] == [
+        m.smoke().task.frames for m in members
+    ]
 
 
 # --- controls ---

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from minilib.datasets.annotations import Annotated, Clip
-from minilib.datasets.folder import VideoDataset, read_views
+from minilib.datasets.folder import VideoDataset, read_views, video_loader
 from minilib.errors import BadInput
 from minilib.models.clip import VIT_B16, VIT_L14
 from minilib.resume import History
@@ -189,6 +189,13 @@ def test_epochs_differ_and_go_on_at_any_step(videos):
     assert opened[0] == 0 and len(opened) <= 2  # a step does not read its epoch's videos anew
     with pytest.raises(BadInput, match="max_bad_share = 0.05"):
         labels(EpochBatches(dataset, 3), range(3))
+
+
+def test_videos_are_read_by_as_many_workers_as_asked(videos, monkeypatch):
+    seen = []
+    monkeypatch.setattr(real, "video_loader", lambda dataset, batch, workers: seen.append((batch, workers)) or plain)
+    plain = video_loader(VideoDataset([Clip(videos / "val" / NAMES[3] / "0.mp4", 3)], 2, 64), 1)
+    assert EpochBatches(plain.dataset, 5, workers=3)(0)[1].tolist() == [3] and seen == [(5, 3)]
 
 
 def test_datasets_are_found_where_the_manifest_says(tmp_path, monkeypatch):

@@ -194,6 +194,13 @@ def test_variants_share_a_seeds_clips_and_recipe_and_differ_in_rate():
     assert fast == VARIANTS["plain"].run(RECIPE.at_rate(3.0), 3).history.loss != one.history.loss
 
 
+def test_what_a_run_draws_is_its_seeds():
+    """Two recipes alike but for what augmentation draws: the seed of the run decides it, not the recipe's."""
+    erased = replace(RECIPE, erasing=0.5, seed=9)
+    runs = [VARIANTS["plain"].run(replace(erased, seed=seed), 3).history.loss for seed in (9, 3)]
+    assert runs[0] == runs[1] != VARIANTS["plain"].run(RECIPE, 3).history.loss
+
+
 def test_an_endless_task_never_repeats_and_equals_the_worlds_batches():
     task = WorldTask(frames=2)
     ours, theirs = task.feed("train", 5).batches(5, 4), train_batches("motion", 5, 4, 2)
