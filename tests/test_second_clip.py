@@ -270,7 +270,7 @@ def test_a_cycle_leaves_weights_that_the_next_one_takes_up(tmp_path, monkeypatch
     assert "cycle2.safetensors {'shape': 12.5}" in capsys.readouterr().out
     first, second = (second_clip(tmp_path / f"cycle{n}.safetensors") for n in (1, 2))
     assert not torch.equal(first.visual.proj, second.visual.proj)
-    assert first.visual.positional_embedding.std() > 0.3  # the waves; without them it begins at 0.07
+    assert first.visual.positional_embedding.std() > 0.2  # the waves; without them it begins at 0.07
 
 
 def test_a_later_cycle_needs_weights(tmp_path, capsys):
