@@ -144,11 +144,47 @@ def test_average_max_and_striding_are_what_they_say():
     assert variants.AveragePool(2)(x).locations.tolist() == [[1.5, 5.5]]
 
 
-@pytest.mark.parametrize("frames", [3, 6])
-def test_a_ratio_that_does_not_divide_is_named(frames):
-    for pool in POOLS[:-1]:
-        with pytest.raises(BadInput, match=f"{frames} frames does not divide by the temporal ratio 4: give 4"):
-            pool(4)(torch.randn(1, 4, frames, 8, 8))
+@pytest.mark.parametrize("frames", [1, 2, 3, 5, 6, 7, 9])
+def test_coarse_streams_take_lengths_that_their_ratio_does_not_divide(frames):
+    x = torch.randn(2, 3, frames, 32, 32)
+    intervals = -(-frames // 4)
+    kept = {grid.GridPool: intervals + 1, variants.Striding: intervals, variants.KeepAll: frames}
+    kept[partial(grid.GridPool, head=variants.NoiseHead)] = intervals + 1
+    for pool, count in kept.items():
+        model = stream(pool).eval()
+        pooled = model.sampled(x)[1]
+        assert pooled.x.shape[2] == pooled.locations.shape[1] == pooled.centres.shape[1] == count
+        assert model.finish(pooled, frames).shape == (2, frames, 3)
+    for pool in (variants.AveragePool, variants.MaxPool):
+        if frames < 4:
+            with pytest.raises(BadInput, match=f"{frames} frames is shorter than the temporal ratio 4"):
+                pool(4)(x)
+        else:
+            assert pool(3)(x).x.shape[2] == frames // 4 and stream(pool).eval()(x).shape == (2, frames, 3)
+
+
+def test_striding_and_means_of_six_frames_by_hand():
+    x = torch.tensor([1.0, 2, 4, 8, 16, 32]).view(1, 1, 6, 1, 1)
+    strided, mean = variants.Striding(1)(x), variants.AveragePool(1)(x)
+    assert strided.x.flatten().tolist() == [1, 16] and strided.locations.tolist() == [[0, 4]]
+    assert mean.x.flatten().tolist() == [15 / 4] and mean.locations.tolist() == [[1.5]]
+    assert variants.Striding(1).unpool(strided.x[:, 0, :, 0], strided, 6).flatten().tolist() == [
+        1, 4.75, 8.5, 12.25, 16, 16,
+    ]  # fmt: skip
+
+
+def test_grid_pool_of_six_frames_by_hand():
+    pool = grid.GridPool(4)
+    x = torch.arange(6.0).view(1, 1, 6, 1, 1).expand(1, 4, 6, 8, 8)
+    pool.head.forward = lambda x: torch.tensor([[0.5, 0.75]])  # of two intervals: the second is shorter
+    pooled = pool(x)
+    assert pooled.locations[0].tolist() == pytest.approx([0, 10 / 3, 5])  # 5 x (0, 2/3, 1)
+    assert pooled.centres[0].tolist() == pytest.approx([0, 4, 6])
+    assert pooled.x[0, 0, :, 0, 0].tolist() == pytest.approx([0, 10 / 3, 5])
+    # scores 0, 4, 6 at the grid points; the middle of the clip, 2.5 = 3/4 of 10/3, has 3
+    # stretched to eight frames: place 2 i / 7 on 0, 3, 6, so 6 i / 7; to six of eight: (i + 1/2) 8/6 - 1/2
+    out = pool.unpool(torch.tensor([[[0.0], [4], [6]]]), pooled, 6)
+    assert out.flatten().tolist() == pytest.approx([6 / 7 * ((i + 0.5) * 8 / 6 - 0.5) for i in range(6)], abs=1e-4)
 
 
 # --- fusion ---
@@ -283,7 +319,7 @@ def test_stored_levels_go_through_files_and_pad(tmp_path):
     paths = [save_levels(tmp_path / f"{i}.safetensors", levels) for i, levels in enumerate(stored)]
     levels, valid = load_levels(paths)
     assert [tuple(x.shape) for x in levels] == [(2, 8, 7, 1, 1)] * 5
-    assert valid.sum(1).tolist() == [7, 6] and torch.equal(levels[2][1, :, :6], stored[1][2].float())
+    assert valid.sum(1).tolist() == [7, 6] and torch.equal(levels[2][1, :, :6], stored[1][2])
     both = coarse(clips(2), levels, valid=valid)
     alone = coarse(clips(1), [x[1:, :, :6] for x in levels], valid=valid[1:, :6])
     assert both.shape == (2, 8, 3) and alone.shape == (1, 8, 3)
@@ -294,6 +330,20 @@ def test_stored_levels_go_through_files_and_pad(tmp_path):
     assert torch.allclose(coarse(x, padded), coarse(x, longer, valid=marks), atol=1e-5), "padding must not be seen"
     with pytest.raises(BadInput, match="no such file"):
         load_levels([tmp_path / "none"])
+
+
+def test_levels_are_those_of_the_whole_video_cut_afterwards():
+    torch.manual_seed(0)
+    fine, video = X3D(TINY, 3).eval(), clips(1, 9)
+    stored = stored_levels(fine, video, side=1, cap=5)
+    with torch.no_grad():
+        whole, cut = fine.features(video), fine.features(video[:, :, :5])
+    for level, of_all, of_cut in zip(stored, whole, cut, strict=True):
+        assert level.shape == (8, 5, 1, 1) and level.dtype == torch.float32
+        assert torch.allclose(level[..., 0, 0], of_all[0, :, :5].mean((2, 3)), atol=1e-6)
+        assert not torch.allclose(level[..., 0, 0], of_cut[0].mean((2, 3)), atol=1e-3), "the gates saw other frames"
+    frames = torch.randint(0, 256, (1, 6, 32, 32, 3), dtype=torch.uint8)
+    assert [tuple(x.shape) for x in stored_levels(fine, frames, side=1)] == [(8, 6, 1, 1)] * 5
 
 
 def test_streams_that_do_not_go_together_are_named():
@@ -308,8 +358,8 @@ def test_streams_that_do_not_go_together_are_named():
         CoarseFine(stream(fuse=MULTI), X3D(replace(TINY, hidden=9), 3))
     with pytest.raises(BadInput, match="8 frames with 5 marks"):
         stream(fuse=MULTI)(clips(), levels, valid=torch.ones(2, 5).bool())
-    with pytest.raises(BadInput, match="temporal ratio 4"):
-        stream()(clips(1, 2))
+    with pytest.raises(BadInput, match="3 fine frames are fewer than the ratio 4"):
+        stream(variants.Striding, SlowFastFusion)(clips(1, 3), X3D(TINY, 3).features(clips(1, 3)))
 
 
 def test_slowfast_lateral_connections_are_strided_convolutions():
@@ -387,8 +437,10 @@ def in_released_layout(state):
             key = key.replace(ours, theirs)
         for part in ("running_mean", "running_var", "num_batches_tracked"):
             if key.endswith(part):
-                out[key.replace(part, f"split_bn.{part}")] = torch.zeros_like(value)
-                key = key.replace(part, f"bn.{part}")
+                # as saved in training: two splits, and old statistics under `bn`
+                away = {"running_mean": (-0.3, 0.3), "running_var": (-0.19, 0.01)}.get(part, (0,))
+                out[key.replace(part, f"split_bn.{part}")] = torch.cat([value.view(-1) + by for by in away])
+                key, value = key.replace(part, f"bn.{part}"), torch.zeros_like(value)
         out[key] = value
     return out
 
@@ -414,6 +466,7 @@ def test_a_released_checkpoint_loads_strictly(tmp_path):
     for module in source.modules():
         if isinstance(module, nn.BatchNorm3d):
             module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
     state = in_released_layout(source.state_dict())
     torch.save({"model_state_dict": state, "steps": 19000}, path)
     model = load_released(coarse_stream(3, TINY), path).eval()

@@ -37,7 +37,7 @@ AUGMENTATIONS = {
     "freeze, thesis": VolumeFreeze(pretraining.thesis_freeze),
     "freeze, twice": VolumeFreeze(segments=2),
     "mixup": VolumeMixUp(),
-    "mixup, hard": VolumeMixUp(ramp=hard_ramp),
+    "mixup, hard": VolumeMixUp(ramp=hard_ramp, visible=mixes.where_it_weighs),
     "mixup, thesis": THESIS_MIXUP,
     "view": TransientView(),
     "view, thesis": TransientView(cutmix.thesis_view),
@@ -122,6 +122,7 @@ def test_freezes_lie_within_the_clip(draw, shortest, frames):
 
 
 def naive_ramp(s1, e1, s2, e2, frames):
+    """Weights of the own clip and its partner, frame by frame: whose start and end are later, ties being the own's."""
     first, last, one, two = max(s1, s2), min(e1, e2), [], []
     n = last - first
     for t in range(frames):
@@ -130,15 +131,9 @@ def naive_ramp(s1, e1, s2, e2, frames):
             one.append(float(in1)), two.append(float(in2))
             continue
         ramp, valley = (t + 1 - first) / (n + 1), abs(t + 1 - (first + last) / 2) * 2 / (n + 1)
-        if s2 >= s1 and e2 >= e1:
-            share = ramp
-        elif s1 >= s2 and e1 >= e2:
-            share = 1 - ramp
-        elif s2 <= s1 and e2 >= e1:
-            share = valley
-        else:
-            share = 1 - valley
-        one.append(1 - share), two.append(share)
+        later = s1 >= s2, e1 >= e2
+        own = {(True, True): ramp, (False, False): 1 - ramp, (False, True): valley, (True, False): 1 - valley}[later]
+        one.append(own), two.append(1 - own)
     return torch.tensor([one]), torch.tensor([two])
 
 
@@ -170,6 +165,21 @@ def test_ramps_equal_their_closed_forms(drawn):
         assert own[0, t] + other[0, t] == pytest.approx(1)
 
 
+@pytest.mark.parametrize(
+    ("windows", "own"),
+    [
+        ((0, 4, 0, 4), [1 / 5, 2 / 5, 3 / 5, 4 / 5]),  # the same: the own clip rises
+        ((5, 8, 0, 8), [0] * 5 + [1 / 4, 2 / 4, 3 / 4]),  # same end
+        ((0, 8, 0, 5), [1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1, 1, 1]),  # same start
+        ((0, 8, 5, 8), [1] * 5 + [1 / 4, 1 / 4, 3 / 4]),  # same end, the partner within
+        ((0, 3, 0, 8), [3 / 4, 3 / 4, 1 / 4] + [0] * 5),  # same start, the own clip within
+    ],
+)
+def test_on_ties_the_own_clip_is_the_later_one(windows, own):
+    one, two = mixes.released_ramp(Windows(*(torch.tensor([x]) for x in windows)), len(own))
+    assert one[0].tolist() == pytest.approx(own) and two[0].tolist() == pytest.approx([1 - x for x in own])
+
+
 def test_an_inner_clip_leaves_a_valley_that_is_one_frame_off():
     windows = Windows(*(torch.tensor([x]) for x in (0, 12, 4, 9)))  # n = 5
     outer = mixes.released_ramp(windows, 12)[0][0, 4:9]
@@ -194,6 +204,23 @@ def test_released_windows_cover_every_frame_and_the_others_need_not(frames):
     assert not there(raw).all()
 
 
+@pytest.mark.parametrize(
+    ("drawn", "covered"),
+    [
+        ((2, 6, 3, 7), (0, 4, 3, 8)),  # moved with its four frames, not stretched back
+        ((3, 7, 1, 6), (3, 8, 0, 5)),
+        ((1, 8, 2, 6), (0, 8, 2, 6)),  # moved, it still ends later
+        ((2, 7, 2, 6), (0, 5, 2, 8)),  # moved, it no longer does; it moves because equal starts are the own clip's
+        ((1, 6, 1, 5), (0, 8, 1, 5)),  # equal ends after the move: the own clip is extended
+        ((2, 6, 1, 7), (2, 8, 0, 6)),  # the same where the partner has moved
+        ((0, 8, 0, 8), (0, 8, 0, 8)),
+    ],
+)
+def test_the_earlier_window_moves_and_the_one_that_then_ends_later_is_extended(drawn, covered):
+    windows = mixes.covering(Windows(*(torch.tensor([x]) for x in drawn)), 8)
+    assert tuple(border.item() for border in windows) == covered
+
+
 def fixed(windows):
     return lambda clips, frames, device: Windows(*(torch.full((clips,), x) for x in windows))
 
@@ -206,12 +233,26 @@ def test_mixup_is_what_its_ramp_says_and_the_thesis_moves_content():
     out, new = VolumeMixUp(fixed(windows))(clips, labels)
     assert torch.allclose(out.flatten(), clips.flatten() * (one + two)[0])
     assert torch.allclose(new.weights[:, 0], torch.cat([one, two])) and new.classes.unique().tolist() == [2]
-    assert torch.equal(new.visible[:, 0], torch.cat([one, two]) > 0)
+    assert new.visible[:, 0].tolist() == [[t < 6 for t in range(8)], [t >= 3 for t in range(8)]]
     moved, _ = VolumeMixUp(fixed(windows), mixes.thesis_ramp, mixes.from_its_start)(clips, labels)
     for t in range(8):
         alpha = naive_alpha(6, 3, 5, t + 1) if 3 <= t < 6 else float(t < 3)
         want = alpha * (t + 1) + (1 - alpha) * (t - 3 + 1 if t >= 3 else 0)
         assert moved[0, 0, t, 0, 0].item() == pytest.approx(want, abs=1e-5)
+
+
+def test_a_clip_is_visible_on_its_whole_window_also_where_its_weight_is_zero():
+    clips, labels = torch.zeros(1, 1, 8, 1, 1), frame_labels(torch.tensor([2]), 8)
+    nested = fixed((0, 8, 2, 6))  # the valley's floor is at frame 3: 4 - (2 + 6) / 2 = 0
+    for visible, count in ((mixes.in_its_window, 8), (mixes.where_it_weighs, 7)):
+        _, new = VolumeMixUp(nested, visible=visible)(clips, labels)
+        assert new.weights[0, 0].tolist() == pytest.approx([1, 1, 2 / 5, 0, 2 / 5, 4 / 5, 1, 1])
+        assert new.visible.sum((1, 2)).tolist() == [count, 4]
+    equal = torch.zeros(1, 8, 4)  # a cross-entropy of log 4 a frame: the sum of weights over the visible frames
+    _, new = VolumeMixUp(nested)(clips, labels)
+    own = 2 + 8 / 5 + 2
+    want = (own / 8 + (8 - own) / 4) * torch.tensor(4.0).log().item()
+    assert softmax_loss(equal, new).item() == pytest.approx(want, abs=1e-5)
 
 
 def test_hard_boundaries_show_one_clip_at_a_time():
@@ -222,23 +263,44 @@ def test_hard_boundaries_show_one_clip_at_a_time():
 # --- Volume CutMix ---
 
 
-@pytest.mark.parametrize(("width", "frames"), [(16, 5), (64, 8), (30, 3)])
+@pytest.mark.parametrize(("width", "frames"), [(16, 5), (64, 8), (30, 3), (158, 4), (33, 3), (25, 7)])
 def test_the_released_view_equals_its_closed_form(width, frames):
     clips, labels = torch.randn(3, 1, frames, 2, width), frame_labels(torch.tensor([0, 1, 2]), frames)
     torch.manual_seed(7)
     out, new = TransientView()(clips, labels)
     torch.manual_seed(7)
     order = torch.randperm(3).tolist()
-    low, high = 7 * width // 16, 9 * width // 16
+    high = max(j for j in range(width) if 16 * j <= 9 * width)  # columns of either window
+    low, travel = width - high, max(j for j in range(width) if 16 * j <= 7 * width)
     for b in range(3):
         for t in range(frames):
-            shift = int(t * (7 * width / 16) / frames)
+            shift = t * travel // frames
             for j in range(width):
                 right = 0 if j < low else 1 if j >= high else (j + 1 - low) / (high - low + 1)
                 left_pixel = clips[b, 0, t, :, (j + shift) % width]
                 right_pixel = clips[order[b], 0, t, :, (j - shift) % width]
                 assert torch.allclose(out[b, 0, t, :, j], (1 - right) * left_pixel + right * right_pixel, atol=1e-6)
     assert new.weights.unique().tolist() == [0.5] and new.classes[1, :, 0].tolist() == order
+
+
+def test_the_released_view_of_the_multigrids_width_and_of_odd_ones():
+    view = cutmix.released_view(4, 158, torch.device("cpu"))  # 9 x 158 / 16 = 88.9, 7 x 158 / 16 = 69.1
+    assert (view.low, view.high) == (70, 88) and view.left.tolist() == [0, 17, 34, 51]
+    assert view.right.tolist() == [70, 53, 36, 19]
+    assert view.fraction.tolist() == pytest.approx([k / 19 for k in range(1, 19)])
+    for width in (2, 3, 7, 9, 31, 158):
+        view = cutmix.released_view(3, width, torch.device("cpu"))
+        right = view.fraction.sum().item() + width - view.high
+        assert right == pytest.approx(width / 2, abs=1e-4) or (width < 9 and right == width // 2), "half of the area"
+        out, _ = TransientView()(torch.ones(1, 1, 3, 2, width), frame_labels(torch.tensor([0]), 3))
+        assert torch.equal(out, torch.ones(1, 1, 3, 2, width))
+    with pytest.raises(BadInput, match="2 columns or more, not 1"):
+        TransientView()(torch.ones(1, 1, 3, 2, 1), frame_labels(torch.tensor([0]), 3))
+
+
+def test_the_texts_view_of_an_odd_width():
+    view = cutmix.thesis_view(8, 33, torch.device("cpu"))  # a half of 16 columns, a delta of 2
+    assert (view.low, view.high) == (15, 18) and view.fraction.tolist() == [0.25, 0.5, 0.75]
 
 
 def test_the_texts_view_moves_one_way_over_all_of_both_clips():
@@ -254,11 +316,13 @@ def test_the_texts_view_moves_one_way_over_all_of_both_clips():
 
 
 def test_the_border_equals_the_texts_mask():
-    width, place, delta = 32, 11, 2
-    want = [
-        1 if j < place - delta else 0 if j >= place + delta else (place + delta - j) / (2 * delta) for j in range(width)
-    ]
-    assert cutmix.border(torch.tensor(11.0), width).tolist() == pytest.approx(want)
+    place, delta = 11, 2
+    for width in (32, 47):  # a sixteenth of 47 has the integer part 2
+        want = [
+            1 if j < place - delta else 0 if j >= place + delta else (place + delta - j) / (2 * delta)
+            for j in range(width)
+        ]
+        assert cutmix.border(torch.tensor(11.0), width).tolist() == pytest.approx(want)
 
 
 def test_the_window_moves_with_the_ramp_and_labels_weigh_as_areas():
@@ -272,6 +336,8 @@ def test_the_window_moves_with_the_ramp_and_labels_weigh_as_areas():
     areas = out[0, 0, :, 0].mean(-1)
     assert areas[:3].tolist() == [0] * 3 and areas[6:].tolist() == [1] * 2
     assert torch.allclose(new.weights[1, 0], areas, atol=1e-6), "the partner is white: its area is its weight"
+    # alpha is 0 at the overlap's last frame, but half of the seam is still the first clip's
+    assert out[0, 0, 5, 0, :3].tolist() == [0.5, 0.75, 1] and new.weights[0, 0, 5].item() == pytest.approx(0.75 / 32)
     place = round(32 * naive_alpha(6, 3, 5, 4))
     assert torch.allclose(out[0, 0, 3, 0], 1 - cutmix.border(torch.tensor(float(place)), 32))
 

@@ -11,7 +11,7 @@ from minilib.cost import parameters
 from minilib.errors import BadInput
 from minilib.models.x3d import TINY, X3D, X3D_L, X3D_M, ClipHead
 from minilib.models.x3d_convolution import FastConv3d
-from minilib.models.x3d_weights import load_x3d
+from minilib.models.x3d_weights import from_released, load_x3d, of_all_splits
 
 
 def tiny(**how) -> X3D:
@@ -169,8 +169,16 @@ def test_wrong_clips_are_named(shape):
 # --- foreign weights ---
 
 
+def in_two_splits(part, value):
+    """Means 0.3 to either side, which account for 0.09 of the variance."""
+    if part == "running_mean":
+        return torch.cat([value - 0.3, value + 0.3])
+    return torch.cat([value - 0.19, value + 0.01]) if part == "running_var" else value
+
+
 def released(state):
-    """Our names in the released layout: statistics under `bn`, and the training's own under `split_bn`."""
+    """Our names in the released layout as saved in training: the statistics are those of two splits together, and what
+    stands under `bn` is old."""
     out = {}
     for key, value in state.items():
         key = key.removeprefix("stem.").removeprefix("head.").replace(".gate.", ".")
@@ -180,8 +188,8 @@ def released(state):
         for part in ("running_mean", "running_var", "num_batches_tracked"):
             if key.endswith(part):
                 name = key.removesuffix(part)
-                out[f"{name}split_bn.{part}"] = torch.zeros_like(value)
-                key = f"{name}bn.{part}"
+                out[f"{name}split_bn.{part}"] = in_two_splits(part, value)
+                key, value = f"{name}bn.{part}", torch.zeros_like(value)
         out[key] = value
     return out
 
@@ -236,6 +244,36 @@ def test_files_of_every_layout_load_strictly(layout, envelope, tmp_path):
     model = load_x3d(X3D(TINY, 5), path).eval()
     x = torch.randn(1, 3, 2, 64, 64)
     assert torch.allclose(model(x), source(x), atol=1e-6)
+
+
+def test_splits_are_put_together_by_hand():
+    # two channels, two splits: split 0 has means 1 and 10, variances 4 and 40; split 1 has 3 and 30, 6 and 60
+    mean, variance = of_all_splits(torch.tensor([1.0, 10, 3, 30]), torch.tensor([4.0, 40, 6, 60]), 2)
+    assert mean.tolist() == [2, 20] and variance.tolist() == [5 + 1, 50 + 100]
+    mean, variance = of_all_splits(torch.tensor([0.0, 3, 6]), torch.tensor([1.0, 2, 3]), 3)
+    assert mean.tolist() == [3] and variance.tolist() == [2 + 6]
+    mean, variance = of_all_splits(torch.tensor([1.0, 2]), torch.tensor([3.0, 4]), 1)
+    assert mean.tolist() == [1, 2] and variance.tolist() == [3, 4]
+    x = torch.randn(3, 50, 4)  # three splits of fifty values of four channels
+    mean, variance = of_all_splits(x.mean(1).flatten(), x.var(1, correction=0).flatten(), 3)
+    assert torch.allclose(mean, x.flatten(0, 1).mean(0), atol=1e-6)
+    assert torch.allclose(variance, x.flatten(0, 1).var(0, correction=0), atol=1e-5)
+
+
+def test_norms_keep_their_own_statistics_without_splits_and_wrong_splits_are_named():
+    norm = {
+        "bn1.weight": torch.ones(2),
+        "bn1.bn.running_mean": torch.tensor([5.0, 6]),
+        "bn1.bn.running_var": torch.ones(2),
+    }
+    assert from_released(norm, "x")["stem.bn1.running_mean"].tolist() == [5, 6]
+    splits = {"bn1.split_bn.running_mean": torch.tensor([1.0, 2, 3, 4]), "bn1.split_bn.running_var": torch.ones(4)}
+    out = from_released(norm | splits, "x")
+    assert out["stem.bn1.running_mean"].tolist() == [2, 3] and out["stem.bn1.running_var"].tolist() == [2, 2]
+    assert not any("split" in key for key in out)
+    for name, wrong in (("mean", 3), ("mean", 0), ("var", 2)):
+        with pytest.raises(BadInput, match=r"weights x: bn1.split_bn has .* of 2 channels: splits are not whole"):
+            from_released(norm | splits | {f"bn1.split_bn.running_{name}": torch.ones(wrong)}, "x")
 
 
 def test_the_public_layouts_size_and_the_released_ones_names():

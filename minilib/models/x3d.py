@@ -4,7 +4,8 @@
 
 Within a block, squeeze-and-excitation averages over the whole clip: the output of a frame depends on all of them. Sizes
 and names follow the X3D of the released Coarse-Fine code, whose two departures from the public X3D are stated where
-they stand. Its "sub-batch" norm (statistics of parts of a batch) is a plain batch norm here.
+they stand. Its "sub-batch" norm (statistics of parts of a batch) is a plain batch norm here; `x3d_weights`
+puts the statistics together.
 
 Axes: b clips, t frames, h and w pixels or places, c channels, k classes.
 """

@@ -3,7 +3,9 @@
     released   {"model_state_dict": {"conv1_s.weight", "bn1.bn.running_mean", "layer1.0.conv1.weight", ...}}
     public     {"model_state": {"blocks.0.conv.conv_t.weight", "blocks.1.res_blocks.0.branch2.conv_a.weight", ...}}
 
-Renaming is all that is done, and every tensor must find its place. A file may also hold the plain dictionary.
+Every tensor must find its place. A file may also hold the plain dictionary. Renaming is all that is done, but for the
+norms of the released code. In training they normalise each part ("split") of a batch by itself, and a file saved then
+has old statistics under `bn`: before it evaluates, the code puts those of the splits together, and so does this.
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ from minilib.models.x3d import X3D
 
 State = dict[str, Tensor]
 RELEASED = (
-    (r"\.bn\.(running_|num_batches)", r".\1"),  # sub-batch norm: the statistics that evaluation uses
+    (r"\.bn\.(running_|num_batches)", r".\1"),
     (r"^(conv1_[st]|bn1)\.", r"stem.\1."),
     (r"^layer(\d)\.", lambda found: f"stages.{int(found[1]) - 1}."),
     (r"^(stages\.\d+\.\d+)\.(fc[12])\.", r"\1.gate.\2."),
@@ -54,9 +56,29 @@ def renamed(state: State, rules) -> State:
     return out
 
 
-def from_released(state: State) -> State:
-    """The released layout in our names; `split_bn`, which training uses, is left out."""
-    return renamed({key: tensor for key, tensor in state.items() if ".split_bn." not in key}, RELEASED)
+def of_all_splits(means: Tensor, variances: Tensor, splits: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance (c,) of a mixture of equally large splits from theirs, (splits * c,) split by split."""
+    means, variances = means.view(splits, -1), variances.view(splits, -1)
+    return means.mean(0), variances.mean(0) + means.var(0, correction=0)
+
+
+def from_released(state: State, source: object) -> State:
+    """The released layout in our names, the norms' statistics being those of all splits; a norm without splits keeps
+    its own. Raises BadInput, naming `source`, where splits are not whole."""
+    out = {key: tensor for key, tensor in state.items() if ".split_bn." not in key}
+    for key in state:
+        norm, found, _ = key.partition(".split_bn.running_mean")
+        if not found:
+            continue
+        names = {name: f"{norm}.split_bn.running_{name}" for name in ("mean", "var")}
+        sizes, channels = [len(state.get(name, ())) for name in names.values()], len(state.get(f"{norm}.weight", ()))
+        if not channels or sizes[0] != sizes[1] or sizes[0] % channels or not sizes[0]:
+            raise BadInput(
+                f"weights {source}: {norm}.split_bn has {sizes} statistics of {channels} channels: splits are not whole"
+            )
+        mean, variance = of_all_splits(*(state[name] for name in names.values()), sizes[0] // channels)
+        out |= {f"{norm}.bn.running_mean": mean, f"{norm}.bn.running_var": variance}
+    return renamed(out, RELEASED)
 
 
 def from_public(state: State) -> State:
@@ -78,7 +100,7 @@ def load_x3d(model: X3D, path: Path | str) -> X3D:
     """Loads a file of either layout, or of our own, strictly; raises BadInput naming what does not fit."""
     state = read_state(path)
     if "conv1_s.weight" in state:
-        state = from_released(state)
+        state = from_released(state, path)
     elif any(key.startswith("blocks.") for key in state):
         state = from_public(state)
     load_strictly(model, state, path)

@@ -155,20 +155,20 @@ class WithLevels:
     levels: list[Tensor]
 
     def to(self, device, non_blocking: bool = False) -> WithLevels:
-        levels = [level.to(device, non_blocking=non_blocking).float() for level in self.levels]
+        levels = [level.to(device, non_blocking=non_blocking) for level in self.levels]
         return WithLevels(self.frames.to(device, non_blocking=non_blocking), levels)
 
 
 class StoredLevels:
-    """Indices (b,) -> clips with the levels of a fine stream that stays as it is; all of them are made here, in half
-    precision. Each level keeps its own size: frames are so small that conv5 has one place."""
+    """Indices (b,) -> clips with the levels of a fine stream that stays as it is. All of them are made here, each of a
+    whole clip, which is its own video. Each level keeps its own size: frames are so small that conv5 has one place."""
 
     @torch.no_grad()
     def __init__(self, fine: X3D, clips: LongClips, device: str = "cpu", batch: int = 32):
         fine.to(device).eval()
         self.clips = clips
         parts = [
-            [level.half().cpu() for level in fine.features(clips.frames(indices).to(device))]
+            [level.cpu() for level in fine.features(clips.frames(indices).to(device))]
             for indices in np.split(np.arange(len(clips)), range(batch, len(clips), batch))
         ]
         self.levels = [torch.cat(level) for level in zip(*parts, strict=True)]

@@ -16,8 +16,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minilib.errors import BadInput
-
 
 class Pooled(NamedTuple):
     """What a pooling leaves: features (b, c, n, h, w); where they lie, in frames from 0 (b, n), increasing; the centres
@@ -76,7 +74,7 @@ def strides_of(ratio: int) -> tuple[int, int]:
 
 
 class ConfidenceHead(nn.Module):
-    """p of Eq. 3.1: how informative each interval is, (b, c, t, h, w) -> (b, t / ratio) in (0, 1).
+    """p of Eq. 3.1: how informative each interval is, (b, c, t, h, w) -> (b, t / ratio) in (0, 1), rounded up.
 
     Two 3x3x3 convolutions and one 1x3x3, all with spatial stride 2; mean over space; sigmoid of half the value, the
     half being the released code's alone.
@@ -98,23 +96,15 @@ class ConfidenceHead(nn.Module):
 
 
 class Pooling(nn.Module):
-    """What all poolings share: the ratio, the check, and scores linearly interpolated between their true places."""
+    """What all poolings share: the ratio, and scores linearly interpolated between their true places."""
 
     def __init__(self, channels: int, ratio: int = 4):
         super().__init__()
         self.ratio = ratio
 
-    def check(self, x: Tensor) -> None:
-        if x.shape[2] < self.ratio or x.shape[2] % self.ratio:
-            raise BadInput(
-                f"a clip of {x.shape[2]} frames does not divide by the temporal ratio {self.ratio}: give "
-                f"{max(x.shape[2] // self.ratio, 1) * self.ratio} frames or another ratio"
-            )
-
-    def at(self, x: Tensor, start: float) -> Tensor:
-        """The locations start, start + ratio, ... of every clip."""
-        places = torch.arange(x.shape[2] // self.ratio, device=x.device, dtype=x.dtype) * self.ratio + start
-        return places.expand(len(x), -1)
+    def places(self, x: Tensor, start: float) -> Tensor:
+        """Where pooled frames (b, c, n, h, w) lie if they are start, start + ratio, ...: (b, n)."""
+        return (torch.arange(x.shape[2], device=x.device, dtype=x.dtype) * self.ratio + start).expand(len(x), -1)
 
     def unpool(self, scores: Tensor, pooled: Pooled, frames: int) -> Tensor:
         """(b, n, k) -> (b, t, k)."""
@@ -137,7 +127,6 @@ class GridPool(Pooling):
         self.head, self.grid = head(channels, strides), grid
 
     def forward(self, x: Tensor) -> Pooled:
-        self.check(x)
         locations, cdf = self.grid(self.head(x), x.shape[2])
         pooled = sample(x.transpose(1, 2), locations).transpose(1, 2)
         return Pooled(
@@ -147,9 +136,12 @@ class GridPool(Pooling):
     def unpool(self, scores: Tensor, pooled: Pooled, frames: int) -> Tensor:
         """Grid Unpool: scores taken where the grid's inverse is uniform, then stretched to all frames; (b, t, k).
 
-        Two interpolations, as in text and code; `Pooling.unpool` would do it in one.
+        Two interpolations, as in text and code; `Pooling.unpool` would do it in one. Where the ratio does not divide t,
+        the network stretches to the next multiple, and the script takes that to the frames of the labels.
         """
         first, last = pooled.locations[:, :1], pooled.locations[:, -1:]
         steps = torch.linspace(0, 1, scores.shape[1], device=scores.device, dtype=scores.dtype)
         even = sample(scores, inverse(pooled.locations, first + (last - first) * steps))
-        return F.interpolate(even.transpose(1, 2), frames, mode="linear", align_corners=True).transpose(1, 2)
+        whole = math.ceil(frames / self.ratio) * self.ratio
+        out = F.interpolate(even.transpose(1, 2), whole, mode="linear", align_corners=True)
+        return (out if whole == frames else F.interpolate(out, frames, mode="linear")).transpose(1, 2)

@@ -94,8 +94,8 @@ class CoarseStream(nn.Module):
         """Scores (b, t, k) before the sigmoid for uint8 (b, t, h, w, 3) or normalised (b, 3, t, h, w).
 
         levels: the fine stream's, of the whole video, (b, c, u, ...) each. start: the clip's first frame within it, a
-        number or (b,). valid: (b, u), False where the video is padded. Raises BadInput where t does not divide by the
-        pooling's ratio, or where levels and fusion do not go together.
+        number or (b,). valid: (b, u), False where the video is padded. t need not divide by the pooling's ratio. Raises
+        BadInput where levels and fusion do not go together.
         """
         before, pooled = self.sampled(clips)
         return self.finish(pooled, before.shape[2], levels, start, valid)

@@ -45,7 +45,7 @@ def coarse_stream(classes: int = 157, size: Size = X3D_M) -> CoarseStream:
 
 def load_released(model: CoarseStream, path: Path | str) -> CoarseStream:
     """Loads the checkpoint strictly; raises BadInput naming what does not fit."""
-    load_strictly(model, renamed(from_released(read_state(path)), OWN), path)
+    load_strictly(model, renamed(from_released(read_state(path), path), OWN), path)
     return model
 
 
@@ -54,11 +54,13 @@ def load_released(model: CoarseStream, path: Path | str) -> CoarseStream:
 
 @torch.no_grad()
 def stored_levels(fine: X3D, video: Tensor, side: int = 7, cap: int = 128) -> list[Tensor]:
-    """The five levels of one un-augmented video (1, u, ...) as the released code stores them: the first `cap` frames,
-    each level averaged to side x side; half precision (c, u, side, side)."""
+    """The five levels of one un-augmented video (1, u, ...) as the released code has them: of the whole video, each
+    averaged to side x side, then cut to the first `cap` frames; float32 (c, u, side, side).
+
+    Cut first, they would differ: squeeze-and-excitation sees all frames of its input.
+    """
     fine.eval()
-    levels = fine.features(fine.pixels(video)[:, :, :cap])
-    return [F.adaptive_avg_pool3d(x, (x.shape[2], side, side))[0].half() for x in levels]
+    return [F.adaptive_avg_pool3d(x, (x.shape[2], side, side))[0, :, :cap].float() for x in fine.features(video)]
 
 
 def save_levels(path: Path | str, levels: list[Tensor]) -> Path:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minilib.errors import BadInput
 from minilib.models.x3d import Size
 from minilib.papers.coarse_fine.fusion import Levels, resize
 from minilib.papers.coarse_fine.grid import Pooled
@@ -47,14 +48,20 @@ class Sums:
 
 
 class SlowFastFusion(nn.Module):
-    """In place of `MultiStageFusion`: no masks, no Gaussians, no mixing. Padding counts as frames."""
+    """In place of `MultiStageFusion`: no masks, no Gaussians, no mixing. Padding counts as frames. Raises BadInput for
+    fewer fine frames than the ratio."""
 
     def __init__(self, size: Size, classes: int, ratio: int = 4):
         super().__init__()
+        self.ratio = ratio
         self.levels = nn.ModuleList(Lateral(c, c, ratio) for c in size.outer)
         self.late = Lateral(size.conv5, classes, ratio)
 
     def forward(self, levels: Levels, pooled: Pooled, valid: Tensor) -> Sums:
         frames = pooled.x.shape[2]
+        if valid.shape[1] < self.ratio:
+            raise BadInput(
+                f"{valid.shape[1]} fine frames are fewer than the ratio {self.ratio} of the lateral connections"
+            )
         maps = [each(x, frames) for each, x in zip(self.levels, levels[:4], strict=True)]
         return Sums(maps, self.late(levels[4].mean((3, 4), keepdim=True), frames))

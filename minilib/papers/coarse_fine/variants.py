@@ -7,6 +7,7 @@ Axes: b clips, t frames, n frames that are kept, c channels, h and w places, k c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minilib.errors import BadInput
 from minilib.papers.coarse_fine.fusion import Levels, resize
 from minilib.papers.coarse_fine.grid import Pooled, Pooling, inverse, sample
 from minilib.papers.coarse_fine.method import CoarseStream, detection_loss
@@ -50,7 +52,7 @@ class NoiseHead(nn.Module):
         self.ratio = strides[0] * strides[1]
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.rand(len(x), x.shape[2] // self.ratio, device=x.device, dtype=x.dtype)
+        return torch.rand(len(x), math.ceil(x.shape[2] / self.ratio), device=x.device, dtype=x.dtype)
 
 
 # --- fixed poolings (Table 3.3e) ------------------------------------------------------------------------------------
@@ -63,28 +65,34 @@ class KeepAll(Pooling):
         super().__init__(channels, ratio=1)
 
     def forward(self, x: Tensor) -> Pooled:
-        places = self.at(x, 0)
+        places = self.places(x, 0)
         return Pooled(x, places, places)
 
 
 class Striding(Pooling):
-    """Every ratio-th frame."""
+    """Every ratio-th frame, from the first on."""
 
     def forward(self, x: Tensor) -> Pooled:
-        self.check(x)
-        places = self.at(x, 0)
-        return Pooled(x[:, :, :: self.ratio], places, places)
+        kept = x[:, :, :: self.ratio]
+        places = self.places(kept, 0)
+        return Pooled(kept, places, places)
 
 
 class AveragePool(Pooling):
-    """The mean of each interval, which lies in its middle."""
+    """The mean of each interval, which lies in its middle; frames after the last whole interval are left out, as the
+    released code's pooling does. Raises BadInput for clips without a whole one."""
 
     reduce = staticmethod(F.avg_pool3d)
 
     def forward(self, x: Tensor) -> Pooled:
-        self.check(x)
-        places = self.at(x, (self.ratio - 1) / 2)
-        return Pooled(self.reduce(x, (self.ratio, 1, 1)), places, places)
+        if x.shape[2] < self.ratio:
+            raise BadInput(
+                f"a clip of {x.shape[2]} frames is shorter than the temporal ratio {self.ratio}: give {self.ratio} "
+                "frames or another pooling"
+            )
+        kept = self.reduce(x, (self.ratio, 1, 1))
+        places = self.places(kept, (self.ratio - 1) / 2)
+        return Pooled(kept, places, places)
 
 
 class MaxPool(AveragePool):

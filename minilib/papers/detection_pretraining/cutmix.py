@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from minilib.errors import BadInput
 from minilib.papers.detection_pretraining.method import Labels
 from minilib.papers.detection_pretraining.mixes import (
     Batch,
@@ -29,9 +30,9 @@ from minilib.papers.detection_pretraining.mixes import (
 def border(place: Tensor, width: int) -> Tensor:
     """M of Sec. 4.5.3: columns left of `place` (...) have 1, right of it 0, and 2 delta of them lead over; (..., w).
 
-    delta is not given: a sixteenth of the width, as in the released code.
+    delta is not given: the integer part of a sixteenth of the width, as in the released code.
     """
-    delta = max(width / 16, 0.5)
+    delta = max(width // 16, 0.5)
     return ((place[..., None] + delta - torch.arange(width, device=place.device)) / (2 * delta)).clamp(0, 1)
 
 
@@ -52,14 +53,16 @@ class TransientWindow:
         frames, width = clips.shape[2], clips.shape[4]
         windows = self.draw(len(clips), frames, clips.device)
         weight1, weight2 = self.ramp(windows, frames)
-        both = ((weight1 > 0) & (weight2 > 0))[..., None]
+        in1, in2 = windows.there(frames)
+        both = (in1 & in2)[..., None]
         mask = border((weight1 * width).round(), width)
         mask1 = torch.where(both, mask, weight1[..., None])  # alone, a clip has the whole frame
         mask2 = torch.where(both, 1 - mask, weight2[..., None])
         (x1, one), (x2, two) = partners(clips, labels, self.content(windows, frames))
         across1, across2 = (mask.to(x1.dtype)[:, None, :, None] for mask in (mask1, mask2))
         mixed = x2.mul_(across2).addcmul_(x1, across1)  # x2 is a copy of its own
-        return mixed, joined(one, two, mask1.mean(-1), mask2.mean(-1))
+        areas = mask1.mean(-1), mask2.mean(-1)
+        return mixed, joined(one, two, areas, (areas[0] > 0, areas[1] > 0))
 
 
 class View(NamedTuple):
@@ -77,20 +80,23 @@ class View(NamedTuple):
 
 
 def released_view(frames: int, width: int, device: torch.device) -> View:
-    """Windows that overlap by an eighth of the width; the two views travel in *opposite* directions.
+    """Windows of 9 w / 16 columns from either side; the two views travel in *opposite* directions.
 
     The code rolls columns around, (j + s) mod w on the left and (j - s) mod w on the right, s from 0 to 7 w / 16; as
-    far as the windows show them, nothing comes around.
+    far as the windows show them, nothing comes around. Both fractions are integer parts: with 158 columns, a size of
+    the multigrid schedule, the windows share columns 70 to 87 and s stays below 69.
     """
-    low, high = 7 * width // 16, 9 * width // 16
-    shift = (torch.arange(frames, device=device) * (7 * width / 16) / frames).floor().long()
+    low, travel = width - 9 * width // 16, 7 * width // 16
+    high = max(width - low, low)  # odd widths below 9 would leave a column to neither
+    shift = torch.arange(frames, device=device) * travel // frames
     fraction = (torch.arange(high - low, device=device) + 1) / (high - low + 1)
     return View(low, high, shift, low - shift, fraction)
 
 
 def thesis_view(frames: int, width: int, device: torch.device) -> View:
-    """The text's: windows of half the width with the seam of Sec. 4.5.3; both views travel from left to right."""
-    half = round(width / 2)
+    """The text's: windows of half the width, its integer part, with the seam of Sec. 4.5.3; both views travel from left
+    to right."""
+    half = width // 2
     right = 1 - border(torch.tensor(float(half), device=device), width)
     seam = ((right > 0) & (right < 1)).nonzero()[:, 0]
     low, high = (int(seam[0]), int(seam[-1]) + 1) if len(seam) else (half, half)
@@ -106,13 +112,16 @@ class TransientView:
 
     def __call__(self, clips: Tensor, labels: Labels) -> Batch:
         frames, _, width = clips.shape[2:]
+        if width < 2:
+            raise BadInput(f"Volume CutMix needs frames of 2 columns or more, not {width}")
         view = self.view(frames, width, clips.device)
         own, other = torch.arange(len(clips), device=clips.device), torch.randperm(len(clips), device=clips.device)
         x1, x2 = _shown(clips, own, view.left, view.high), _shown(clips, other, view.right, width - view.low)
         seam = torch.lerp(x1[..., view.low :], x2[..., : view.high - view.low], view.fraction.to(x1.dtype))
         half = torch.full((len(clips), frames), 0.5, device=clips.device)
+        always = torch.ones_like(half, dtype=torch.bool)
         out = torch.cat([x1[..., : view.low], seam, x2[..., view.high - view.low :]], -1)
-        return out.movedim(2, 1), joined(labels, reordered(labels, other), half, half)
+        return out.movedim(2, 1), joined(labels, reordered(labels, other), (half, half), (always, always))
 
 
 def _shown(x: Tensor, order: Tensor, first: Tensor, width: int) -> Tensor:

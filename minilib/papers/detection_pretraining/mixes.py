@@ -27,73 +27,101 @@ class Windows(NamedTuple):
     start2: Tensor
     end2: Tensor
 
+    def there(self, frames: int) -> tuple[Tensor, Tensor]:
+        """The frames of both windows, bool (b, t) each."""
+        at = torch.arange(frames, device=self.start1.device)[None]
+        start1, end1, start2, end2 = (border[:, None] for border in self)
+        return (at >= start1) & (at < end1), (at >= start2) & (at < end2)
+
+
+Weights = tuple[Tensor, Tensor]  # of both clips, (b, t) each
+
 
 def uncovered_windows(clips: int, frames: int, device: torch.device) -> Windows:
-    """Length from t / 2 (rounded up) to t, start from 0 to t - length, for each; some frames may belong to neither."""
+    """Length from t / 2 to t, start from 0 to t - length, for each; some frames may belong to neither.
+
+    Half of an odd t is rounded up. The code, whose clips are all even, would round it down.
+    """
     shortest = (frames + 1) // 2
     length = shortest + (torch.rand(2, clips, device=device) * (frames - shortest + 1)).long()
     start = (torch.rand(2, clips, device=device) * (frames - length + 1)).long()
     return Windows(start[0], start[0] + length[0], start[1], start[1] + length[1])
 
 
+def covering(windows: Windows, frames: int) -> Windows:
+    """Released: the earlier window *moves* to frame 0 and keeps its length; then the one that ends later is extended to
+    t. No frame is left out. On ties it is the batch's own clip that moves, and that is extended."""
+    start1, end1, start2, end2 = windows
+    own = start1 <= start2
+    start1, end1 = torch.where(own, 0, start1), torch.where(own, end1 - start1, end1)
+    start2, end2 = torch.where(own, start2, 0), torch.where(own, end2, end2 - start2)
+    own = end1 >= end2
+    return Windows(start1, torch.where(own, frames, end1), start2, torch.where(own, end2, frames))
+
+
 def released_windows(clips: int, frames: int, device: torch.device) -> Windows:
-    """The same, then the earlier of the two begins at 0 and the one that ends later ends at t: no frame is left out."""
-    start1, end1, start2, end2 = uncovered_windows(clips, frames, device)
-    first, last = start1 <= start2, end1 > end2
-    return Windows(
-        start1.masked_fill(first, 0),
-        end1.masked_fill(last, frames),
-        start2.masked_fill(~first, 0),
-        end2.masked_fill(~last, frames),
-    )
+    """`uncovered_windows`, then `covering`."""
+    return covering(uncovered_windows(clips, frames, device), frames)
 
 
-# --- ramps: the weights (b, t) of both clips -------------------------------------------------------------------------
+# --- ramps: the weights of both clips --------------------------------------------------------------------------------
 
 
-def _inside(windows: Windows, frames: int) -> tuple[Tensor, Tensor, Tensor, list[Tensor]]:
-    """Frame numbers (1, t), whether each clip is there (b, t), and the four borders as (b, 1)."""
-    at = torch.arange(frames, device=windows.start1.device)[None]
-    start1, end1, start2, end2 = (border[:, None] for border in windows)
-    return at, (at >= start1) & (at < end1), (at >= start2) & (at < end2), [start1, end1, start2, end2]
+def _overlap(windows: Windows, frames: int) -> tuple[Tensor, list[Tensor]]:
+    """Frame numbers (1, t), and the four borders as (b, 1)."""
+    return torch.arange(frames, device=windows.start1.device)[None], [border[:, None] for border in windows]
 
 
-def _weights(two: Tensor, in1: Tensor, in2: Tensor) -> tuple[Tensor, Tensor]:
-    """`two` is the partner's weight where both are there; alone a clip has weight 1."""
+def _weights(one: Tensor, windows: Windows) -> Weights:
+    """`one` (b, t) is the own clip's weight where both are there; alone a clip has weight 1."""
+    in1, in2 = windows.there(one.shape[1])
     both = in1 & in2
-    return torch.where(both, 1 - two, in1.float()), torch.where(both, two, in2.float())
+    return torch.where(both, one, in1.float()), torch.where(both, 1 - one, in2.float())
 
 
-def released_ramp(windows: Windows, frames: int) -> tuple[Tensor, Tensor]:
+def released_ramp(windows: Windows, frames: int) -> Weights:
     """Within the overlap [S, E) of n frames the clip that begins and ends later rises as (t + 1 - S) / (n + 1).
 
-    Where one lies within the other, the outer has the valley |t + 1 - (S + E) / 2| 2 / (n + 1), half a frame off.
+    Where one lies within the other, the outer has the valley |t + 1 - (S + E) / 2| 2 / (n + 1), half a frame off. On
+    ties the batch's own clip is the later one, at the start as at the end, and its partner has what remains.
     """
-    at, in1, in2, (start1, end1, start2, end2) = _inside(windows, frames)
+    at, (start1, end1, start2, end2) = _overlap(windows, frames)
     first, last = torch.maximum(start1, start2), torch.minimum(end1, end2)
     steps = last - first + 1
     rise = (at + 1 - first) / steps
     valley = (at + 1 - (first + last) / 2).abs() * 2 / steps
-    later2 = (start2 >= start1) & (end2 >= end1)
-    later1 = (start1 >= start2) & (end1 >= end2)
-    outer2 = (start2 <= start1) & (end2 >= end1)
-    two = torch.where(later2, rise, torch.where(later1, 1 - rise, torch.where(outer2, valley, 1 - valley)))
-    return _weights(two, in1, in2)
+    begins_later, ends_later = start1 >= start2, end1 >= end2
+    in_turn = torch.where(ends_later, rise, 1 - rise)
+    nested = torch.where(ends_later, valley, 1 - valley)
+    return _weights(torch.where(begins_later == ends_later, in_turn, nested), windows)
 
 
-def thesis_ramp(windows: Windows, frames: int) -> tuple[Tensor, Tensor]:
+def thesis_ramp(windows: Windows, frames: int) -> Weights:
     """alpha of Sec. 4.2.2, frames counted from 1; n_1 is where the earlier clip ends, r where the later one begins.
 
     (n_1 - t) / (n_1 - r) where the later ends later, |n_2 + 2 r - 2 t| / n_2 where it lies within; truncated to [0, 1].
     """
-    at, in1, in2, (start1, end1, start2, end2) = _inside(windows, frames)
+    at, (start1, end1, start2, end2) = _overlap(windows, frames)
     at, swapped = at + 1, start2 < start1
     n1, r = torch.where(swapped, end2, end1), torch.maximum(start1, start2)
     end = torch.where(swapped, end1, end2)
     within = (n1 - at) / (n1 - r).clamp(min=1)
     valley = ((end - r) + 2 * r - 2 * at).abs() / (end - r)
     alpha = torch.where(end >= n1, within, valley).clamp(0, 1)  # the earlier clip's
-    return _weights(torch.where(swapped, alpha, 1 - alpha), in1, in2)
+    return _weights(torch.where(swapped, 1 - alpha, alpha), windows)
+
+
+# --- when a clip can be seen, as the loss counts it: bool (b, t) of both ----------------------------------------------
+
+
+def in_its_window(windows: Windows, weights: Weights) -> tuple[Tensor, Tensor]:
+    """Released: on its whole window, also where its weight is 0."""
+    return windows.there(weights[0].shape[1])
+
+
+def where_it_weighs(windows: Windows, weights: Weights) -> tuple[Tensor, Tensor]:
+    """Only where its weight is not 0; so for ramps that show one clip at a time."""
+    return weights[0] > 0, weights[1] > 0
 
 
 # --- two clips and their labels --------------------------------------------------------------------------------------
@@ -128,12 +156,12 @@ def reordered(labels: Labels, order: Tensor) -> Labels:
     return Labels(*(part[:, order] for part in labels))
 
 
-def joined(one: Labels, two: Labels, weight1: Tensor, weight2: Tensor) -> Labels:
-    """The sources of both clips, (2 m, b, t), weighted by weight1 and weight2 (b, t); 0 means not visible."""
+def joined(one: Labels, two: Labels, weights: Weights, visible: tuple[Tensor, Tensor]) -> Labels:
+    """The sources of both clips, (2 m, b, t), with the weights and the frames, (b, t), in which each is seen."""
     return Labels(
         torch.cat([one.classes, two.classes]),
-        torch.cat([one.weights * weight1, two.weights * weight2]),
-        torch.cat([one.visible & (weight1 > 0), two.visible & (weight2 > 0)]),
+        torch.cat([one.weights * weights[0], two.weights * weights[1]]),
+        torch.cat([one.visible & visible[0], two.visible & visible[1]]),
     )
 
 
@@ -150,14 +178,15 @@ class VolumeMixUp:
     """
 
     draw: Callable[[int, int, torch.device], Windows] = released_windows
-    ramp: Callable[[Windows, int], tuple[Tensor, Tensor]] = released_ramp
+    ramp: Callable[[Windows, int], Weights] = released_ramp
     content: Callable[[Windows, int], tuple[Tensor, Tensor] | None] = in_place
+    visible: Callable[[Windows, Weights], tuple[Tensor, Tensor]] = in_its_window
 
     def __call__(self, clips: Tensor, labels: Labels) -> Batch:
         check_frames(clips, "Volume MixUp")
         windows = self.draw(len(clips), clips.shape[2], clips.device)
-        weight1, weight2 = self.ramp(windows, clips.shape[2])
+        weights = self.ramp(windows, clips.shape[2])
         (x1, one), (x2, two) = partners(clips, labels, self.content(windows, clips.shape[2]))
-        along1, along2 = (weight.to(x1.dtype)[:, None, :, None, None] for weight in (weight1, weight2))
+        along1, along2 = (weight.to(x1.dtype)[:, None, :, None, None] for weight in weights)
         mixed = x2.mul_(along2).addcmul_(x1, along1)  # x2 is a copy of its own
-        return mixed, joined(one, two, weight1, weight2)
+        return mixed, joined(one, two, weights, self.visible(windows, weights))

@@ -12,7 +12,7 @@ from torch import nn
 from minilib.models.x3d import SMALLER, X3D, ClipHead, FrameHead
 from minilib.papers.detection_pretraining.cutmix import TransientView, TransientWindow
 from minilib.papers.detection_pretraining.method import Augmentation, DetectionPretraining, JointBatch, VolumeFreeze
-from minilib.papers.detection_pretraining.mixes import VolumeMixUp
+from minilib.papers.detection_pretraining.mixes import VolumeMixUp, where_it_weighs
 from minilib.papers.detection_pretraining.variants import Manifold, WrongLabels, hard_ramp
 from minilib.study import Variant
 from minilib.study.detection import ShortClips, StartedClips
@@ -64,7 +64,7 @@ PRETEXTS = {
     "joint": pretext(JOINT),
     # Table 4.4(a) to (c)
     "vf_two": pretext(VolumeFreeze(segments=2)),
-    "vm_hard": pretext(VolumeMixUp(ramp=hard_ramp)),
+    "vm_hard": pretext(VolumeMixUp(ramp=hard_ramp, visible=where_it_weighs)),
     "vm_manifold": pretext(VolumeMixUp(), manifold=True),
     "vc_window": pretext(TransientWindow()),
     # what must fail
