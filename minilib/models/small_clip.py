@@ -123,9 +123,10 @@ def train_cycle(
 ) -> Iterator[tuple[int, float, ImageText]]:
     """One cycle of `steps` after `done`, on scenes that never repeat; trains `clip` in place.
 
-    Symmetric cross-entropy over in-batch pairs, as CLIP; the temperature is learned and capped at 100. A model this
-    small learns colours and places in minutes, and shapes hardly at all: so a linear layer, thrown away at the end,
-    also has to name the shape that covers the middle of each patch.
+    Symmetric cross-entropy over in-batch pairs, as CLIP; the temperature is learned and capped at 100. On objects of
+    the usual sizes a model this small learns colours and places in minutes, and shapes hardly at all: so a linear
+    layer, thrown away at the end, also has to name the shape that covers the middle of each patch. Captions alone teach
+    shapes as well where they begin with large objects; that is how the second CLIP (`second_clip`) was made.
     """
     device = clip.mean.device
     clip.train()
