@@ -150,8 +150,7 @@ class Cycle:
 CYCLES = (
     Cycle(((400, LARGE), (50, Pictures(differ=("shape",))), (450, Pictures())), lr=1e-3),
     Cycle(((360, FINE),), lr=6e-4, warmup=50),
-    Cycle(((220, FINEST),), lr=5e-4, warmup=30),
-    Cycle(((900, FINEST),), lr=5e-4, warmup=50),  # and each later one
+    Cycle(((220, FINEST),), lr=5e-4, warmup=30),  # and each later one
 )
 
 
