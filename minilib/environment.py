@@ -43,13 +43,20 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit() -> str | None:
-    """The checkout's commit, '-dirty' where files differ from it; None outside a checkout."""
-    command = ["git", "--no-optional-locks", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    """The checkout's commit, '-dirty' where files differ from it; None outside a checkout. `results/` may differ: rows
+    are what is measured, not what measures."""
+    describe = ["describe", "--always", "--abbrev=12", "--exclude=*"]
+    found, changed = (_git(*each) for each in (describe, ["status", "--porcelain", "-uno", "--", ".", ":!results"]))
+    return None if not found or changed is None else found + ("-dirty" if changed else "")
+
+
+def _git(*words: str) -> str | None:
     try:
+        command = ["git", "--no-optional-locks", *words]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=20, check=True)
     except (OSError, subprocess.SubprocessError):
         return None
-    return done.stdout.strip() or None
+    return done.stdout.strip()
 
 
 def is_clean(commit: str | None) -> bool:

@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import subprocess
 import sys
 from dataclasses import dataclass, replace
 from multiprocessing.pool import ThreadPool
@@ -11,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from minilib import environment
 from minilib.claims import Measurements
 from minilib.errors import BadInput
 from minilib.resume import History
@@ -235,3 +237,24 @@ def test_a_count_is_written_once_and_again_only_where_it_comes_out_anew(toy):
         record_counts(rows, {"params": value})
     assert len((toy / "rows" / "toy.jsonl").read_text().splitlines()) == 2
     assert rows.seeds_of()["params"] == {0: 4.0}
+
+
+def test_rows_may_differ_from_a_clean_checkout_and_code_may_not(tmp_path, monkeypatch):
+    def git(*words):
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b", *words], cwd=tmp_path, check=True)
+
+    for name in ("minilib/a.py", "results/rows/toy.jsonl"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("1")
+    git("init", "-q")
+    git("add", "-A")
+    git("commit", "-qm", "first")
+    monkeypatch.setattr(environment, "ROOT", tmp_path)
+    clean = environment.commit.__wrapped__()
+    assert environment.is_clean(clean) and len(clean) == 12
+    (tmp_path / "results/rows/toy.jsonl").write_text("2")
+    assert environment.commit.__wrapped__() == clean
+    (tmp_path / "minilib/a.py").write_text("2")
+    assert environment.commit.__wrapped__() == f"{clean}-dirty"
+    monkeypatch.setattr(environment, "ROOT", tmp_path / "nowhere")
+    assert environment.commit.__wrapped__() is None
