@@ -4,8 +4,10 @@ import contextlib
 import io
 import subprocess
 import sys
+import time
 from dataclasses import dataclass, replace
 from multiprocessing.pool import ThreadPool
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -15,6 +17,7 @@ from torch import nn
 from minilib import environment
 from minilib.claims import Measurements
 from minilib.errors import BadInput
+from minilib.files import ROOT
 from minilib.resume import History
 from minilib.study import Study, Tuned, work
 from minilib.study import __main__ as command
@@ -68,7 +71,11 @@ def toy(tmp_path, monkeypatch):
     monkeypatch.setattr(work, "load_study", lambda paper: {"toy": STUDY}[paper])
     monkeypatch.setattr(command, "load_study", lambda paper: {"toy": STUDY}[paper])
     monkeypatch.setattr(command, "load", lambda paper: work_load(paper, tmp_path))
-    monkeypatch.setattr(work.multiprocessing, "get_context", lambda kind: SimpleNamespace(Pool=ThreadPool))
+    monkeypatch.setattr(
+        work.multiprocessing,
+        "get_context",
+        lambda kind: SimpleNamespace(Pool=lambda processes, *initial: ThreadPool(processes)),
+    )
     threads = torch.get_num_threads()
     yield tmp_path / "out"
     torch.set_num_threads(threads)
@@ -195,7 +202,7 @@ def test_no_job_begins_after_so_many_minutes(toy, monkeypatch):
     monkeypatch.setattr(
         work.multiprocessing,
         "get_context",
-        lambda kind: SimpleNamespace(Pool=lambda count: asked.append((kind, count)) or Pool(count)),
+        lambda kind: SimpleNamespace(Pool=lambda count, *initial: asked.append((kind, count)) or Pool(count)),
     )
     jobs = [Job("toy", "grid/a", seed, str(toy)) for seed in range(5)]
     assert [job.seed for job, *_ in measure_all(jobs, 1, minutes=1)] == [0, 1]
@@ -258,3 +265,32 @@ def test_rows_may_differ_from_a_clean_checkout_and_code_may_not(tmp_path, monkey
     assert environment.commit.__wrapped__() == f"{clean}-dirty"
     monkeypatch.setattr(environment, "ROOT", tmp_path / "nowhere")
     assert environment.commit.__wrapped__() is None
+
+
+def test_a_killed_measurement_leaves_no_worker(tmp_path):
+    """The one that measures is killed as soon as its worker is there; the worker follows."""
+    code = """
+import os, sys, time
+from multiprocessing import get_context
+from minilib.processes import die_with
+if __name__ == "__main__":
+    with get_context("spawn").Pool(1, die_with, (os.getpid(),)) as pool:
+        print(pool.apply(os.getpid), flush=True)
+        pool.apply(time.sleep, (60,))
+"""
+    (tmp_path / "parent.py").write_text(code)
+    parent = subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    worker = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    end = time.monotonic() + 20
+    while time.monotonic() < end and alive(worker):
+        time.sleep(0.1)
+    assert not alive(worker)
+
+
+def alive(process):
+    try:
+        return "Z" not in Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except OSError:
+        return False

@@ -14,8 +14,6 @@ import re
 import shutil
 import signal
 import sys
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -34,6 +32,7 @@ from minilib.environment import cores
 from minilib.errors import BadInput
 from minilib.files import RESULTS, ROOT, writable_folder, write_whole
 from minilib.notebook import SCALES, check_parameters
+from minilib.processes import die_with
 
 __all__ = ["Job", "Status", "is_current", "main", "plan", "run_all", "run_job", "update"]
 
@@ -110,28 +109,14 @@ def _as_seen_from_here(out: Path) -> str:
     return os.path.relpath(out) if Path(out).absolute().is_relative_to(Path.cwd()) else str(Path(out).absolute())
 
 
-def _worker(parent: int) -> None:
-    """A worker leaves Ctrl-C to the runner and dies with it, be it before the worker began; its kernel notices and
-    follows within a second."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
-
 def run_all(
     jobs: Sequence[Job], workers: int = 1, report: Callable[[Status, list[Status]], None] | None = None
 ) -> list[Status]:
     """Runs the jobs in a pool, in order; `report(status, done)` follows each. Ctrl-C leaves nothing half-written."""
     done: list[Status] = []
     expected = {row.name: row.seconds for row in read_status(jobs[0].out_dir)} if jobs else {}
-    pool = ProcessPoolExecutor(
-        min(workers, len(jobs) or 1), multiprocessing.get_context("spawn"), _worker, (os.getpid(),)
-    )
+    spawn = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(min(workers, len(jobs) or 1), spawn, die_with, (os.getpid(),))
     waiting = {pool.submit(run_job, job): job for job in jobs}
     try:
         with tqdm(

@@ -21,6 +21,7 @@ from minilib.claims import Claims, Measurements
 from minilib.claims.scores import halved
 from minilib.claims.verdicts import judge
 from minilib.environment import commit, cores, is_clean
+from minilib.processes import die_with
 from minilib.study.study import Study, Tuned, load_study
 
 try:
@@ -188,7 +189,7 @@ def measure_all(
     """Every job in `processes` of its own, as they finish. After `minutes` no further job begins."""
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     end = time.monotonic() + 60 * minutes if minutes else float("inf")
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
+    with multiprocessing.get_context("spawn").Pool(processes, die_with, (os.getpid(),)) as pool:
         waiting, running = list(jobs), []
         while waiting or running:
             while waiting and len(running) < processes and time.monotonic() < end:
