@@ -4,8 +4,8 @@ The first one (`minilib.models.small_clip`) was also taught to name the shape un
 little about what captions teach. This one sees pictures and sentences only. A model this small learns shapes from
 them with large objects first, look-alikes that differ in one word, and a stem of overlapping convolutions.
 
-    python -m minilib.models.second_clip --cycles 1 2 3    # trains from scratch; goes on where it was stopped
-    python -m minilib.models.second_clip --cycles 4        # one more cycle, from the shipped weights
+    python -m minilib.models.second_clip --cycles 1 2 3 4 5 6 7    # trains from scratch; goes on where it was stopped
+    python -m minilib.models.second_clip --cycles 8        # one more cycle, from the shipped weights
 
 On the processor, MALLOC_MMAP_THRESHOLD_=4294967296 MALLOC_TRIM_THRESHOLD_=17179869184 spare a fifth of the time.
 """
