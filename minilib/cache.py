@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -27,7 +27,6 @@ from minilib.errors import BadInput
 from minilib.files import whole_file, writable_folder
 from minilib.models.clip import FrameFeatures, ImageText
 from minilib.progress import progress
-from minilib.world import epoch_indices
 
 PACKAGE = Path(__file__).parent
 LARGEST = 2**31  # bytes of a cache: it is filled in memory before it is written
@@ -186,28 +185,3 @@ def _read(path: Path, key: str) -> CachedFeatures:
         made_of = metadata.get("made_of", "unknown").splitlines()[0]
         raise BadInput(f"feature cache {path}: was made of something else ({made_of}); remove it and it is made anew")
     return CachedFeatures(**tensors)
-
-
-# --- batches ---------------------------------------------------------------------------------------------------------
-
-
-def feature_batches(
-    features: CachedFeatures, source: ClipSource, seed: int, batch: int
-) -> Callable[[int], tuple[FrameFeatures, Tensor]]:
-    """step -> (features, labels), in the order of `minilib.world.train_batches` with all clips as its limit."""
-    labels = source.labels(np.arange(len(features)))
-
-    def at(step: int) -> tuple[FrameFeatures, Tensor]:
-        indices = epoch_indices(seed, step, batch, len(features))
-        return features.batch(indices), labels[indices]
-
-    return at
-
-
-def held_feature_batches(
-    features: CachedFeatures, source: ClipSource, batch: int = 64
-) -> Iterator[tuple[list[FrameFeatures], Tensor]]:
-    """Batches of ([one view], labels) of all clips in order, as `minilib.training.evaluate` wants them."""
-    for start in range(0, len(features), batch):
-        indices = np.arange(start, min(start + batch, len(features)))
-        yield [features.batch(indices)], source.labels(indices)

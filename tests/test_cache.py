@@ -18,13 +18,12 @@ from minilib.cache import (
     cached,
     code_hash,
     description,
-    feature_batches,
-    held_feature_batches,
     tower_hash,
 )
 from minilib.errors import BadInput
 from minilib.models.clip import TINY, FrameFeatures, ImageText, build
 from minilib.models.small_clip import tokenize
+from minilib.study import Clips
 from minilib.training import evaluate
 from minilib.world import WorldClips, clip_batch, epoch_indices, train_batches
 
@@ -357,15 +356,19 @@ def test_layers_that_do_not_exist_are_named(clip, tmp_path, layers):
 # --- batches and sources ---------------------------------------------------------------------------------------------
 
 
+def fed(made):
+    return Clips(SOURCE, made.batch, limit=len(made))
+
+
 def test_training_batches_keep_the_worlds_order(clip, made):
-    at, world = feature_batches(made, SOURCE, 5, 4), train_batches("motion", 0, 6, 2, limit=6, size=16)
+    at, world = fed(made).batches(5, 4), train_batches("motion", 0, 6, 2, limit=6, size=16)
     orders = [epoch_indices(5, step, 4, 6) for step in range(6)]
     assert sorted(np.concatenate(orders[:3])[:6]) == sorted(np.concatenate(orders[:3])[6:]) == list(range(6))
     for step, indices in enumerate(orders):
         found, labels = at(step)
         torch.testing.assert_close(found.patches, made.batch(indices).patches)
         assert torch.equal(labels, clip_batch("motion", 0, "train", indices, 2)[1])
-    torch.testing.assert_close(world(1)[1], feature_batches(made, SOURCE, 0, 6)(1)[1])
+    torch.testing.assert_close(world(1)[1], fed(made).batches(0, 6)(1)[1])
 
 
 def test_held_batches_evaluate(made):
@@ -373,7 +376,7 @@ def test_held_batches_evaluate(made):
         def forward(self, features):
             return features.cls[-1].mean(1)
 
-    scores, labels = evaluate(Head(), held_feature_batches(made, SOURCE, batch=4))
+    scores, labels = evaluate(Head(), (([inputs], label) for inputs, label in fed(made).test(4)))
     torch.testing.assert_close(scores, made.batch(range(6)).cls[-1].mean(1).softmax(-1))
     assert torch.equal(labels, SOURCE.labels(range(6)))
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from minilib.claims import load
 from minilib.models.small_clip import small_clip
 from minilib.study import embedded as study_embedded
 from minilib.study import top1
@@ -76,3 +77,11 @@ def test_mean_average_precision_and_accuracy_are_the_scores():
     assert LongMotions().score(Right(), replace(clips, frames=-clips.frames)) < 100
     single = Embedded(clips.frames, torch.tensor([0, 1]))
     assert Motions().score(Right(), single) == 100 == top1(Right(), single)
+
+
+def test_chance_on_long_clips_is_the_share_in_which_a_motion_happens():
+    """What a blind guess scores, by the clips themselves; the claims file says the same number."""
+    clips = LongMotions().source("test", 0)
+    shares = [replace(clips, seed=seed, count=512).labels(np.arange(512)).float().mean().item() for seed in range(3)]
+    assert 100 * np.mean(shares) == pytest.approx(LongMotions().chance, abs=1.0)
+    assert load("victr").tasks["long"].chance == LongMotions().chance
