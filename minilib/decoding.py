@@ -158,7 +158,7 @@ def _decoded(path: Path, promised: Index) -> Index:
     times = [frame.pts for frame in _pictures(path)]
     if not times:
         raise VideoError(f"video {path}: damaged, no frame of it can be decoded")
-    if promised.counted and promised.exact is promised.timed is False and len(times) < len(promised.times):
+    if promised.counted and not promised.timed and len(times) < len(promised.times):
         raise VideoError(f"video {path}: damaged, decoding shows {len(times)} of {len(promised.times)} frames")
     if None in times or len(set(times)) < len(times):
         return Index(tuple(range(len(times))), timed=False, exact=False)
