@@ -10,7 +10,7 @@ from torch import nn
 from minilib.claims import Measurements, load
 from minilib.errors import BadInput
 from minilib.settings import declared, describe, key
-from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Tuned, Variant, WorldTask, damaged
+from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
 from minilib.study.feeds import random_labels
 from minilib.study.work import UNKNOWN, alone, rows_of, wanted
 from minilib.training import TrainSettings
@@ -172,7 +172,7 @@ def test_inputs_come_first_so_that_no_cache_changes_a_start():
             torch.rand(self.draws)
             return super().feed(split, seed, device)
 
-    runs = [Variant(mean_model, Drawing(frames=2, train=8, test=8, draws=n)).run(RECIPE, 0) for n in (0, 5)]
+    runs = [Variant(mean_model, Drawing(frames=2, train=8, test=8, draws=n)).run(RECIPE, Trial(0)) for n in (0, 5)]
     assert runs[0].history.loss == runs[1].history.loss
     assert torch.equal(runs[0].model.head.weight, runs[1].model.head.weight)
 
@@ -187,18 +187,18 @@ def test_a_seed_trains_and_tests_on_clips_of_its_own():
 
 
 def test_variants_share_a_seeds_clips_and_recipe_and_differ_in_rate():
-    one, two = VARIANTS["plain"].run(RECIPE, 3), VARIANTS["plain"].run(RECIPE, 3)
+    one, two = VARIANTS["plain"].run(RECIPE, Trial(3)), VARIANTS["plain"].run(RECIPE, Trial(3))
     assert one.history.loss == two.history.loss and one.metrics == two.metrics
-    assert VARIANTS["plain"].run(RECIPE, 4).history.loss != one.history.loss
-    fast = replace(VARIANTS["plain"], lr=3.0).run(RECIPE, 3).history.loss
-    assert fast == VARIANTS["plain"].run(RECIPE.at_rate(3.0), 3).history.loss != one.history.loss
+    assert VARIANTS["plain"].run(RECIPE, Trial(4)).history.loss != one.history.loss
+    fast = replace(VARIANTS["plain"], lr=3.0).run(RECIPE, Trial(3)).history.loss
+    assert fast == VARIANTS["plain"].run(RECIPE.at_rate(3.0), Trial(3)).history.loss != one.history.loss
 
 
 def test_what_a_run_draws_is_its_seeds():
     """Two recipes alike but for what augmentation draws: the seed of the run decides it, not the recipe's."""
     erased = replace(RECIPE, erasing=0.5, seed=9)
-    runs = [VARIANTS["plain"].run(replace(erased, seed=seed), 3).history.loss for seed in (9, 3)]
-    assert runs[0] == runs[1] != VARIANTS["plain"].run(RECIPE, 3).history.loss
+    runs = [VARIANTS["plain"].run(replace(erased, seed=seed), Trial(3)).history.loss for seed in (9, 3)]
+    assert runs[0] == runs[1] != VARIANTS["plain"].run(RECIPE, Trial(3)).history.loss
 
 
 def test_an_endless_task_never_repeats_and_equals_the_worlds_batches():

@@ -38,6 +38,18 @@ class Outcome(NamedTuple):
         return self.metrics[""]
 
 
+@dataclass(frozen=True)
+class Trial:
+    """One run of a variant. The seed makes its clips and its start; label is what the progress bar says; the model is
+    tested on clips of `split`; a run that was cut off goes on from `checkpoint`."""
+
+    seed: int = 0
+    device: str = "cpu"
+    label: str = "training"
+    split: str = "test"
+    checkpoint: Path | None = None
+
+
 class Recipe(Protocol):
     """How to train: `TrainSettings`, or a frozen dataclass of several with the same methods."""
 
@@ -52,15 +64,7 @@ class Runnable(Protocol):
     """Anything that a recipe and a seed turn into an `Outcome`: a `Variant`, an ensemble, a zero-shot reader. A frozen
     dataclass, so that it can stand in the settings of a row."""
 
-    def run(
-        self,
-        recipe: Recipe,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        split: str = "test",
-        checkpoint: Path | None = None,
-    ) -> Outcome: ...
+    def run(self, recipe: Recipe, trial: Trial) -> Outcome: ...
 
     def smoke(self) -> Runnable: ...
 
@@ -77,44 +81,28 @@ class Variant:
     lr: float = 1.0
     also: Callable[[nn.Module, Feed, str], Mapping[str, float]] | None = None
 
-    def run(
-        self,
-        recipe: TrainSettings,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        split: str = "test",
-        checkpoint: Path | None = None,
-    ) -> Outcome:
+    def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
         """Trains on the seed's own clips and tests on its own clips of `split`."""
-        train_inputs = self.task.feed("train", seed, device)
-        test_inputs = self.task.feed(split, seed, device)
-        model, history = self.trained(train_inputs, recipe, seed, device, label, checkpoint)
-        score = self.task.score(model, test_inputs, device)
-        more = self.also(model, test_inputs, device) if self.also else {}
+        train_inputs = self.task.feed("train", trial.seed, trial.device)
+        test_inputs = self.task.feed(trial.split, trial.seed, trial.device)
+        model, history = self.trained(train_inputs, recipe, trial)
+        score = self.task.score(model, test_inputs, trial.device)
+        more = self.also(model, test_inputs, trial.device) if self.also else {}
         return Outcome(model, history, {"": score, **more})
 
-    def trained(
-        self,
-        inputs: Feed,
-        recipe: TrainSettings,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        checkpoint: Path | None = None,
-    ) -> tuple[nn.Module, History]:
+    def trained(self, inputs: Feed, recipe: TrainSettings, trial: Trial) -> tuple[nn.Module, History]:
         """The model, built once the inputs are there and the seed is set, after the recipe."""
-        torch.manual_seed(seed)
+        torch.manual_seed(trial.seed)
         model = self.build(inputs)
         history = train(
             model,
-            inputs.batches(seed, recipe.batch),
-            recipe.at_rate(self.lr).with_seed(seed),
+            inputs.batches(trial.seed, recipe.batch),
+            recipe.at_rate(self.lr).with_seed(trial.seed),
             len(self.task.classes),
-            device,
-            checkpoint,
+            trial.device,
+            trial.checkpoint,
             every=CHECKPOINT_EVERY,
-            label=label,
+            label=trial.label,
             objective=self.objective,
         )
         return model, history
@@ -224,7 +212,7 @@ class Study:
         name = f"{self.paper}.{metric.replace('/', '.')}.{seed}.{key(settings)}.pt"
         state = rows.path.parents[1] / "training" / name
         with rows.timing() as taken:
-            outcome = variant.run(recipe, seed, rows.device, metric, split, state)
+            outcome = variant.run(recipe, Trial(seed, rows.device, metric, split, state))
         rows.record(metric, outcome.metrics, seed, settings, taken.seconds, taken.peak_memory)
         state.unlink(missing_ok=True)
         return outcome.score
