@@ -163,6 +163,7 @@ def test_the_same_seconds_are_steps_by_the_measured_ratio(monkeypatch, own, step
 def test_the_same_seconds_run(rows):
     found = STUDY.smoke().variants["seconds/probe"].run(QUICK, Trial())
     assert found.metrics["steps"] == len(found.history.loss) >= 1
+    assert STUDY.timed("grid/seconds/probe") and not STUDY.timed("grid/motion/probe")
 
 
 def test_costs_are_ratios_in_rounds(rows):

@@ -15,7 +15,7 @@ from minilib.claims.table import headlines
 from minilib.files import ROOT
 from minilib.study import Trial, load_study
 from minilib.study.counting import record_counts
-from minilib.study.work import wanted
+from minilib.study.plan import wanted
 
 FILES = {
     "claims/toy.yaml": """

@@ -20,8 +20,9 @@ from minilib.metrics.detection import every_frame
 from minilib.models.x3d import X3D
 from minilib.resume import History
 from minilib.study.feeds import Clips, Feed
+from minilib.study.recipes import Recipe
 from minilib.study.stages import Stage, State
-from minilib.study.study import Outcome, Recipe, Trial, Variant
+from minilib.study.study import Outcome, Trial, Variant
 from minilib.training import Batches
 from minilib.world import LONG_MOTIONS, SPARSE, LongClips, Rhythm, WorldClips
 

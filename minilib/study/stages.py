@@ -24,7 +24,8 @@ from minilib.errors import BadInput
 from minilib.files import ROOT, write_whole
 from minilib.settings import describe, key
 from minilib.study.feeds import Feed
-from minilib.study.study import Recipe, Trial, Variant
+from minilib.study.recipes import Recipe
+from minilib.study.study import Trial, Variant
 
 FOLDER = ROOT / "runs" / "stages"
 

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from statistics import median
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -190,6 +191,7 @@ class SameSeconds:
     reference: Method
     rounds: int = 15
     task: WorldTask = MOTION
+    timed: ClassVar[bool] = True
 
     def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
         """Timed anew by each run, so one that stopped begins again. Its number of steps is a metric."""
