@@ -26,6 +26,7 @@ from torchvision.transforms import v2
 from minilib import settings as described
 from minilib.errors import BadInput
 from minilib.graphs import Recorded
+from minilib.prefetch import ahead
 from minilib.progress import progress
 from minilib.resume import History, resume, save_state
 
@@ -96,6 +97,10 @@ def autocast(device: torch.device, precision: str):
     return torch.autocast(device.type, kinds[precision]) if kinds[precision] else contextlib.nullcontext()
 
 
+class Diverged(BadInput):
+    """The loss is not finite."""
+
+
 LOOK_EVERY = 32  # steps between two looks at the losses on a GPU, which otherwise never waits
 
 
@@ -120,7 +125,7 @@ class Losses:
         bad = (~values.isfinite()).nonzero()
         if len(bad):
             first = int(bad[0])
-            raise BadInput(
+            raise Diverged(
                 f"the loss is {values[first]:g} at step {len(self.history.loss) + first}: "
                 f"try a smaller learning rate than {self.lr:g}"
             )
@@ -204,9 +209,11 @@ def train(
 
     recorded = device.type == "cuda" and settings.precision != "fp16"  # a scaler decides on the CPU
     take_step = Recorded(plain_step, optimizer, device) if recorded else plain_step
-    for step in progress(range(start, settings.steps), desc=label, initial=start, total=settings.steps):
+    steps = range(start, settings.steps)
+    bar = progress(steps, desc=label, initial=start, total=settings.steps)
+    for step, batch in zip(bar, ahead(batches, steps, device), strict=True):
         schedule.step_update(step)
-        frames, target = (x.to(device, non_blocking=True) for x in batches(step))
+        frames, target = (x.to(device, non_blocking=True) for x in batch)
         frames = model.normalise(change(frames)) if hasattr(model, "normalise") else change(frames)
         if mixing:
             if len(frames) % 2:  # clips are mixed in pairs; the last batch of an epoch may be odd
