@@ -24,7 +24,8 @@ from minilib.errors import BadInput
 from minilib.files import ROOT, write_whole
 from minilib.settings import describe, key
 from minilib.study.feeds import Feed
-from minilib.study.study import Recipe, Variant
+from minilib.study.recipes import Recipe
+from minilib.study.study import Trial, Variant
 
 FOLDER = ROOT / "runs" / "stages"
 
@@ -49,7 +50,7 @@ class Stage:
             except safetensors.SafetensorError as error:
                 raise BadInput(f"{path}: cannot be read, remove it and it is made again ({error})") from error
         inputs = self.variant.task.feed("train", seed, device)
-        model, _ = self.variant.trained(inputs, self.recipe, seed, device, self.name)
+        model, _ = self.variant.trained(inputs, self.recipe, Trial(seed, device, self.name))
         state = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
         write_whole(path, safetensors.torch.save(state))
         return state
