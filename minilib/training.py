@@ -139,7 +139,8 @@ def train(
 ) -> History:
     """Trains in place what requires a gradient; resumes from `checkpoint` if it is there and of the same recipe.
 
-    A model that reads something else than frames gets it from `batches`, as anything with a method `to(device)`. The
+    A model that reads something else than frames gets it from `batches`, as anything with a method `to(device)`. One
+    with a method `parameter_groups()` says itself which parameters learn at `lr_scale` times the rate. The
     loss is the cross-entropy of the model's scores, or what `objective` makes of model, input and labels. With `every`
     the checkpoint is written after every so many steps, and always at the end.
 
@@ -159,7 +160,12 @@ def train(
     lasting = model.state_dict().keys()
     kept = trained | {n: b for n, b in model.named_buffers() if n in lasting}  # a norm's statistics are learned, too
     optimizer = create_optimizer_v2(
-        model, opt="adamw", lr=settings.lr, weight_decay=settings.weight_decay, betas=settings.betas
+        model,
+        opt="adamw",
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        betas=settings.betas,
+        param_group_fn=getattr(type(model), "parameter_groups", None),
     )
     schedule = CosineLRScheduler(
         optimizer, settings.steps, warmup_t=settings.warmup, warmup_lr_init=settings.lr / 10, t_in_epochs=False

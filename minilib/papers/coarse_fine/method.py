@@ -60,10 +60,14 @@ class CoarseStream(nn.Module):
     def normalise(self, frames: Tensor) -> Tensor:
         return self.backbone.normalise(frames)
 
-    def sampled(self, clips: Tensor) -> tuple[Tensor, Pooled]:
-        """res2 of all frames (b, c, t, h, w), and what the pooling takes of it."""
+    def before(self, clips: Tensor) -> Tensor:
+        """res2 of all frames (b, c, t, h, w), which is what the pooling sees."""
         net = self.backbone
-        before = net.stages[0](net.stem(net.pixels(clips)))
+        return net.stages[0](net.stem(net.pixels(clips)))
+
+    def sampled(self, clips: Tensor) -> tuple[Tensor, Pooled]:
+        """`before`, and what the pooling takes of it."""
+        before = self.before(clips)
         return before, self.pool(before)
 
     def finish(self, pooled: Pooled, frames: int, levels: Levels | None = None, start=0, valid=None) -> Tensor:
