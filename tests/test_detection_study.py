@@ -24,7 +24,7 @@ from minilib.study.detection import (
     probabilities,
     stored_levels,
 )
-from minilib.study.noise import again, noise_floor
+from minilib.study.noise import again
 from minilib.study.stages import Stage, code_of
 from minilib.training import TrainSettings
 from minilib.world import SPARSE, LongClips, Rhythm, clip_batch, long_labels, long_scenes, render, sample_times
@@ -314,9 +314,3 @@ def test_a_run_comes_back_bit_by_bit_and_a_moved_start_is_nearly_the_same():
     assert 0 < moved.mean() < 1e-5
     runs = [Variant(Tiny(), TASK, detection).trained(feed, replace(STEP, steps=2), *args)[0] for args in ((0,), (0,))]
     assert all(torch.equal(a, b) for a, b in zip(*(run.state_dict().values() for run in runs), strict=True))
-
-
-def test_the_noise_floor_is_the_rms_of_what_a_moved_start_changes():
-    rows = {"a": {0: 10.0, 1: 20.0, 2: 5.0}, "again/a": {0: 13.0, 1: 16.0}}
-    assert noise_floor(rows, "a", "again/a") == (pytest.approx((12.5) ** 0.5), 2)
-    assert noise_floor(rows, "a", "b") is None

@@ -1,13 +1,13 @@
 """The noise floor of a row: how far a run comes out elsewhere if its start is moved by a millionth.
 
 With the same device and number of threads a run comes back bit by bit. With others sums are rounded differently, and a
-training may amplify that into points. What a move of that size changes is no effect, whatever its interval.
+training may amplify that into points. What a move of that size changes is no effect, whatever its interval. The claims
+files derive it, as "noise/<variant>".
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
@@ -35,11 +35,3 @@ class Moved:
 def again(variant: Variant) -> Variant:
     """The same variant from a start that is moved by a millionth."""
     return replace(variant, build=Moved(variant.build))
-
-
-def noise_floor(rows: Mapping[str, Mapping[int, float]], metric: str, repeat: str) -> tuple[float, int] | None:
-    """The root mean square of what moving the start changes, over the seeds that both metrics have, and their number;
-    None where there are none. Two variants that differ by nothing differ by so much, in one seed."""
-    first, second = rows.get(metric, {}), rows.get(repeat, {})
-    changes = [second[seed] - first[seed] for seed in first.keys() & second.keys()]
-    return (math.sqrt(sum(x * x for x in changes) / len(changes)), len(changes)) if changes else None
