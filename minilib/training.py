@@ -25,6 +25,8 @@ from torchvision.transforms import v2
 
 from minilib import settings as described
 from minilib.errors import BadInput
+from minilib.graphs import Recorded
+from minilib.prefetch import ahead
 from minilib.progress import progress
 from minilib.resume import History, resume, save_state
 
@@ -95,6 +97,10 @@ def autocast(device: torch.device, precision: str):
     return torch.autocast(device.type, kinds[precision]) if kinds[precision] else contextlib.nullcontext()
 
 
+class Diverged(BadInput):
+    """The loss is not finite."""
+
+
 LOOK_EVERY = 32  # steps between two looks at the losses on a GPU, which otherwise never waits
 
 
@@ -119,7 +125,7 @@ class Losses:
         bad = (~values.isfinite()).nonzero()
         if len(bad):
             first = int(bad[0])
-            raise BadInput(
+            raise Diverged(
                 f"the loss is {values[first]:g} at step {len(self.history.loss) + first}: "
                 f"try a smaller learning rate than {self.lr:g}"
             )
@@ -166,6 +172,7 @@ def train(
         weight_decay=settings.weight_decay,
         betas=settings.betas,
         param_group_fn=getattr(type(model), "parameter_groups", None),
+        **(dict(fused=True, capturable=True) if device.type == "cuda" else {}),
     )
     schedule = CosineLRScheduler(
         optimizer, settings.steps, warmup_t=settings.warmup, warmup_lr_init=settings.lr / 10, t_in_epochs=False
@@ -189,9 +196,26 @@ def train(
         if checkpoint is not None:
             save_state(checkpoint, step, settings.key(), kept, optimizer, scaler, history)
 
-    for step in progress(range(start, settings.steps), desc=label, initial=start, total=settings.steps):
+    def plain_step(frames: Tensor, target: Tensor) -> Tensor:
+        with autocast(device, settings.precision):
+            loss = loss_of(model, frames, target)
+        if device.type == "cpu":
+            losses.add(loss)
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_grad)
+        scaler.step(optimizer)
+        scaler.update()
+        return loss.detach()
+
+    recorded = device.type == "cuda" and settings.precision != "fp16"  # a scaler decides on the CPU
+    take_step = Recorded(plain_step, optimizer, device) if recorded else plain_step
+    steps = range(start, settings.steps)
+    bar = progress(steps, desc=label, initial=start, total=settings.steps)
+    for step, batch in zip(bar, ahead(batches, steps, device), strict=True):
         schedule.step_update(step)
-        frames, target = (x.to(device, non_blocking=True) for x in batches(step))
+        frames, target = (x.to(device, non_blocking=True) for x in batch)
         frames = model.normalise(change(frames)) if hasattr(model, "normalise") else change(frames)
         if mixing:
             if len(frames) % 2:  # clips are mixed in pairs; the last batch of an epoch may be odd
@@ -199,15 +223,9 @@ def train(
             shape = frames.shape
             frames, target = mix(frames.flatten(1, 2), target)
             frames = frames.view(shape)
-        with autocast(device, settings.precision):
-            loss = loss_of(model, frames, target)
-        losses.add(loss)
-        optimizer.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()
-        scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_grad)
-        scaler.step(optimizer)
-        scaler.update()
+        loss = take_step(frames, target)
+        if device.type != "cpu":
+            losses.add(loss)
         if every and (step + 1) % every == 0 and step + 1 < settings.steps:
             save(step + 1)
     save(settings.steps)

@@ -14,7 +14,7 @@ from minilib.papers.coarse_fine.method import CoarseFine, CoarseStream, detectio
 from minilib.papers.coarse_fine.slowfast import SlowFastFusion
 from minilib.papers.coarse_fine.study import STUDY, VARIANTS, EndToEnd, Network
 from minilib.settings import key
-from minilib.study import stages
+from minilib.study import Trial, stages
 from minilib.study.detection import Detection, OnLevels, ShortClips, stored_levels
 from minilib.training import TrainSettings
 
@@ -294,14 +294,14 @@ def test_the_fine_stream_stays_and_the_rest_moves():
     inputs = variant.task.feed("train", 0)
     torch.manual_seed(0)
     before = variant.build(inputs).state_dict()
-    after = variant.trained(inputs, replace(STEP, steps=2), 0)[0].state_dict()
+    after = variant.trained(inputs, replace(STEP, steps=2), Trial())[0].state_dict()
     assert all(not torch.equal(after[name], before[name]) for name in before if name.endswith("weight"))
     assert not any("fine." in name for name in after)
 
 
 def test_end_to_end_the_fine_stream_trains_too():
     variant = short(STUDY.variants["end_to_end"])
-    model, _ = variant.trained(variant.task.feed("train", 0), replace(STEP, steps=2), 0)
+    model, _ = variant.trained(variant.task.feed("train", 0), replace(STEP, steps=2), Trial())
     start = variant.task.start.state(0)
     assert isinstance(variant.build, EndToEnd) and variant.task.fine is None
     assert not torch.equal(model.fine.stem.conv1_s.weight, start["stem.conv1_s.weight"])

@@ -13,7 +13,7 @@ from minilib.metrics.detection import every_frame
 from minilib.models.x3d import TINY, X3D, ClipHead, FrameHead
 from minilib.papers.coarse_fine import CoarseFine, CoarseStream, MultiStageFusion, detection
 from minilib.settings import describe, key
-from minilib.study import Clips, Variant, stages
+from minilib.study import Clips, Trial, Variant, stages
 from minilib.study.detection import (
     Detection,
     Ensemble,
@@ -112,7 +112,7 @@ def test_an_ensemble_averages_the_probabilities_of_members_that_are_trained_once
         "minilib.study.detection.probabilities", lambda *given: asked.append(given[2:]) or probabilities(*given)
     )
     members = tuple(Variant(Tiny(), replace(TASK, start=start), detection) for start in (None, FIRST))
-    outcome = Ensemble(members).run(STEP, 3, split="val", device="cpu")
+    outcome = Ensemble(members).run(STEP, Trial(3, split="val"))
     assert asked == [("cpu",)] * 2
     assert len(list(own_folder.iterdir())) == 3  # two members and what one starts from
     feeds = [member.task.feed("val", 3) for member in members]
@@ -181,9 +181,9 @@ def test_short_clips_show_one_of_the_ten_motions_and_begin_where_the_stage_befor
 def test_a_stage_is_trained_once_from_the_stage_before(own_folder, monkeypatch):
     trained = []
 
-    def counted(variant, inputs, recipe, seed, device="cpu", label="", checkpoint=None):
+    def counted(variant, inputs, recipe, trial):
         trained.append(type(variant.task).__name__)
-        return whole(variant, inputs, recipe, seed, device, label, checkpoint)
+        return whole(variant, inputs, recipe, trial)
 
     whole = Variant.trained
     monkeypatch.setattr(Variant, "trained", counted)
@@ -200,9 +200,9 @@ def test_a_stage_is_trained_once_from_the_stage_before(own_folder, monkeypatch):
 def test_no_cache_changes_a_start(own_folder):
     task = replace(TASK, start=THEN, fine=THEN)
     build = Variant(ThenDraws(), task, detection)
-    cold = build.trained(task.feed("train", 0), STEP, 0)[0].state_dict()
+    cold = build.trained(task.feed("train", 0), STEP, Trial())[0].state_dict()
     stored_levels.cache_clear()
-    warm = build.trained(task.feed("train", 0), STEP, 0)[0].state_dict()
+    warm = build.trained(task.feed("train", 0), STEP, Trial())[0].state_dict()
     assert all(torch.equal(x, warm[name]) for name, x in cold.items())
 
 

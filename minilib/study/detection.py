@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,8 +20,9 @@ from minilib.metrics.detection import every_frame
 from minilib.models.x3d import X3D
 from minilib.resume import History
 from minilib.study.feeds import Clips, Feed
+from minilib.study.recipes import Recipe
 from minilib.study.stages import Stage, State
-from minilib.study.study import Outcome, Recipe, Variant
+from minilib.study.study import Outcome, Trial, Variant
 from minilib.training import Batches
 from minilib.world import LONG_MOTIONS, SPARSE, LongClips, Rhythm, WorldClips
 
@@ -209,21 +209,13 @@ class Ensemble:
 
     members: tuple[Variant, ...]
 
-    def run(
-        self,
-        recipe: Recipe,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        split: str = "test",
-        checkpoint: Path | None = None,
-    ) -> Outcome:
+    def run(self, recipe: Recipe, trial: Trial) -> Outcome:
         """As `Variant.run`; the members' own losses are not kept."""
         models, found = [], []
         for member in self.members:
-            feed = member.task.feed(split, seed, device)
-            models.append(Stage(member, recipe, label).model(feed, seed, device))
-            found.append(probabilities(models[-1], feed, device))
+            feed = member.task.feed(trial.split, trial.seed, trial.device)
+            models.append(Stage(member, recipe, trial.label).model(feed, trial.seed, trial.device))
+            found.append(probabilities(models[-1], feed, trial.device))
         score = every_frame(list(torch.stack(found).mean(0)), list(feed.source.rendered.labels)).mean
         return Outcome(nn.ModuleList(models), History([], 0.0), {"": score})
 

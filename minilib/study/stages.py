@@ -26,7 +26,8 @@ from minilib.files import ROOT, write_whole
 from minilib.processes import one_at_a_time
 from minilib.settings import describe, key
 from minilib.study.feeds import Feed
-from minilib.study.study import Recipe, Variant
+from minilib.study.recipes import Recipe
+from minilib.study.study import Trial, Variant
 
 FOLDER = ROOT / "runs" / "stages"
 
@@ -57,7 +58,7 @@ class Stage:
     def _make(self, path: Path, seed: int, device: str) -> None:
         """Trains and writes the file, whole or not at all."""
         inputs = self.variant.task.feed("train", seed, device)
-        model, _ = self.variant.trained(inputs, self.recipe, seed, device, self.name)
+        model, _ = self.variant.trained(inputs, self.recipe, Trial(seed, device, self.name))
         state = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
         write_whole(path, safetensors.torch.save(state))
 

@@ -91,7 +91,9 @@ class CoarseStream(nn.Module):
             return Alone()
         if valid is None:
             valid = torch.ones(len(pooled.x), levels[0].shape[2], dtype=torch.bool, device=pooled.x.device)
-        start = torch.as_tensor(start, device=pooled.x.device, dtype=pooled.centres.dtype).view(-1, 1)
+        if not isinstance(start, Tensor):
+            start = torch.full((1,), float(start), device=pooled.x.device)  # no copy that a GPU would be waited for
+        start = start.to(pooled.centres.device, pooled.centres.dtype).view(-1, 1)
         return self.fusion(levels, pooled._replace(centres=pooled.centres + start), valid)
 
     def forward(self, clips: Tensor, levels: Levels | None = None, start=0, valid: Tensor | None = None) -> Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +20,7 @@ from minilib.papers.coarse_fine.variants import Striding
 from minilib.papers.detection_pretraining.figures import TABLES, by_frames
 from minilib.papers.detection_pretraining.pretexts import CLASSES, PRETEXTS
 from minilib.resume import History
-from minilib.study import Feed, Study, Tuned, Variant
+from minilib.study import Feed, Study, Trial, Tuned, Variant
 from minilib.study.detection import Detection, Ensemble, OnLevels, StartedClips
 from minilib.study.noise import again
 from minilib.study.stages import Stage
@@ -90,17 +89,9 @@ class TwoStages:
 class Member(Variant):
     """One network, fine-tuned by the recipe of the stage that it is in."""
 
-    def trained(
-        self,
-        inputs: Feed,
-        recipe: TwoStages,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        checkpoint: Path | None = None,
-    ) -> tuple[nn.Module, History]:
+    def trained(self, inputs: Feed, recipe: TwoStages, trial: Trial) -> tuple[nn.Module, History]:
         own = recipe.join if self.task.fine else recipe.tune
-        return super().trained(inputs, own, seed, device, label, checkpoint)
+        return super().trained(inputs, own, trial)
 
 
 GRID = TwoStages(TUNE, JOIN)
