@@ -145,7 +145,8 @@ def train(
 ) -> History:
     """Trains in place what requires a gradient; resumes from `checkpoint` if it is there and of the same recipe.
 
-    A model that reads something else than frames gets it from `batches`, as anything with a method `to(device)`. The
+    A model that reads something else than frames gets it from `batches`, as anything with a method `to(device)`. One
+    with a method `parameter_groups()` says itself which parameters learn at `lr_scale` times the rate. The
     loss is the cross-entropy of the model's scores, or what `objective` makes of model, input and labels. With `every`
     the checkpoint is written after every so many steps, and always at the end.
 
@@ -170,6 +171,7 @@ def train(
         lr=settings.lr,
         weight_decay=settings.weight_decay,
         betas=settings.betas,
+        param_group_fn=getattr(type(model), "parameter_groups", None),
         **(dict(fused=True, capturable=True) if device.type == "cuda" else {}),
     )
     schedule = CosineLRScheduler(
