@@ -125,7 +125,7 @@ def measure(folder: Path, device: torch.device, count: int) -> dict[str, dict[st
 
 def write_card(folder: Path, device: torch.device, count: int = 0) -> None:
     """Measures everything and writes the card beside the weights: `small_diffusion.md`."""
-    count = count or (1024 if device.type == "cuda" else 128)
+    count = count or (1024 if device.type == "cuda" else 64)
     rows = measure(folder, device, count)
     text = card(rows, count, sum(f.stat().st_size for f in Path(folder).glob("small_diffusion_*.safetensors")))
     write_whole(Path(folder) / "small_diffusion.md", text)

@@ -31,6 +31,7 @@ from minilib.models.small_diffusion_tasks import AutoencoderTask, ControlTask, D
 RUNS = Path("runs") / "small_diffusion"
 SHARES = {"autoencoder": 1.5, "unet": 5.0, "controlnet": 2.0}  # how `all` shares out its minutes
 LOOK = 20  # steps between two looks at the loss, for which a GPU has to wait
+AVERAGE = 4  # steps between two updates of the averaged weights, for which it waits, too
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def fit(task: Task, rates: Rates, minutes: float, file: Path, checkpoint: Path, 
         load_half(task.model, file)
         best = task.score(task.model.eval())
     print(f"{file.name}: begins at {best:.4f}", flush=True)
-    average = AveragedModel(task.model, multi_avg_fn=get_ema_multi_avg_fn(rates.ema)).eval()
+    average = AveragedModel(task.model, multi_avg_fn=get_ema_multi_avg_fn(rates.ema**AVERAGE)).eval()
     trained = list(task.model.parameters())
     optimizer = torch.optim.AdamW(trained, lr=rates.lr, weight_decay=rates.weight_decay, fused=device.type == "cuda")
     parts, step, spent = {"model": task.model, "average": average, "optimizer": optimizer}, 0, 0.0
@@ -107,8 +108,9 @@ def fit(task: Task, rates: Rates, minutes: float, file: Path, checkpoint: Path, 
         loss.backward()
         nn.utils.clip_grad_norm_(trained, rates.clip_norm)
         optimizer.step()
-        average.update_parameters(task.model)
         step += 1
+        if step % AVERAGE == 0:
+            average.update_parameters(task.model)
         if step % LOOK == 0 and not math.isfinite(loss.item()):
             raise BadInput(f"{file.name}: the loss is not finite at step {step}; a rate below {rates.lr:g} may help")
         spent = time.monotonic() - began
@@ -123,7 +125,7 @@ def build(part: str, device: torch.device, out: Path) -> tuple[Task, Rates]:
     """The training of a part, with the parts before it read from `out`, and its rates on that kind of device."""
     fast = device.type == "cuda"
     if part == "autoencoder":
-        return AutoencoderTask(device, 32768 if fast else 12288), Rates(2e-3, 128 if fast else 16, ema=0.998)
+        return AutoencoderTask(device, 32768 if fast else 12288), Rates(2e-3, 192 if fast else 16, ema=0.998)
     if part == "judge":
         return JudgeTask(device, 65536 if fast else 12288), Rates(1e-3, 256 if fast else 64, ema=0.998)
     if part == "unet":
@@ -137,9 +139,11 @@ def train_part(part: str, minutes: float, device: torch.device, out: Path, runs:
     began = time.monotonic()
     task, rates = build(part, device, out)
     print(f"{part}: ready after {time.monotonic() - began:.1f} s", flush=True)
-    every = 20 if device.type == "cuda" else 240
+    every, file, shipped = 20 if device.type == "cuda" else 240, weights_file(part, out), weights_file(part, FOLDER)
+    if not file.is_file() and shipped.is_file():
+        write_whole(file, shipped.read_bytes())
     minutes -= (time.monotonic() - began) / 60
-    return fit(task, rates, minutes, weights_file(part, out), runs / f"{part}.pt", every)
+    return fit(task, rates, minutes, file, runs / f"{part}.pt", every)
 
 
 def finished(part: str, runs: Path = RUNS) -> bool:
