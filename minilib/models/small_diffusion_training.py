@@ -42,7 +42,7 @@ class Rates:
     batch: int
     warmup: int = 100
     falling: float = 0.4
-    ema: float = 0.999
+    ema: float = 0.998
     weight_decay: float = 0.01
     clip_norm: float = 1.0
 
@@ -121,16 +121,34 @@ def fit(task: Task, rates: Rates, minutes: float, file: Path, checkpoint: Path, 
     return best
 
 
+@dataclass(frozen=True)
+class Recipe:
+    """Frames in the pool, and how fast to learn from them."""
+
+    pool: int
+    rates: Rates
+
+
+ON_GPU = {
+    "autoencoder": Recipe(32768, Rates(2e-3, 192)),
+    "judge": Recipe(65536, Rates(1e-3, 256)),
+    "unet": Recipe(98304, Rates(1e-3, 512, ema=0.999)),
+    "controlnet": Recipe(65536, Rates(5e-4, 384)),
+}
+ON_CPU = {  # a hundredth of the frames a second: smaller batches, and a shorter memory of past weights
+    "autoencoder": Recipe(12288, Rates(2e-3, 16, ema=0.99)),
+    "judge": Recipe(12288, Rates(1e-3, 64, ema=0.99)),
+    "unet": Recipe(12288, Rates(1e-3, 48, ema=0.99)),
+    "controlnet": Recipe(12288, Rates(5e-4, 32, ema=0.99)),
+}
+
+
 def build(part: str, device: torch.device, out: Path) -> tuple[Task, Rates]:
     """The training of a part, with the parts before it read from `out`, and its rates on that kind of device."""
-    fast = device.type == "cuda"
-    if part == "autoencoder":
-        return AutoencoderTask(device, 32768 if fast else 12288), Rates(2e-3, 192 if fast else 16, ema=0.998)
-    if part == "judge":
-        return JudgeTask(device, 65536 if fast else 12288), Rates(1e-3, 256 if fast else 64, ema=0.998)
-    if part == "unet":
-        return DenoisingTask(device, 98304 if fast else 12288, out), Rates(1e-3, 512 if fast else 48)
-    return ControlTask(device, 65536 if fast else 12288, out), Rates(5e-4, 384 if fast else 32, ema=0.998)
+    recipe = (ON_GPU if device.type == "cuda" else ON_CPU)[part]
+    if part in ("autoencoder", "judge"):
+        return {"autoencoder": AutoencoderTask, "judge": JudgeTask}[part](device, recipe.pool), recipe.rates
+    return {"unet": DenoisingTask, "controlnet": ControlTask}[part](device, recipe.pool, out), recipe.rates
 
 
 def train_part(part: str, minutes: float, device: torch.device, out: Path, runs: Path = RUNS) -> float:
