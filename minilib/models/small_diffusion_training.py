@@ -136,7 +136,7 @@ ON_GPU = {
     "controlnet": Recipe(65536, Rates(5e-4, 384)),
 }
 ON_CPU = {  # a hundredth of the frames a second: smaller batches, and a shorter memory of past weights
-    "autoencoder": Recipe(12288, Rates(2e-3, 16, ema=0.99)),
+    "autoencoder": Recipe(12288, Rates(2e-3, 8, ema=0.99)),
     "judge": Recipe(12288, Rates(1e-3, 64, ema=0.99)),
     "unet": Recipe(12288, Rates(1e-3, 48, ema=0.99)),
     "controlnet": Recipe(12288, Rates(5e-4, 32, ema=0.99)),
