@@ -34,6 +34,7 @@ from minilib.models.tubelets import (
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's, of every released VideoMAE
 EPS = 1e-6
 
+
 class Attention(nn.Module):
     """Fused self-attention; queries and values have a bias, keys have none."""
 

@@ -11,6 +11,8 @@ Axes: b clips, s slots, u steps, r rows and c columns of patches, n = u r c toke
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -39,7 +41,7 @@ class BroadcastDecoder(nn.Module):
         self.steps, self.grid = steps, tuple(grid)
         self.pos_embed = nn.Parameter(0.02 * torch.randn(steps, grid[0] * grid[1], width))
         widths = [width, *[hidden] * (layers - 1)]
-        inner = [part for a, b in zip(widths, widths[1:], strict=False) for part in (nn.Linear(a, b), nn.ReLU())]
+        inner = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.ReLU())]
         self.decoder = nn.Sequential(*inner, nn.Linear(widths[-1], features + 1))
 
     def positions(self, steps: int, rows: int, columns: int) -> Tensor:
@@ -58,8 +60,9 @@ class BroadcastDecoder(nn.Module):
         out = self.decoder(slots[:, :, None] + place)
         return out[..., :-1], out[..., -1]
 
-    def forward(self, slots: Tensor, steps: int, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-        y, scores = self.painted(slots, self.positions(steps, rows, columns))
+    def forward(self, slots: Tensor, shape: tuple[int, int, int], attention: Tensor) -> tuple[Tensor, Tensor]:
+        """shape (u, r, c); attention (b, s, n), slot attention's own masks, which this decoder has no use for."""
+        y, scores = self.painted(slots, self.positions(*shape))
         masks = scores.softmax(1)
         return (masks[..., None] * y).sum(1), masks
 
@@ -67,8 +70,8 @@ class BroadcastDecoder(nn.Module):
 class ChunkedDecoder(BroadcastDecoder):
     """The same parameters, outputs and gradients, `chunk` slots at a time.
 
-    Soft-max over slots is a ratio of sums, so chunks add up: each gives its sum of features, weighted by exp(score), and
-    its logarithm of the sum of weights, and these are combined as if they were slots.
+    Soft-max over slots is a ratio of sums, so chunks add up: each gives its mean of features and the logarithm of its
+    sum of weights, and these are combined as if they were slots.
     """
 
     chunk = 2
@@ -81,8 +84,8 @@ class ChunkedDecoder(BroadcastDecoder):
             hidden = layer(hidden)
         return hidden[..., :-1], hidden[..., -1]
 
-    def forward(self, slots: Tensor, steps: int, rows: int, columns: int) -> tuple[Tensor, Tensor]:
-        place = self.positions(steps, rows, columns)
+    def forward(self, slots: Tensor, shape: tuple[int, int, int], attention: Tensor) -> tuple[Tensor, Tensor]:
+        place = self.positions(*shape)
         parts = [checkpoint(self._part, some, place, use_reentrant=False) for some in slots.split(self.chunk, 1)]
         sums, totals, scores = zip(*parts, strict=True)
         features = _combined(sums, totals)
@@ -91,6 +94,31 @@ class ChunkedDecoder(BroadcastDecoder):
     def _part(self, slots: Tensor, place: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         y, scores = self.painted(slots, place)
         return (scores.softmax(1)[..., None] * y).sum(1), scores.logsumexp(1), scores
+
+
+class AttendedDecoder(BroadcastDecoder):
+    """This suite's: slots paint features, and slot attention itself says where.
+
+    A decoder's score depends on slot and place alone, so a slot must first remember its outline before any mask can be
+    of use; with minutes of training it never does. Slot attention has seen each token, its masks are sharp from the
+    first step on, and the loss then teaches them directly.
+    """
+
+    def __init__(
+        self,
+        features: int = 768,
+        width: int = 128,
+        steps: int = 8,
+        grid: tuple[int, int] = (14, 14),
+        hidden: int = 1024,
+        layers: int = 4,
+    ):
+        super().__init__(features, width, steps, grid, hidden, layers)
+        self.decoder[-1] = nn.Linear(self.decoder[-1].in_features, features)
+
+    def forward(self, slots: Tensor, shape: tuple[int, int, int], attention: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.decoder(slots[:, :, None] + self.positions(*shape))
+        return (attention[..., None] * y).sum(1), attention
 
 
 def _combined(sums: tuple[Tensor, ...], totals: tuple[Tensor, ...]) -> Tensor:

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch.nn.functional as F
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
 from minilib.models.slots import SlotAttention
+from minilib.models.videomae import VideoEncoder
 from minilib.papers.open_vocabulary.decoder import BroadcastDecoder
 
 
@@ -56,15 +57,24 @@ class VideoSlots(nn.Module):
         self.decoder = decoder
 
     def forward(self, features: Tensor, generator: torch.Generator | None = None) -> Tubes:
-        """`generator` draws Gaussian slots. Raises BadInput for fewer tokens than slots, and more steps than learned."""
+        """`generator` draws Gaussian slots. Raises BadInput for fewer tokens than slots or more steps than learned."""
         if features.ndim != 5:
             raise BadInput(f"features {tuple(features.shape)}: must be (clips, steps, rows, columns, channels)")
         shape = features.shape[1:4]
         slots, attention = self.attention(self.read(features.flatten(1, 3)), generator)
-        found, masks = self.decoder(slots, *shape)
+        found, masks = self.decoder(slots, tuple(shape), attention)
         return Tubes(slots, masks.unflatten(2, shape), attention.unflatten(2, shape), found.unflatten(1, shape))
 
 
 def reconstruction_loss(tubes: Tubes, target: Tensor) -> Tensor:
     """L = MSE(y . alpha, F) (Sec. 3); target (b, u, r, c, f)."""
     return F.mse_loss(tubes.features.float(), target.float())
+
+
+def clip_features(encoder: VideoEncoder, pixels: Tensor, layer: int = -1) -> Tensor:
+    """One block's features of normalised pixels (b, t, 3, h, w): (b, u, r, c, d). An encoder of single frames reads
+    each frame by itself."""
+    if encoder.positions.steps > 1 or pixels.shape[1] == 1:
+        return encoder.features(pixels, (layer,))[0]
+    frames = encoder.features(pixels.flatten(0, 1)[:, None], (layer,))[0]
+    return frames.unflatten(0, pixels.shape[:2]).squeeze(2)

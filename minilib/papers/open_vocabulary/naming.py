@@ -81,7 +81,7 @@ def cosines(sums: Tensor, names: Tensor) -> Tensor:
 
 
 def wanted(cosine: Tensor, targets: int, threshold: float = 0.0) -> Tensor:
-    """Which slots are kept, bool (b, s): the best of all names is a target, and its cosine exceeds the threshold lambda.
+    """Which slots are kept, bool (b, s): the best of all names is a target, and its cosine exceeds lambda, `threshold`.
 
     Of a clip in which no slot is, the one of the best target is kept, as released.
     """

@@ -113,7 +113,7 @@ class VanillaPatches(nn.Module):
         return (visual.ln_post(x[:, 1:]) @ visual.proj).unflatten(1, grid).unflatten(0, lead)
 
 
-class resized:  # noqa: N801 - a context manager that reads like a word
+class resized:
     """While it lasts, `visual` reads pictures of `size` (h, w): its positions are interpolated, bicubic."""
 
     def __init__(self, visual: nn.Module, size: tuple[int, int]):

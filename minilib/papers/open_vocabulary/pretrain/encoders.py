@@ -6,6 +6,7 @@ minutes for 800 epochs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from minilib.files import whole_file
 from minilib.models.checkpoints import load_strictly, read_state
-from minilib.models.tubelets import contrasted, spacetime_positions, tube_mask
+from minilib.models.tubelets import contrasted, normalised, spacetime_positions, tube_mask
 from minilib.models.videomae import MaskedAutoencoder, VideoEncoder
 from minilib.papers.open_vocabulary.pretrain.pool import FRAMES, draw
 from minilib.world.localization import SIZE
@@ -37,6 +38,7 @@ class Sizes:
     decoder_layers: int = 2
     decoder_heads: int = 4
     ratio: float = 0.9
+    target: Callable[[Tensor], Tensor] = contrasted
 
     def build(self) -> MaskedAutoencoder:
         steps, grid = self.frames // self.tubelet, (GRID, GRID)
@@ -44,12 +46,14 @@ class Sizes:
             self.width, self.layers, self.heads, PATCH, self.tubelet, steps, grid, spacetime_positions, last_norm=True
         )
         return MaskedAutoencoder(
-            encoder, self.decoder_width, self.decoder_layers, self.decoder_heads, spacetime_positions, contrasted
+            encoder, self.decoder_width, self.decoder_layers, self.decoder_heads, spacetime_positions, self.target
         )
 
 
 VIDEO = Sizes()
+TWO = Sizes(tubelet=2)
 IMAGE = Sizes(frames=1, ratio=0.75)  # a frame has no neighbours to copy from: the image autoencoder's usual share
+ENCODERS = {"video": VIDEO, "video_two": TWO, "video_normalised": Sizes(target=normalised), "image": IMAGE}
 
 
 def reconstruction(model: MaskedAutoencoder, sizes: Sizes, clips: Tensor, batch: int, generator: torch.Generator):

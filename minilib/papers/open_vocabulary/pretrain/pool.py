@@ -34,7 +34,7 @@ def _rendered(seed: int, split: str, first: int, last: int, frames: int, size: i
 def pool(
     folder: Path, count: int, seed: int = 0, split: str = "train", frames: int = FRAMES, size: int = SIZE, jobs: int = 1
 ) -> np.ndarray:
-    """The first `count` clips of a split, uint8 (count, t, h, w, 3), mapped from a file that is made if it is not there.
+    """The first `count` clips of a split, uint8 (count, t, h, w, 3), mapped from a file that is made if need be.
 
     Other processes that are given the same folder read the same file.
     """
