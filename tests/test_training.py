@@ -12,8 +12,8 @@ from torch import nn
 
 from minilib import training
 from minilib.errors import BadInput
-from minilib.resume import History
-from minilib.training import LOOK_EVERY, Losses, TrainSettings, accuracy, augmentation, evaluate, scores, train
+from minilib.resume import LOOK_EVERY, History, Losses
+from minilib.training import TrainSettings, accuracy, augmentation, evaluate, scores, train
 
 SETTINGS = TrainSettings(steps=6, batch=4, lr=1e-2, warmup=2)
 

@@ -91,7 +91,7 @@ class Edited:
         return torch.cat([probabilities[:-1], edit[None]])
 
     def edited_places(self, queries: int) -> Tensor:
-        """Where the source's cross-attention to the changed words is strong, bool (t, n), at this layer's resolution."""
+        """Where the source's cross-attention to the changed words is strong, bool (t, n), at this layer's size."""
         key = (self.now.time, self.now.region)
         if key not in self.masks:
             self.masks[key] = attended(self.coarse_maps(), self.words, self.grid(self.blending.coarse), self.blending)
