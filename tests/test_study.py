@@ -12,12 +12,13 @@ from minilib.claims.pairs import NO_HALF
 from minilib.claims.rows import append_rows
 from minilib.claims.verdicts import judge
 from minilib.errors import BadInput
+from minilib.resume import Diverged
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
 from minilib.study.feeds import random_labels
 from minilib.study.plan import UNKNOWN, ranked, runs_of, seconds_of, wanted
 from minilib.study.work import alone, rows_of
-from minilib.training import Diverged, TrainSettings
+from minilib.training import TrainSettings
 from minilib.world import WorldClips, shuffled, train_batches
 
 RECIPE = TrainSettings(steps=4, batch=4, lr=1e-2, warmup=1)
