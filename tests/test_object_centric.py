@@ -34,8 +34,8 @@ from minilib.papers.object_centric.variants import ROWS, MeanToken, OrderBlind, 
 from minilib.settings import key
 from minilib.study import Clips, WorldTask
 from minilib.study.feeds import within_pairs
+from minilib.study.plan import run_of
 from minilib.study.real import Run, run
-from minilib.study.work import run_of
 from minilib.training import TrainSettings
 from minilib.world import WorldClips, shuffled
 from minilib.world.export import export_something
@@ -494,7 +494,7 @@ def test_recipes_and_what_the_variants_change():
     recipes, variants = STUDY.recipes, STUDY.variants
     assert recipes["grid"] == TrainSettings(steps=300, batch=16, lr=3e-3, warmup=40)
     assert recipes["core"] == replace(recipes["grid"], steps=700)
-    assert recipes["tuned"].recipe == replace(recipes["grid"], steps=1500)
+    assert recipes["tuned"].recipe == replace(recipes["grid"], steps=800, batch=64, warmup=80)
     weights = {name: (variants[name].objective.distillation, variants[name].objective.reasoning) for name in ROWS[5]}
     assert weights == {"no_losses": (0, 0), "only_obj": (1, 0), "only_temp": (0, 0.1), "oca": (1, 0.1)}
     assert {name for name, variant in variants.items() if variant.lr != 1} == {
