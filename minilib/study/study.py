@@ -107,17 +107,22 @@ CHECKPOINT_EVERY = 200  # steps
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: a metric without its recipe ("zeroi2v", or "oca/jf"), and the key of the printed number in the
-    paper's claims file, None where the paper has none."""
+    """A line of a table: a metric without its recipe ("zeroi2v", or "oca/jf"), the key of the printed number in the
+    paper's claims file, None where the paper has none, and the recipe."""
 
     variant: str
     paper: str | None = None
+    recipe: str = "grid"
+
+    @property
+    def metric(self) -> str:
+        return f"{self.recipe}/{self.variant}"
 
 
 @dataclass(frozen=True)
 class Study:
     """variants by name. recipes: "core" (live), "grid" (short and wide), "tuned". grids: which variants each recipe is
-    meant for. tables: name -> label -> Row, of the grid. costs(rows): measures what is timed, in interleaved rounds.
+    meant for. tables: name -> label -> Row. costs(rows): measures what is timed, in interleaved rounds.
     gains and printed numbers stand in the claims file."""
 
     paper: str
@@ -137,9 +142,9 @@ class Study:
         return replace(self, variants=variants, recipes={name: each.smoke() for name, each in self.recipes.items()})
 
     def printed(self, table: str, claims: Claims) -> dict[str, tuple[str, float | None]]:
-        """A table as pictures take it: label -> (metric of the grid, the paper's number)."""
+        """A table as pictures take it: label -> (metric, the paper's number)."""
         return {
-            label: (f"grid/{row.variant}", None if row.paper is None else claims.number(row.paper))
+            label: (row.metric, None if row.paper is None else claims.number(row.paper))
             for label, row in self.tables[table].items()
         }
 
