@@ -10,13 +10,11 @@ import copy
 import dataclasses
 import warnings
 from collections.abc import Callable
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-Inputs = TypeVar("Inputs")
-Step = Callable[[Inputs, Tensor], Tensor]  # inputs, labels -> the loss; trains the model by one step
+Step = Callable[..., Tensor]  # inputs, labels -> the loss; trains the model by one step
 PLAIN_STEPS = 4  # before recording: what is made on first use is then there
 
 
@@ -50,18 +48,18 @@ class Recorded:
         self.graph: torch.cuda.CUDAGraph | None = None
         self.held: list[Tensor] = []  # what the graph reads
 
-    def __call__(self, inputs: Inputs, target: Tensor) -> Tensor:
-        given = tensors_of((inputs, target))
+    def __call__(self, *inputs: object) -> Tensor:
+        given = tensors_of(inputs)
         numbers = [group["lr"] for group in self.optimizer.param_groups]
         for group, rate, number in zip(self.optimizer.param_groups, self.rates, numbers, strict=True):
             group["lr"] = rate.fill_(number)
         try:
             if given is None or (self.held and [x.shape for x in given] != [x.shape for x in self.held]):
-                return self.plain(inputs, target)
-            if self.graph is None and self.left <= 0 and not self.record(inputs, target):
+                return self.plain(*inputs)
+            if self.graph is None and self.left <= 0 and not self.record(*inputs):
                 self.left = float("inf")
             if self.graph is None:
-                return self.plain(inputs, target)
+                return self.plain(*inputs)
             for held, new in zip(self.held, given, strict=True):
                 held.copy_(new, non_blocking=True)
             self.graph.replay()
@@ -70,7 +68,7 @@ class Recorded:
             for group, number in zip(self.optimizer.param_groups, numbers, strict=True):
                 group["lr"] = number
 
-    def plain(self, inputs: Inputs, target: Tensor) -> Tensor:
+    def plain(self, *inputs: object) -> Tensor:
         """One step as it stands. What draws on the CPU or waits for the GPU is never recorded."""
         before = torch.get_rng_state()
         self.stream.wait_stream(torch.cuda.current_stream(self.device))
@@ -78,7 +76,7 @@ class Recorded:
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
             try:
-                loss = self.step(inputs, target)
+                loss = self.step(*inputs)
             finally:
                 torch.cuda.set_sync_debug_mode("default")
         torch.cuda.current_stream(self.device).wait_stream(self.stream)
@@ -88,15 +86,15 @@ class Recorded:
         self.left = self.left - 1 if free else float("inf")
         return loss
 
-    def record(self, inputs: Inputs, target: Tensor) -> bool:
+    def record(self, *inputs: object) -> bool:
         """Records the step without running it; whether that could be done."""
         graph = torch.cuda.CUDAGraph()
-        inputs, target = copy.deepcopy((inputs, target))  # the graph's own, to be written into
+        inputs = copy.deepcopy(inputs)  # the graph's own, to be written into
         try:
             with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
-                loss = self.step(inputs, target)
+                loss = self.step(*inputs)
         except RuntimeError:  # a kernel that cannot be recorded
             torch.cuda.synchronize(self.device)
             return False
-        self.graph, self.loss, self.held = graph, loss, tensors_of((inputs, target)) or []
+        self.graph, self.loss, self.held = graph, loss, tensors_of(inputs) or []
         return True

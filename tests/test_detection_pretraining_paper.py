@@ -77,7 +77,9 @@ def test_claims_and_tables_name_what_is_measured():
         metric for task in own.tasks.values() for each in (task.positive, task.negative) for metric in each.metrics
     }
     measured = {part for metric in named for part in own.derived.get(metric, (metric,))} | controls
-    assert measured <= known | also and set(own.derived) <= named
+    noise = {part for name, parts in own.derived.items() if name.startswith("noise/") for part in parts}
+    assert measured | noise <= known | also and {name for name in own.derived if "noise" not in name} <= named
+    assert {metric for metric in known if metric.startswith("long/")} == noise
     assert {metric for metric in known if metric.startswith("tuned/")} <= measured | {
         "tuned/vf",
         "tuned/vm",
@@ -85,7 +87,7 @@ def test_claims_and_tables_name_what_is_measured():
     }
     shown = {row.variant for table in STUDY.tables.values() for row in table.values()}
     gains = {row.variant for table in figures.GAINS.values() for row in table.values()}
-    assert shown <= set(VARIANTS) and gains == set(own.derived)
+    assert shown <= set(VARIANTS) and gains == {name for name in own.derived if not name.startswith("noise/")}
     for table in (*STUDY.tables.values(), *figures.GAINS.values()):
         assert all(row.paper is None or own.number(row.paper) is not None for row in table.values())
     widths = {f"sigma_{width}/{name}" for width in (16, 32) for name in ("cls", "vc")}  # only in gains
@@ -361,7 +363,7 @@ def test_pretraining_runs_on_files(tmp_path):
     settings = Run("kinetics400", str(tmp_path), backbone="small", frames=16, max_steps=2, batch=4)
     outcome = run(settings, tmp_path, real.prepared)
     assert outcome["steps"] == 2 and outcome["clips"] == 5 and 0 <= outcome["top1"] <= 100
-    assert list(tmp_path.glob("detection_pretraining_kinetics400_small_16.pt"))
+    assert list(tmp_path.glob("detection_pretraining_kinetics400_small_16.*.pt"))
     for wrong, message in (({"backbone": "vit_b16"}, "choose of x3d_m, small"), ({"frames": 8}, "has a stride for 16")):
         with pytest.raises(BadInput, match=message):
             run(replace(settings, **wrong), tmp_path, real.prepared)

@@ -15,9 +15,9 @@ from minilib.models.clip import TINY
 from minilib.papers.zeroi2v import blocks, costs, counts, figures, published
 from minilib.papers.zeroi2v.study import LIVE, STUDY
 from minilib.settings import key
-from minilib.study import ShuffledFrames
+from minilib.study import ShuffledFrames, real_training
 from minilib.study import real as on_videos
-from minilib.study.real import EpochBatches, Run
+from minilib.study.real import Run
 from minilib.video import write_video
 from minilib.world import clip_scenes, render
 from minilib.world.export import export_kinetics, export_something
@@ -227,16 +227,18 @@ def test_table_12_reaches_the_loop(tmp_path, monkeypatch, dataset, smoothing, er
     seen = {}
 
     def stop(model, batches, plan, *rest, **more):
-        seen.update(model=model, plan=plan, flip=batches.dataset.flip, smoothing=more["objective"].smoothing)
+        seen.update(model=model, plan=plan, data=batches.dataset, smoothing=more["objective"].smoothing)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(on_videos, "train", stop)
+    monkeypatch.setattr(real_training, "train", stop)
     with pytest.raises(KeyboardInterrupt):
         run(Run(dataset, str(tmp_path), backbone="small", batch=2), tmp_path)
     plan = seen["plan"]
     assert (plan.lr, plan.weight_decay, plan.betas, plan.batch) == (3e-4, 0.05, (0.9, 0.999), 2)
     assert (plan.steps, plan.warmup) == (2 * epochs, 5)
-    assert (seen["smoothing"], plan.erasing, seen["flip"], plan.rand_augment) == (smoothing, erasing, 0.5, (4, 7))
+    change = seen["data"].change.args[0]  # whoever decodes a clip augments it
+    assert (seen["smoothing"], change.erasing, change.rand_augment) == (smoothing, erasing, (4, 7))
+    assert seen["data"].flip == 0.5 and (plan.erasing, plan.rand_augment, plan.flip) == (0.0, None, 0.0)
     assert (plan.mixup, plan.cutmix) == (0, 0)
     block = blocks(seen["model"].backbone)[0]
     assert len(block.attn.adapters) == (4 if dataset == "something_something_v2" else 2)
@@ -268,7 +270,7 @@ def test_own_folder_with_a_broken_video_among_good_ones(tmp_path):
 
 def test_epochs_go_on_where_a_run_stopped(tmp_path):
     root = export_kinetics(tmp_path / "kinetics400", {"train": 7, "val": 1}, frames=4)
-    from minilib.datasets.folder import VideoDataset
+    from minilib.datasets.folder import EpochBatches, VideoDataset
     from minilib.datasets.kinetics import kinetics
 
     dataset = VideoDataset(kinetics(root, "train").clips, frames=2, size=64, train=True)

@@ -161,14 +161,15 @@ class WithLevels:
 
 class StoredLevels:
     """Indices (b,) -> clips with the levels of a fine stream that stays as it is. All of them are made here, each of a
-    whole clip, which is its own video. Each level keeps its own size: frames are so small that conv5 has one place."""
+    whole clip, which is its own video, and stay on `device`. Each level keeps its own size: frames are so small that
+    conv5 has one place."""
 
     @torch.no_grad()
     def __init__(self, fine: X3D, clips: LongClips, device: str = "cpu", batch: int = 32):
         fine.to(device).eval()
         self.clips = clips
         parts = [
-            [level.cpu() for level in fine.features(clips.frames(indices).to(device))]
+            fine.features(clips.frames(indices).to(device))
             for indices in np.split(np.arange(len(clips)), range(batch, len(clips), batch))
         ]
         self.levels = [torch.cat(level) for level in zip(*parts, strict=True)]

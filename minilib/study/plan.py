@@ -72,7 +72,7 @@ def missing_of(
     lacking = [seed for seed in seeds if untried or rows.row(metric, seed, settings) is None]
     tries = [Wanted(study.paper, each, study.seed_of(each), expected(each, study, timed)) for each in untried]
     seconds = expected(metric, study, timed)
-    return (tries if lacking else []) + [Wanted(study.paper, metric, seed, seconds, untried) for seed in lacking]
+    return [*tries, *(Wanted(study.paper, metric, seed, seconds, untried) for seed in lacking)]
 
 
 def ranked(

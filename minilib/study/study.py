@@ -18,11 +18,11 @@ from torch import nn
 from minilib.claims import Claims, Measurements
 from minilib.errors import BadInput
 from minilib.progress import progress
-from minilib.resume import History
+from minilib.resume import Diverged, History
 from minilib.settings import describe, key
 from minilib.study.feeds import Feed, Task
 from minilib.study.recipes import Recipe, Tuned, parts_of
-from minilib.training import Diverged, Objective, TrainSettings, train
+from minilib.training import Objective, TrainSettings, train
 
 FOLDERS = {"image_to_video_compared": "comparison"}  # papers whose folder has another name
 
@@ -107,22 +107,17 @@ CHECKPOINT_EVERY = 200  # steps
 
 @dataclass(frozen=True)
 class Row:
-    """A line of a table: a metric without its recipe ("zeroi2v", or "oca/jf"), the key of the printed number in the
-    paper's claims file, None where the paper has none, and the recipe."""
+    """A line of a table: a metric without its recipe ("zeroi2v", or "oca/jf"), and the key of the printed number in the
+    paper's claims file, None where the paper has none."""
 
     variant: str
     paper: str | None = None
-    recipe: str = "grid"
-
-    @property
-    def metric(self) -> str:
-        return f"{self.recipe}/{self.variant}"
 
 
 @dataclass(frozen=True)
 class Study:
     """variants by name. recipes: "core" (live), "grid" (short and wide), "tuned". grids: which variants each recipe is
-    meant for. tables: name -> label -> Row. costs(rows): measures what is timed, in interleaved rounds.
+    meant for. tables: name -> label -> Row, of the grid. costs(rows): measures what is timed, in interleaved rounds.
     gains and printed numbers stand in the claims file."""
 
     paper: str
@@ -141,10 +136,10 @@ class Study:
         variants = {name: variant.smoke() for name, variant in self.variants.items()}
         return replace(self, variants=variants, recipes={name: each.smoke() for name, each in self.recipes.items()})
 
-    def printed(self, table: str, claims: Claims) -> dict[str, tuple[str, float | None]]:
-        """A table as pictures take it: label -> (metric, the paper's number)."""
+    def printed(self, table: str, claims: Claims, recipe: str = "grid") -> dict[str, tuple[str, float | None]]:
+        """A table as pictures take it: label -> (metric of a recipe, the paper's number)."""
         return {
-            label: (row.metric, None if row.paper is None else claims.number(row.paper))
+            label: (f"{recipe}/{row.variant}", None if row.paper is None else claims.number(row.paper))
             for label, row in self.tables[table].items()
         }
 

@@ -109,34 +109,30 @@ LABELS = {
 }
 
 
-def table(variant: str, paper: str, *names: str, recipe: str = "grid") -> dict[str, Row]:
+def table(variant: str, paper: str, *names: str) -> dict[str, Row]:
     """Rows of some variants, whose names go into the places of {}."""
-    return {LABELS[each]: Row(variant.format(each), paper.format(each), recipe) for each in names}
-
-
-def tuned(variant: str, paper: str | None = None) -> Row:
-    return Row(variant, paper, "tuned")
+    return {LABELS[each]: Row(variant.format(each), paper.format(each)) for each in names}
 
 
 CHARADES = {"VicTR": Row("long/victr", "map.t5.4.charades.b16")}
 TABLES = {
     **{
         f"5.1 {k}": {
-            "linear classifier": tuned(f"few/probe/few{k}"),
-            "X-CLIP": tuned(f"zeroshot/xclip/few{k}", f"t5.1.hmdb51.k{k}.xclip"),
-            "VicTR": tuned(f"zeroshot/victr/few{k}", f"top1.t5.1.hmdb51.k{k}"),
+            "linear classifier": Row(f"few/probe/few{k}"),
+            "X-CLIP": Row(f"zeroshot/xclip/few{k}", f"t5.1.hmdb51.k{k}.xclip"),
+            "VicTR": Row(f"zeroshot/victr/few{k}", f"top1.t5.1.hmdb51.k{k}"),
         }
         for k in TUNING.shots
     },
-    "5.2": table("zeroshot/{}", "t5.2.hmdb51.{}", "actionclip", "xclip", recipe="tuned")
-    | {"VicTR": tuned("zeroshot/victr", "top1.t5.2.hmdb51")},
-    "5.2 std": table("zeroshot/{}/std", "t5.2.hmdb51.{}.std", "actionclip", "xclip", recipe="tuned")
-    | {"VicTR": tuned("zeroshot/victr/std", "top1.t5.2.hmdb51.std")},
+    "5.2": table("zeroshot/{}", "t5.2.hmdb51.{}", "actionclip", "xclip")
+    | {"VicTR": Row("zeroshot/victr", "top1.t5.2.hmdb51")},
+    "5.2 std": table("zeroshot/{}/std", "t5.2.hmdb51.{}.std", "actionclip", "xclip")
+    | {"VicTR": Row("zeroshot/victr/std", "top1.t5.2.hmdb51.std")},
     "5.4": table("long/{}", "t5.4.charades.{}", "clip4clip", "actionclip", "hitchhiker") | CHARADES,
     "5.5 short": table("{}", "top1.t5.5.k400.{}", "victr", "no_aux", "clip_visual", "clip_text"),
     "5.5 long": CHARADES | table("long/{}", "map.t5.5.charades.{}", "no_aux", "clip_visual", "clip_text"),
     "5.5 directions": {  # ours: a test of the mechanism
-        f"{shown}, {LABELS[each]}": tuned(f"{where}/{each}")
+        f"{shown}, {LABELS[each]}": Row(f"{where}/{each}")
         for shown, where in (
             *((f"{n} directions", f"long/directions{n}") for n in DIRECTIONS),
             ("all directions", "long"),
@@ -146,16 +142,16 @@ TABLES = {
     "5.6": CHARADES
     | table("long/{}", "map.t5.6.charades.{}", "no_affinity", "joint", "text_classifier", "visual_classifier"),
     "5.7": {
-        "names, CLIP's text": tuned("zeroshot/clip_text", "top1.t5.7.hmdb51.names.clip_text"),
-        "names, VicTR": tuned("zeroshot/victr", "top1.t5.2.hmdb51"),
-        "descriptions, CLIP's text": tuned("zeroshot/rich/clip_text", "top1.t5.7.hmdb51.rich.clip_text"),
-        "descriptions, VicTR": tuned("zeroshot/rich/victr", "top1.t5.7.hmdb51.rich.victr"),
+        "names, CLIP's text": Row("zeroshot/clip_text", "top1.t5.7.hmdb51.names.clip_text"),
+        "names, VicTR": Row("zeroshot/victr", "top1.t5.2.hmdb51"),
+        "descriptions, CLIP's text": Row("zeroshot/rich/clip_text", "top1.t5.7.hmdb51.rich.clip_text"),
+        "descriptions, VicTR": Row("zeroshot/rich/victr", "top1.t5.7.hmdb51.rich.victr"),
     },
     "5.8": {
-        "X-CLIP": tuned("zeroshot/xclip/questions", "t5.8.next_qa.xclip"),
-        "VicTR": tuned("zeroshot/victr/questions", "top1.t5.8.next_qa"),
-        "X-CLIP, one object": tuned("zeroshot/xclip/questions_one"),
-        "VicTR, one object": tuned("zeroshot/victr/questions_one"),
+        "X-CLIP": Row("zeroshot/xclip/questions", "t5.8.next_qa.xclip"),
+        "VicTR": Row("zeroshot/victr/questions", "top1.t5.8.next_qa"),
+        "X-CLIP, one object": Row("zeroshot/xclip/questions_one"),
+        "VicTR, one object": Row("zeroshot/victr/questions_one"),
     },
     "controls": {
         "VicTR": Row("victr"),
