@@ -15,9 +15,8 @@ from minilib.models.clip import TINY
 from minilib.papers.zeroi2v import blocks, costs, counts, figures, published
 from minilib.papers.zeroi2v.study import LIVE, STUDY
 from minilib.settings import key
-from minilib.study import ShuffledFrames
+from minilib.study import ShuffledFrames, real_training
 from minilib.study import real as on_videos
-from minilib.study import real_training
 from minilib.study.real import Run
 from minilib.video import write_video
 from minilib.world import clip_scenes, render
