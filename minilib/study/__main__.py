@@ -6,13 +6,14 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from minilib import cluster
 from minilib.claims import load
 from minilib.commands import answer
 from minilib.errors import BadInput
 from minilib.files import writable_folder
 from minilib.progress import progress
 from minilib.study.study import load_study
-from minilib.study.work import Job, Wanted, measure_all, rows_of, threads_of, wanted
+from minilib.study.work import Job, Wanted, measure_all, measure_on, rows_of, threads_of, wanted
 
 
 def parser() -> argparse.ArgumentParser:
@@ -26,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     made.add_argument("--scale", default="small", choices=("smoke", "small"), help="smoke: a few steps, no verdicts")
     made.add_argument("--out", default="results", help="folder with rows/PAPER.jsonl, read and appended")
+    cluster.add_arguments(made)
     made.add_argument("--plan", action="store_true", help="print what is missing, most wanted first, and its seconds")
     made.add_argument("--list", action="store_true", help="print the names of everything that can be measured")
     made.add_argument("--costs", action="store_true", help="measure times and memory instead; let nothing else run")
@@ -65,9 +67,11 @@ def run(args: argparse.Namespace) -> int:
     if args.plan:
         print(plan(missing))
         return 0
-    threads = threads_of(args.jobs)
+    there = cluster.executor(args.cluster, f"{out}/cluster", args.ask, args.paper) if args.cluster else None
+    threads = threads_of(args.jobs) if there is None else cluster.wanted(args.ask)["cpus_per_task"]
     jobs = [Job(args.paper, w.metric, w.seed, out, args.scale, args.device, threads) for w in missing]
-    for job, value, seconds in progress(measure_all(jobs, args.jobs, args.minutes), total=len(jobs), desc=args.paper):
+    measured = measure_all(jobs, args.jobs, args.minutes) if there is None else measure_on(there, jobs)
+    for job, value, seconds in progress(measured, total=len(jobs), desc=args.paper):
         print(f"{job.metric} seed {job.seed}: {said(value)} ({seconds:.0f} s)", flush=True)
     return 0
 

@@ -17,10 +17,12 @@ from statistics import median
 
 import torch
 
+from minilib import cluster
 from minilib.claims import Claims, Measurements
 from minilib.claims.scores import halved
 from minilib.claims.verdicts import judge
 from minilib.environment import commit, cores, is_clean
+from minilib.errors import BadInput
 from minilib.processes import die_with
 from minilib.study.study import Study, Tuned, load_study
 
@@ -201,6 +203,14 @@ def measure_all(
             for each in done:
                 yield each.get()
             time.sleep(0.05)
+
+
+def measure_on(there: cluster.submitit.AutoExecutor, jobs: Sequence[Job]) -> Iterator[tuple[Job, float | None, float]]:
+    """Every job on a cluster, as they finish. BadInput names the first that fails; the rest is cancelled."""
+    for job, found in cluster.each_done(there, do, jobs):
+        if isinstance(found, cluster.Failed):
+            raise BadInput(f"{job.metric} seed {job.seed}: {found}")
+        yield found
 
 
 def threads_of(processes: int) -> int:
