@@ -379,3 +379,34 @@ def test_bfloat16_is_close_to_float32():
     _, full = trained()
     _, half = trained(settings=replace(SETTINGS, precision="bf16"))
     assert full.loss == pytest.approx(half.loss, abs=0.05)
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda model: torch.compile(model, backend="eager")])
+def test_checkpoints_do_not_know_what_wraps_a_model(tmp_path, wrap):
+    model, whole = Tiny(), trained(tmp_path)[0]
+    history = train(wrap(model), batches, SETTINGS, 3, checkpoint=tmp_path / "wrapped.pt")
+    assert torch.equal(model.head.weight, whole.head.weight)
+    files = [torch.load(tmp_path / name, weights_only=True)["model"] for name in ("run.pt", "wrapped.pt")]
+    assert files[0].keys() == files[1].keys() == {"head.weight", "head.bias"}
+    bare = Tiny()
+    again = train(bare, batches, SETTINGS, 3, checkpoint=tmp_path / "wrapped.pt")  # goes on without the wrapper
+    assert again.loss == history.loss and torch.equal(bare.head.weight, model.head.weight)
+    wrapped = wrap(Tiny())
+    train(wrapped, batches, SETTINGS, 3, checkpoint=tmp_path / "run.pt")
+    assert torch.equal(list(wrapped.parameters())[2], whole.head.weight)
+
+
+def test_model_and_loss_are_compiled_as_one_when_asked(monkeypatch):
+    whole, plain = trained(), nn.Module.compile
+    compiled = []
+
+    def eagerly(module):
+        compiled.append(type(module).__name__)
+        plain(module, backend="aot_eager", fullgraph=True)
+
+    monkeypatch.setattr(nn.Module, "compile", eagerly)
+    assert trained()[1].loss == whole[1].loss and compiled == []
+    settings = replace(SETTINGS, smoothing=0.1)
+    _, history = trained(settings=settings, compiled=True)
+    assert compiled == ["WithLoss"]
+    np.testing.assert_allclose(history.loss, trained(settings=settings)[1].loss, rtol=1e-4)
