@@ -270,7 +270,7 @@ def test_the_object_takes_mean_and_deviation_of_the_background():
     )
     other = background.movedim(1, -1)[outside[:, 0]]
     assert torch.allclose(found.mean((0, 2, 3)), other.mean(0), atol=1e-4)
-    assert torch.allclose(found.std((0, 2, 3)), other.std(0), atol=1e-4)
+    assert torch.allclose(found.std((0, 2, 3), correction=0), other.std(0, correction=0), atol=1e-4)
 
 
 # --- maps ------------------------------------------------------------------------------------------------------------
