@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -118,7 +119,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scratch", type=Path, help="for clips and checkpoints; the same folder if not given")
     parser.add_argument("--tried", nargs="+", default=list(TRIED), choices=list(TRIED), help="settings of slots")
     parser.add_argument("--clips", type=int, help="rendered once: 6144 on a GPU, 1024 on a CPU, if not given")
-    parser.add_argument("--jobs", type=int, default=2, help="processes that render")
+    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8), help="processes that render")
     parser.add_argument("--judged", type=int, default=128, help="validation clips that a training is looked at on")
     parser.add_argument("--batch", type=int, help="clips or frames a step")
     parser.add_argument("--lr", type=float, help="the highest rate")

@@ -21,7 +21,7 @@ from minilib.papers.open_vocabulary.pretrain.pool import pool
 
 WEIGHTS = Path(__file__).parents[3] / "weights"
 ENCODERS_UNTIL, SLOTS_UNTIL = 0.5, 0.97  # shares of the time at which these trainings end
-SHORT = {"image": 0.3, "patch_clip": 0.3}  # ... and the small ones, which leave the device to the others
+SHORT = {"image": 0.3, "patch_clip": 0.4}  # ... and the small ones, which leave the device to the others
 JUDGED_BY = ("joint dec_rate", "apart dec_rate")  # the first of these that a training has chooses among them
 AT_MOST = 10e6  # bytes shipped
 
