@@ -76,12 +76,15 @@ def test_notebooks_run_as_jobs_of_a_cluster(tmp_path, capsys, monkeypatch):
 
 
 def test_a_study_is_measured_by_the_same_function(tmp_path, monkeypatch):
-    jobs = [work.Job("toy", "grid/a", seed, str(tmp_path)) for seed in range(3)]
-    monkeypatch.setattr(work, "do", lambda job: (job, 10.0 + job.seed, 0.5))
+    first = work.Job("toy", "tuned.rate1/a", 1000, str(tmp_path))
+    jobs = [work.Job("toy", "tuned/a", seed, str(tmp_path), tries=(first.metric,)) for seed in range(3)]
+    monkeypatch.setattr(work, "do", lambda job: work.Done(job, 10.0 + job.seed, 0.5))
     there = cluster.executor("debug", tmp_path / "jobs")
-    assert list(work.measure_on(there, jobs)) == [(job, 10.0 + job.seed, 0.5) for job in jobs]
+    assert list(work.measure_on(there, [*jobs, first])) == [
+        work.Done(job, 10.0 + job.seed, 0.5) for job in (first, *jobs)
+    ]
     monkeypatch.setattr(cluster, "each_done", lambda *given: [(jobs[1], cluster.Failed("no room; log: x"))])
-    with pytest.raises(BadInput, match="grid/a seed 1: no room; log: x"):
+    with pytest.raises(BadInput, match="tuned/a seed 1: no room; log: x"):
         list(work.measure_on(there, jobs))
 
 
@@ -89,15 +92,17 @@ def test_a_measuring_command_submits_what_is_missing(tmp_path, monkeypatch, caps
     asked = []
     monkeypatch.setattr(work, "do", None)
     monkeypatch.setattr(
-        study_command, "measure_on", lambda there, jobs: asked.append((there, jobs)) or [(j, 1.0, 0.1) for j in jobs]
+        study_command,
+        "measure_on",
+        lambda there, jobs: asked.append((there, jobs)) or [work.Done(j, 1.0, 0.1) for j in jobs],
     )
-    command = ["dist", "--variants", "grid/dist", "--seeds", "2", "--out", str(tmp_path), "--scale", "smoke"]
+    command = ["dist", "--variants", "grid/timing/dist", "--seeds", "2", "--out", str(tmp_path), "--scale", "smoke"]
     assert study_command.main([*command, "--cluster", "debug", "--ask", "cpus_per_task=2"]) == 0
     ((there, jobs),) = asked
     assert there.cluster == "debug" and [(j.metric, j.seed, j.threads) for j in jobs] == [
-        ("grid/dist", 0, 2), ("grid/dist", 1, 2)
+        ("grid/timing/dist", 0, 2), ("grid/timing/dist", 1, 2)
     ]  # fmt: skip
-    assert "grid/dist seed 1: 1.0" in capsys.readouterr().out
+    assert "grid/timing/dist seed 1: 1.0" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
