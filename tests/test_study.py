@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -15,7 +16,7 @@ from minilib.errors import BadInput
 from minilib.resume import Diverged
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
-from minilib.study.feeds import random_labels
+from minilib.study.feeds import Kept, random_labels, within_pairs
 from minilib.study.plan import STEPS, UNKNOWN, expected, ranked, runs_of, seconds_of, wanted
 from minilib.study.work import alone, rows_of
 from minilib.training import TrainSettings
@@ -212,6 +213,45 @@ def test_an_endless_task_never_repeats_and_equals_the_worlds_batches():
     for step in (0, 1, 7):
         for a, b in zip(ours(step), theirs(step), strict=True):
             assert torch.equal(a, b)
+
+
+def test_what_is_kept_is_asked_once_and_stays_as_it_was():
+    asked = []
+
+    def squares(indices):
+        asked.extend(indices.tolist())
+        return torch.as_tensor(indices)[:, None] ** 2
+
+    kept = Kept(squares, 10)
+    for indices in ([3, 1, 3], [1, 9], [9, 3, 1]):
+        assert kept(np.array(indices)).tolist() == [[i * i] for i in indices]
+    assert sorted(asked) == [1, 3, 9]
+
+
+def test_an_epoch_that_comes_back_is_the_one_that_was_there():
+    plain = Clips(WorldClips("motion", 0, "train", 8, 2), limit=8)
+    feed = TASK.feed("train", 0)
+    for step in (0, 1, 2, 5):
+        for a, b in zip(feed.batches(0, 6)(step), plain.batches(0, 6)(step), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_accuracy_within_pairs_asks_only_for_the_order():
+    feed = Clips(WorldClips("motion", 0, "test", 24, 2))
+    labels = torch.cat([label for _, label in feed.test()])
+
+    class Knows(nn.Module):
+        """Says the true class, with `flip` for some clips the mirrored one."""
+
+        def __init__(self, flip):
+            super().__init__()
+            self.flip = flip
+
+        def forward(self, frames):
+            return nn.functional.one_hot(labels ^ self.flip, 12).float()
+
+    assert within_pairs(Knows(torch.zeros(24, dtype=torch.long)), feed) == {"pairs": 100}
+    assert within_pairs(Knows((torch.arange(24) < 6).long()), feed) == {"pairs": 75}
 
 
 def test_controls_damage_what_they_say_and_nothing_else():

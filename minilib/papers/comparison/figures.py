@@ -47,9 +47,9 @@ ELSEWHERE = {  # what: ((paper, metric, whose), ...): rows of the methods' own n
         ("victr", "grid/zeroshot/clip_text", "plain texts"),
     ),
     "segmentation, J&F": (
-        ("object_centric", "grid/appearance/oca/jf", "oca"),
-        ("object_centric", "grid/appearance/oca/jf_crf", "oca and a random field"),
-        ("object_centric", "grid/appearance/oca/jf_boxes", "a grid of boxes"),
+        ("object_centric", "grid/hard_appearance/oca/jf", "oca"),
+        ("object_centric", "grid/hard_appearance/oca/jf_crf", "oca and a random field"),
+        ("object_centric", "grid/hard_appearance/oca/jf_boxes", "a grid of boxes"),
     ),
 }
 
