@@ -39,7 +39,8 @@ Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, its input, l
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """A recipe. Rates are fractions, `warmup` counts steps, `rand_augment` is (operations, magnitude) or None."""
+    """A recipe. Rates are fractions, `warmup` counts steps, `rand_augment` is (operations, magnitude) or None,
+    `clip_grad` the norm at which gradients are clipped, 0 for none."""
 
     steps: int = 400
     batch: int = 32
@@ -100,6 +101,9 @@ def autocast(device: torch.device, precision: str):
     return torch.autocast(device.type, kinds[precision]) if kinds[precision] else contextlib.nullcontext()
 
 
+WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)  # they hide the attributes of their model
+
+
 def train(
     model: nn.Module,
     batches: Batches,
@@ -137,6 +141,7 @@ def train(
     torch.manual_seed(settings.seed)
     np.random.seed(settings.seed % 2**32)  # noqa: NPY002  (timm's Mixup draws from it)
     model.to(device).train()
+    normalise = getattr(model.module if isinstance(model, WRAPPERS) else model, "normalise", None)
     lasting = model.state_dict().keys()
     kept = trained | {
         unwrapped(n): b for n, b in model.named_buffers() if n in lasting
@@ -183,7 +188,8 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_grad)
+        if settings.clip_grad:
+            torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_grad)
         scaler.step(optimizer)
         scaler.update()
         return loss.detach()
@@ -196,7 +202,7 @@ def train(
         schedule.step_update(step)
         among.reseed(settings.seed, step)
         frames, target, *weight = (x.to(device, non_blocking=True) for x in batch)
-        frames = model.normalise(change(frames)) if hasattr(model, "normalise") else change(frames)
+        frames = change(frames) if normalise is None else normalise(change(frames))
         if mixing:
             if len(frames) % 2:  # clips are mixed in pairs; the last batch of an epoch may be odd
                 frames, target = torch.cat([frames, frames[:1]]), torch.cat([target, target[:1]])

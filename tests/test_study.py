@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from minilib.claims import Measurements, load
+from minilib.claims.pairs import NO_HALF
 from minilib.claims.rows import append_rows
 from minilib.claims.verdicts import judge
 from minilib.errors import BadInput
@@ -16,7 +17,7 @@ from minilib.resume import Diverged
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
 from minilib.study.feeds import Kept, random_labels, within_pairs
-from minilib.study.plan import UNKNOWN, ranked, seconds_of, wanted
+from minilib.study.plan import UNKNOWN, ranked, runs_of, seconds_of, wanted
 from minilib.study.work import alone, rows_of
 from minilib.training import TrainSettings
 from minilib.world import WorldClips, shuffled, train_batches
@@ -457,11 +458,17 @@ def test_of_two_headlines_the_cheaper_comes_first_and_a_decided_one_last(rows, f
     judged = [
         replace(verdict, verdict="holds here") if verdict.id == "cheap" else verdict for verdict in judge(claims, [])
     ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("minilib.study.plan.judge", lambda *given: judged)
-        assert [names for _, _, names in ranked(claims, rows, runs, lacking)][:3] == [
-            ["grid/also", "grid/plain"], ["grid/weighted"], ["grid/plain"]
-        ]  # fmt: skip
+    assert [names for _, _, names in ranked(claims, judged, runs, lacking)][:3] == [
+        ["grid/also", "grid/plain"], ["grid/weighted"], ["grid/plain"]
+    ]  # fmt: skip
+
+
+def test_half_the_steps_are_wanted_where_nothing_else_lacks(rows, folder):
+    claims = load("toy", folder)
+    dull = next(verdict for verdict in judge(claims, []) if verdict.id == "dull")
+    assert runs_of(STUDY, claims, dull) == ["grid/also", "grid/shuffled", "grid/plain", "grid/wrong"]
+    gated = replace(dull, why=f"Length: {NO_HALF}; more")
+    assert runs_of(STUDY, claims, gated)[:4] == ["grid/also", "grid.half/also", "grid/shuffled", "grid.half/shuffled"]
 
 
 def test_seconds_are_those_of_earlier_runs(rows, folder):

@@ -155,6 +155,7 @@ def test_every_option_says_what_it_does_and_has_the_default_that_it_names():
     assert given == {
         "papers": ["toy", "other"], "variants": [], "recipe": "", "seeds": 5, "jobs": 1, "minutes": None,
         "device": "cpu", "scale": "small", "out": "results", "plan": False, "list": False, "costs": False,
+        "cluster": None, "ask": [],
     }  # fmt: skip
     for name in ("seeds", "jobs", "device"):
         assert f"(default: {given[name]})" in options[name].help

@@ -8,16 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from minilib import claims
+from minilib import claims, training
 from minilib.claims.verdicts import same_count
 from minilib.errors import BadInput
-from minilib.models.clip import TINY
+from minilib.models.clip import TINY, build
 from minilib.papers.zeroi2v import blocks, costs, counts, figures, published
 from minilib.papers.zeroi2v.study import LIVE, STUDY
 from minilib.settings import key
 from minilib.study import ShuffledFrames, real_training
 from minilib.study import real as on_videos
 from minilib.study.real import Run
+from minilib.training import TrainSettings, train
 from minilib.video import write_video
 from minilib.world import clip_scenes, render
 from minilib.world.export import export_kinetics, export_something
@@ -239,11 +240,43 @@ def test_table_12_reaches_the_loop(tmp_path, monkeypatch, dataset, smoothing, er
     change = seen["data"].change.args[0]  # whoever decodes a clip augments it
     assert (seen["smoothing"], change.erasing, change.rand_augment) == (smoothing, erasing, (4, 7))
     assert seen["data"].flip == 0.5 and (plan.erasing, plan.rand_augment, plan.flip) == (0.0, None, 0.0)
-    assert (plan.mixup, plan.cutmix) == (0, 0)
+    assert (plan.mixup, plan.cutmix, plan.clip_grad) == (0, 0, 0)
     block = blocks(seen["model"].backbone)[0]
     assert len(block.attn.adapters) == (4 if dataset == "something_something_v2" else 2)
     assert {(a.scale, a.dropout.p) for a in block.attn.adapters.values()} == {(scale, 0.1)}
     assert seen["model"].dropout.p == 0.5 and block.attn.mixing.offsets == (-1, 1)
+
+
+@pytest.mark.parametrize("backbone, share", [("vit_b16", 1.0), ("vit_l14", 0.1)])
+def test_rates_and_decay_of_the_released_configurations_reach_the_optimiser(monkeypatch, backbone, share):
+    monkeypatch.setattr(published, "image_text", lambda run: build(TINY))
+    run = Run("kinetics400", "", backbone, weights="random")
+    with monkeypatch.context() as patch:  # heads for a tower of two, not of twelve or sixteen
+        patch.setitem(published.TABLES["table_11"]["kinetics400"][backbone][8], "offsets", [1])
+        model = published.zeroi2v(run, ["a", "b", "c"]).model
+    seen = {}
+
+    def stop(optimizer, *rest, **more):
+        seen.update(optimizer=optimizer)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "CosineLRScheduler", stop)
+    plan = TrainSettings(steps=2, lr=3e-4, weight_decay=0.05)
+    with pytest.raises(KeyboardInterrupt):
+        train(model, lambda step: None, plan, 3)
+    names = {id(p): n for n, p in model.named_parameters() if p.requires_grad}
+    found = {
+        names[id(p)]: (group.get("lr_scale", 1.0), group["weight_decay"])
+        for group in seen["optimizer"].param_groups
+        for p in group["params"]
+    }
+    assert set(found) == set(names.values())
+    for name, (scale, decay) in found.items():
+        assert scale == (1.0 if name.startswith("head.") else share), name
+        still = name.startswith(("backbone.ln_post.", "backbone.ln_pre."))
+        assert decay == (0.0 if still else 0.05), name
+    assert found["backbone.ln_pre.embedding"][1] == 0.0 and found["head.bias"][1] == 0.05
+    assert any("adapters" in name and name.endswith("bias") for name in found)
 
 
 def test_real_size_and_architecture_end_to_end(something, tmp_path):

@@ -82,10 +82,12 @@ class DpmPlusPlus:
     space them otherwise than DDIM's inversion does. Where it begins anew it has no past output, and its first step is
     of first order."""
 
-    scheduler: DPMSolverMultistepScheduler
+    scheduler: DDIMScheduler  # whose noise and kind of prediction it takes over
 
     def start(self, times: Sequence[int], begin: int = 0) -> Step:
-        own = DPMSolverMultistepScheduler.from_config(self.scheduler.config)
+        own = DPMSolverMultistepScheduler.from_config(
+            self.scheduler.config, algorithm_type="dpmsolver++", solver_order=2
+        )
         own.set_timesteps(timesteps=list(times))
         own.set_begin_index(begin)
 

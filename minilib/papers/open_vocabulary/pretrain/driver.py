@@ -21,7 +21,7 @@ from minilib.papers.open_vocabulary.pretrain.pool import pool
 
 WEIGHTS = Path(__file__).parents[3] / "weights"
 ENCODERS_UNTIL, SLOTS_UNTIL = 0.5, 0.97  # shares of the time at which these trainings end
-SHORT = {"image": 0.3, "patch_clip": 0.3}  # ... and the small ones, which leave the device to the others
+SHORT = {"image": 0.3, "patch_clip": 0.4}  # ... and the small ones, which leave the device to the others
 JUDGED_BY = ("joint dec_rate", "apart dec_rate")  # the first of these that a training has chooses among them
 AT_MOST = 10e6  # bytes shipped
 
@@ -34,6 +34,7 @@ def run_together(args: argparse.Namespace, jobs: Sequence[tuple[str, list[str], 
         name = "_".join([what, *more[1:2]])
         command = [sys.executable, "-m", "minilib.papers.open_vocabulary.pretrain", what, *more]
         command += ["--device", args.device, "--folder", str(args.folder), "--until", f"{until:.0f}"]
+        command += ["--scratch", str(args.scratch)]
         for option in ("clips", "judged", "steps"):
             if getattr(args, option) is not None:
                 command += [f"--{option}", str(getattr(args, option))]
@@ -53,8 +54,7 @@ def everything(args: argparse.Namespace) -> None:
     is trained on. Prints what each came to. A training that fails does not stop the others."""
     began, seconds = time.time(), 60 * args.minutes
     args.folder.mkdir(parents=True, exist_ok=True)
-    args.clips = args.clips or {"cuda": 8192, "cpu": 1024}[args.device]
-    pool(args.folder, args.clips, jobs=args.jobs)
+    pool(args.scratch, args.clips, jobs=args.jobs)
     print(f"{time.time() - began:.0f} s: {args.clips} clips are rendered", flush=True)
     names = [*ENCODERS, "patch_clip"]
     failed = run_together(args, [(n, [], began + SHORT.get(n, ENCODERS_UNTIL) * seconds) for n in names])

@@ -28,7 +28,7 @@ class Judge:
     """Holds `count` validation clips on a device, and the patches of a trained patch-CLIP where its file is there."""
 
     def __init__(self, device: str, count: int = 128, patch_clip: Path | None = None):
-        self.truth = localization_batch(0, "val", np.arange(count), device=device)
+        self.truth = localization_batch(0, "val", np.arange(count)).to(device)
         self.clip = second_clip().to(device)
         self.names = WORLD.features(self.clip)
         there = patch_clip is not None and patch_clip.is_file()
