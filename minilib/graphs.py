@@ -10,28 +10,33 @@ import copy
 import dataclasses
 import warnings
 from collections.abc import Callable
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 
-Inputs = TypeVar("Inputs")
-Step = Callable[[Inputs, Tensor], Tensor]  # inputs, labels -> the loss; trains the model by one step
+Step = Callable[..., Tensor]  # inputs, labels -> the loss; trains the model by one step
 PLAIN_STEPS = 4  # before recording: what is made on first use is then there
 
 
-def tensors_of(inputs: object) -> list[Tensor] | None:
-    """The tensors of a tensor, or of a dataclass of tensors, lists and dataclasses of them; None for anything else."""
+def parts_of(inputs: object) -> tuple[list[Tensor], list[object]] | None:
+    """The tensors and the plain values in dataclasses, lists and tuples of them; None where there is anything else."""
     if isinstance(inputs, Tensor):
-        return [inputs]
+        return [inputs], []
+    if inputs is None or isinstance(inputs, bool | int | float | str):
+        return [], [inputs]
     if dataclasses.is_dataclass(inputs):
-        parts = [getattr(inputs, field.name) for field in dataclasses.fields(inputs)]
-    elif isinstance(inputs, list | tuple):
-        parts = list(inputs)
-    else:
+        inputs = [getattr(inputs, field.name) for field in dataclasses.fields(inputs)]
+    if not isinstance(inputs, list | tuple):
         return None
-    found = [tensors_of(part) for part in parts]
-    return None if None in found else [tensor for part in found for tensor in part]
+    found = [parts_of(part) for part in inputs]
+    if None in found:
+        return None
+    return [x for tensors, _ in found for x in tensors], [len(found), *(v for _, values in found for v in values)]
+
+
+def kinds(parts: tuple[list[Tensor], list[object]]) -> tuple[list[object], list[object]]:
+    """What has to stay as it was when a graph was recorded."""
+    return [(x.shape, x.dtype) for x in parts[0]], parts[1]
 
 
 class Recorded:
@@ -48,21 +53,21 @@ class Recorded:
         self.stream = torch.cuda.Stream(device)  # a graph is recorded on a stream of its own, after plain steps on it
         self.left: float = PLAIN_STEPS
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.held: list[Tensor] = []  # what the graph reads
+        self.held: tuple[list[Tensor], list[object]] = [], []  # what the graph reads
 
-    def __call__(self, inputs: Inputs, target: Tensor) -> Tensor:
-        given = tensors_of((inputs, target))
+    def __call__(self, *inputs: object) -> Tensor:
+        given = parts_of(inputs)
         numbers = [group["lr"] for group in self.optimizer.param_groups]
         for group, rate, number in zip(self.optimizer.param_groups, self.rates, numbers, strict=True):
             group["lr"] = rate.fill_(number)
         try:
-            if given is None or (self.held and [x.shape for x in given] != [x.shape for x in self.held]):
-                return self.plain(inputs, target)
-            if self.graph is None and self.left <= 0 and not self.record(inputs, target):
+            if given is None or (self.graph is not None and kinds(given) != kinds(self.held)):
+                return self.plain(*inputs)
+            if self.graph is None and self.left <= 0 and not self.record(*inputs):
                 self.left = float("inf")
             if self.graph is None:
-                return self.plain(inputs, target)
-            for held, new in zip(self.held, given, strict=True):
+                return self.plain(*inputs)
+            for held, new in zip(self.held[0], given[0], strict=True):
                 held.copy_(new, non_blocking=True)
             self.graph.replay()
             return self.loss.clone()
@@ -70,7 +75,7 @@ class Recorded:
             for group, number in zip(self.optimizer.param_groups, numbers, strict=True):
                 group["lr"] = number
 
-    def plain(self, inputs: Inputs, target: Tensor) -> Tensor:
+    def plain(self, *inputs: object) -> Tensor:
         """One step as it stands. What draws on the CPU or waits for the GPU is never recorded."""
         before = torch.get_rng_state()
         self.stream.wait_stream(torch.cuda.current_stream(self.device))
@@ -78,7 +83,7 @@ class Recorded:
             warnings.simplefilter("always")
             torch.cuda.set_sync_debug_mode("warn")
             try:
-                loss = self.step(inputs, target)
+                loss = self.step(*inputs)
             finally:
                 torch.cuda.set_sync_debug_mode("default")
         torch.cuda.current_stream(self.device).wait_stream(self.stream)
@@ -88,15 +93,15 @@ class Recorded:
         self.left = self.left - 1 if free else float("inf")
         return loss
 
-    def record(self, inputs: Inputs, target: Tensor) -> bool:
+    def record(self, *inputs: object) -> bool:
         """Records the step without running it; whether that could be done."""
         graph = torch.cuda.CUDAGraph()
-        inputs, target = copy.deepcopy((inputs, target))  # the graph's own, to be written into
+        inputs = copy.deepcopy(inputs)  # the graph's own, to be written into
         try:
             with torch.cuda.graph(graph, stream=self.stream, capture_error_mode="thread_local"):
-                loss = self.step(inputs, target)
+                loss = self.step(*inputs)
         except RuntimeError:  # a kernel that cannot be recorded
             torch.cuda.synchronize(self.device)
             return False
-        self.graph, self.loss, self.held = graph, loss, tensors_of((inputs, target)) or []
+        self.graph, self.loss, self.held = graph, loss, parts_of(inputs)
         return True

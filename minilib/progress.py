@@ -14,8 +14,8 @@ QUIET = "MINILIB_QUIET"
 
 def watched() -> bool:
     """Whether somebody sees a progress bar: a terminal or an interactive notebook, not a batch or a test run."""
-    if os.environ.get(QUIET) or os.environ.get("PYTEST_VERSION"):
-        return False
+    if os.environ.get(QUIET) or os.environ.get("PYTEST_VERSION") or os.environ.get("RANK", "0") != "0":
+        return False  # of several processes the first one speaks
     if "ipykernel" in sys.modules:
         return any(name in os.environ for name in WATCHED)
     return sys.stderr is not None and sys.stderr.isatty()

@@ -1,4 +1,4 @@
-"""The state of a training run on disk, whole or not at all, and how a run goes on from it."""
+"""What a training run keeps: its losses, and its state on disk, whole or not at all, from which it goes on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from minilib.distributed import ALONE, Processes
 from minilib.errors import BadInput
 from minilib.files import whole_file
 
@@ -22,6 +23,41 @@ class History:
 
     loss: list[float]
     seconds: float
+
+
+class Diverged(BadInput):
+    """The loss is not finite."""
+
+
+LOOK_EVERY = 32  # steps between two looks at the losses on a GPU, which otherwise never waits
+
+
+class Losses:
+    """Losses as they come, on their device. They are brought to the CPU and checked in blocks, so that a GPU need not
+    wait each step; on the CPU each is checked before its gradients are taken."""
+
+    def __init__(self, history: History, lr: float, among: Processes = ALONE):
+        self.history, self.lr, self.among, self.pending = history, lr, among, []
+
+    def add(self, loss: Tensor) -> None:
+        self.pending.append(loss.detach())
+        if loss.device.type == "cpu" or len(self.pending) >= LOOK_EVERY:
+            self.look()
+
+    def look(self) -> None:
+        """Raises Diverged naming the first step whose loss is not finite."""
+        if not self.pending:
+            return
+        values = self.among.mean(torch.stack(self.pending).float().cpu())
+        self.pending.clear()
+        bad = (~values.isfinite()).nonzero()
+        if len(bad):
+            first = int(bad[0])
+            raise Diverged(
+                f"the loss is {values[first]:g} at step {len(self.history.loss) + first}: "
+                f"try a smaller learning rate than {self.lr:g}"
+            )
+        self.history.loss += values.tolist()
 
 
 def save_state(
@@ -50,9 +86,11 @@ def save_state(
             raise OSError(str(error).splitlines()[0]) from error
 
 
-def resume(path: Path, recipe: str, kept: Mapping[str, Tensor], optimizer, scaler, history: History) -> int:
-    """Takes up what `save_state` wrote, in place; returns the next step. Raises BadInput for a file of another recipe,
-    model or program."""
+def read_training(path: Path | None, recipe: str, kept: Mapping[str, Tensor]) -> dict | None:
+    """What `save_state` wrote, None where there is no file. Raises BadInput for one of another recipe, model or
+    program."""
+    if path is None or not path.exists():
+        return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
@@ -63,6 +101,11 @@ def resume(path: Path, recipe: str, kept: Mapping[str, Tensor], optimizer, scale
         raise BadInput(f"checkpoint {path} belongs to another recipe: remove it or name another file")
     if state["model"].keys() != kept.keys():
         raise BadInput(f"checkpoint {path} holds other tensors than this model: remove it or name another file")
+    return state
+
+
+def resume(state: Mapping, kept: Mapping[str, Tensor], optimizer, scaler, history: History) -> int:
+    """Takes up a state in place; returns the next step."""
     with torch.no_grad():
         for name, value in state["model"].items():
             kept[name].copy_(value)

@@ -24,19 +24,23 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from minilib import settings as described
+from minilib.distributed import WithLoss, processes
 from minilib.errors import BadInput
 from minilib.graphs import Recorded
+from minilib.models.checkpoints import unwrapped
 from minilib.prefetch import ahead
 from minilib.progress import progress
-from minilib.resume import History, resume, save_state
+from minilib.resume import History, Losses, read_training, resume, save_state
 
-Batches = Callable[[int], tuple[Tensor, Tensor]]  # step -> frames uint8 (b, t, h, w, 3), labels int64 (b,)
+# step -> frames uint8 (b, t, h, w, 3), labels int64 (b,); of several processes, this one's and the weight of its loss
+Batches = Callable[[int], tuple[Tensor, ...]]
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, its input, labels -> the loss
 
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """A recipe. Rates are fractions, `warmup` counts steps, `rand_augment` is (operations, magnitude) or None."""
+    """A recipe. Rates are fractions, `warmup` counts steps, `rand_augment` is (operations, magnitude) or None,
+    `clip_grad` the norm at which gradients are clipped, 0 for none."""
 
     steps: int = 400
     batch: int = 32
@@ -97,39 +101,7 @@ def autocast(device: torch.device, precision: str):
     return torch.autocast(device.type, kinds[precision]) if kinds[precision] else contextlib.nullcontext()
 
 
-class Diverged(BadInput):
-    """The loss is not finite."""
-
-
-LOOK_EVERY = 32  # steps between two looks at the losses on a GPU, which otherwise never waits
-
-
-class Losses:
-    """Losses as they come, on their device. They are brought to the CPU and checked in blocks, so that a GPU need not
-    wait each step; on the CPU each is checked before its gradients are taken."""
-
-    def __init__(self, history: History, lr: float):
-        self.history, self.lr, self.pending = history, lr, []
-
-    def add(self, loss: Tensor) -> None:
-        self.pending.append(loss.detach())
-        if loss.device.type == "cpu" or len(self.pending) >= LOOK_EVERY:
-            self.look()
-
-    def look(self) -> None:
-        """Raises BadInput naming the first step whose loss is not finite."""
-        if not self.pending:
-            return
-        values = torch.stack(self.pending).float().cpu()
-        self.pending.clear()
-        bad = (~values.isfinite()).nonzero()
-        if len(bad):
-            first = int(bad[0])
-            raise Diverged(
-                f"the loss is {values[first]:g} at step {len(self.history.loss) + first}: "
-                f"try a smaller learning rate than {self.lr:g}"
-            )
-        self.history.loss += values.tolist()
+WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)  # they hide the attributes of their model
 
 
 def train(
@@ -142,8 +114,13 @@ def train(
     every: int = 0,
     label: str = "training",
     objective: Objective | None = None,
+    compiled: bool = False,
 ) -> History:
     """Trains in place what requires a gradient; resumes from `checkpoint` if it is there and of the same recipe.
+
+    Under `accelerate launch` or torchrun all processes train one model, the first one writes the checkpoint, and a run
+    goes on with any number of them. `compiled`: model and loss are compiled as one. Checkpoints name tensors as the
+    bare model does, whatever wraps it.
 
     A model that reads something else than frames gets it from `batches`, as anything with a method `to(device)`. One
     with a method `parameter_groups()` says itself which parameters learn at `lr_scale` times the rate. The
@@ -154,7 +131,8 @@ def train(
     the checkpoint is of another recipe, or if the loss is not finite; then nothing is written any more.
     """
     device = torch.device(device)
-    trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+    among = processes(device)
+    trained = {unwrapped(name): p for name, p in model.named_parameters() if p.requires_grad}
     if not trained:
         raise BadInput("nothing to train: every parameter is frozen")
     mixing = settings.mixup > 0 or settings.cutmix > 0
@@ -163,8 +141,11 @@ def train(
     torch.manual_seed(settings.seed)
     np.random.seed(settings.seed % 2**32)  # noqa: NPY002  (timm's Mixup draws from it)
     model.to(device).train()
+    normalise = getattr(model.module if isinstance(model, WRAPPERS) else model, "normalise", None)
     lasting = model.state_dict().keys()
-    kept = trained | {n: b for n, b in model.named_buffers() if n in lasting}  # a norm's statistics are learned, too
+    kept = trained | {
+        unwrapped(n): b for n, b in model.named_buffers() if n in lasting
+    }  # a norm learns statistics, too
     optimizer = create_optimizer_v2(
         model,
         opt="adamw",
@@ -178,14 +159,16 @@ def train(
         optimizer, settings.steps, warmup_t=settings.warmup, warmup_lr_init=settings.lr / 10, t_in_epochs=False
     )
     mix = Mixup(settings.mixup, settings.cutmix, label_smoothing=settings.smoothing, num_classes=classes)
-    loss_of = objective or (soft_cross_entropy if mixing else CrossEntropy(settings.smoothing))
+    loss_of = WithLoss(model, objective or (soft_cross_entropy if mixing else CrossEntropy(settings.smoothing)))
+    if compiled:
+        loss_of.compile()
+    loss_of = among.averaged(loss_of, device)
     change = augmentation(settings)
     scaler = torch.amp.GradScaler(device.type, enabled=settings.precision == "fp16")
     history = History([], 0.0)
-    losses = Losses(history, settings.lr)
-    start = 0
-    if checkpoint is not None and checkpoint.exists():
-        start = resume(checkpoint, settings.key(), kept, optimizer, scaler, history)
+    losses = Losses(history, settings.lr, among)
+    state = among.from_first(lambda: read_training(checkpoint, settings.key(), kept))
+    start = 0 if state is None else resume(state, kept, optimizer, scaler, history)
 
     began = time.perf_counter()
     earlier = history.seconds
@@ -193,37 +176,40 @@ def train(
     def save(step: int) -> None:
         losses.look()
         history.seconds = earlier + time.perf_counter() - began
-        if checkpoint is not None:
+        if checkpoint is not None and among.first:
             save_state(checkpoint, step, settings.key(), kept, optimizer, scaler, history)
 
-    def plain_step(frames: Tensor, target: Tensor) -> Tensor:
+    def plain_step(frames: Tensor, target: Tensor, *weight: Tensor) -> Tensor:
         with autocast(device, settings.precision):
-            loss = loss_of(model, frames, target)
+            loss = loss_of(frames, target)
+        loss = weight[0] * loss if weight else loss
         if device.type == "cpu":
             losses.add(loss)
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_grad)
+        if settings.clip_grad:
+            torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_grad)
         scaler.step(optimizer)
         scaler.update()
         return loss.detach()
 
-    recorded = device.type == "cuda" and settings.precision != "fp16"  # a scaler decides on the CPU
-    take_step = Recorded(plain_step, optimizer, device) if recorded else plain_step
+    plain = device.type == "cpu" or among.size > 1 or compiled or settings.precision == "fp16"  # its scaler waits
+    take_step = plain_step if plain else Recorded(plain_step, optimizer, device)
     steps = range(start, settings.steps)
     bar = progress(steps, desc=label, initial=start, total=settings.steps)
     for step, batch in zip(bar, ahead(batches, steps, device), strict=True):
         schedule.step_update(step)
-        frames, target = (x.to(device, non_blocking=True) for x in batch)
-        frames = model.normalise(change(frames)) if hasattr(model, "normalise") else change(frames)
+        among.reseed(settings.seed, step)
+        frames, target, *weight = (x.to(device, non_blocking=True) for x in batch)
+        frames = change(frames) if normalise is None else normalise(change(frames))
         if mixing:
             if len(frames) % 2:  # clips are mixed in pairs; the last batch of an epoch may be odd
                 frames, target = torch.cat([frames, frames[:1]]), torch.cat([target, target[:1]])
             shape = frames.shape
             frames, target = mix(frames.flatten(1, 2), target)
             frames = frames.view(shape)
-        loss = take_step(frames, target)
+        loss = take_step(frames, target, *weight)
         if device.type != "cpu":
             losses.add(loss)
         if every and (step + 1) % every == 0 and step + 1 < settings.steps:

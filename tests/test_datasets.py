@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from dataclasses import replace
 from functools import partial
 from multiprocessing.reduction import ForkingPickler
 from pathlib import Path
@@ -18,7 +19,7 @@ from minilib.datasets import (
     UNLABELLED,
     Annotated,
     Clip,
-    GoodBatches,
+    EpochBatches,
     VideoDataset,
     diving48,
     hmdb51,
@@ -28,7 +29,6 @@ from minilib.datasets import (
     read_views,
     something,
     ucf101,
-    video_loader,
 )
 from minilib.datasets.annotations import first_of_each, inside, mirrored_classes
 from minilib.datasets.kinetics import read_csv
@@ -244,42 +244,47 @@ def test_broken_videos_are_skipped_named_and_counted(videos, tmp_path, workers):
     bad = [Clip(write(tmp_path / f"{name}.mp4", content), 0) for name, content in broken.items()]
     bad.append(Clip(tmp_path / "missing.mp4", 0))
     mixed = [clip for pair in zip(bad, clips, strict=False) for clip in pair] + list(clips[5:])
-    batches = GoodBatches(video_loader(VideoDataset(mixed, frames=8, size=32), 3, workers), max_bad_share=0.2)
-    for _ in range(2):  # every pass counts anew
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            seen = list(batches)
-        assert [int(label) for _, labels in seen for label in labels] == list(range(20))
-        assert all(len(frames) == len(labels) for frames, labels in seen)
-        assert len(batches.skipped) == 5
-        for name in (*broken, "missing"):
-            assert any(f"{name}.mp4" in message for message in batches.skipped)
-            assert any(f"{name}.mp4" in str(w.message) and "of 25" in str(w.message) for w in caught)
+    batches = EpochBatches(VideoDataset(mixed, frames=8, size=32), 3, workers, max_bad_share=0.2)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for epoch in range(2):  # every epoch counts anew, a file is named once
+            seen = [batches(step) for step in range(9 * epoch, 9 * epoch + 9)]
+            assert [int(label) for _, labels in seen for label in labels] == list(range(20))
+            assert all(len(frames) == len(labels) for frames, labels in seen)
+    assert len(batches.skipped) == 5
+    for name in (*broken, "missing"):
+        assert sum(f"{name}.mp4" in message for message in batches.skipped) == 1
+        assert sum(f"{name}.mp4" in str(w.message) and "of 25" in str(w.message) for w in caught) == 1
 
 
 def test_too_many_broken_videos_end_the_run(videos, tmp_path):
     clips, _ = videos
     bad = [Clip(tmp_path / f"{i}.mp4", 0) for i in range(2)]
-    loader = video_loader(VideoDataset([*clips, *bad], frames=2, size=32), 8)
-    with pytest.warns(UserWarning, match="no such file"), pytest.raises(BadInput, match="2 of 22 videos"):
-        list(GoodBatches(loader))
+    batches = EpochBatches(VideoDataset([*clips, *bad], frames=2, size=32), 8)
+    with pytest.warns(UserWarning, match="no such file"), pytest.raises(BadInput, match="2 of 22 videos.*0.mp4"):
+        [batches(step) for step in range(3)]
 
 
-def test_a_batch_of_broken_videos_is_left_out(videos, tmp_path):
-    bad = [Clip(tmp_path / f"{i}.mp4", 0) for i in range(2)]
-    loader = video_loader(VideoDataset([*bad, *videos[0][:2]], frames=2, size=32), 2)
+@pytest.mark.parametrize("first", [True, False])
+def test_a_batch_of_broken_videos_gives_way_to_the_next(videos, tmp_path, first):
+    bad, good = [Clip(tmp_path / f"{i}.mp4", 0) for i in range(2)], videos[0][3:5]
+    data = VideoDataset([*bad, *good] if first else [*good, *bad], frames=2, size=32)
+    batches = EpochBatches(data, 2, max_bad_share=0.5)
     with pytest.warns(UserWarning):
-        assert [len(labels) for _, labels in GoodBatches(loader, max_bad_share=0.5)] == [2]
+        assert [batches(step)[1].tolist() for step in range(5)] == [[3, 4]] * 5
+    with pytest.warns(UserWarning), pytest.raises(BadInput, match="none of 2 videos can be read; the first: .*0.mp4"):
+        EpochBatches(replace(data, clips=bad), 2, max_bad_share=1.0)(0)
 
 
 def test_shuffling_is_repeatable_and_new_each_epoch(videos):
     data = VideoDataset(videos[0], frames=1, size=16, train=True)
 
-    def order(data):
-        return [int(label) for _, labels in GoodBatches(video_loader(data, 7)) for label in labels]
+    def order(epoch):
+        batches = EpochBatches(data, 7)
+        return [int(label) for step in range(3) for label in batches(3 * epoch + step)[1]]
 
-    assert order(data) == order(data) != order(data.at_epoch(1))
-    assert sorted(order(data)) == list(range(20))
+    assert order(0) == order(0) != order(1)
+    assert sorted(order(0)) == sorted(order(1)) == list(range(20))
 
 
 def test_views_of_one_video(videos):

@@ -363,7 +363,7 @@ def test_pretraining_runs_on_files(tmp_path):
     settings = Run("kinetics400", str(tmp_path), backbone="small", frames=16, max_steps=2, batch=4)
     outcome = run(settings, tmp_path, real.prepared)
     assert outcome["steps"] == 2 and outcome["clips"] == 5 and 0 <= outcome["top1"] <= 100
-    assert list(tmp_path.glob("detection_pretraining_kinetics400_small_16.pt"))
+    assert list(tmp_path.glob("detection_pretraining_kinetics400_small_16.*.pt"))
     for wrong, message in (({"backbone": "vit_b16"}, "choose of x3d_m, small"), ({"frames": 8}, "has a stride for 16")):
         with pytest.raises(BadInput, match=message):
             run(replace(settings, **wrong), tmp_path, real.prepared)

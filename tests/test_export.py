@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from minilib.datasets import UNLABELLED, GoodBatches, VideoDataset, kinetics, kinetics_folder, something, video_loader
+from minilib.datasets import UNLABELLED, EpochBatches, VideoDataset, kinetics, kinetics_folder, something
 from minilib.errors import BadInput
 from minilib.video import read_frames, video_length
 from minilib.world import MOTIONS, clip_scenes, export, labels, render
@@ -106,7 +106,7 @@ def test_an_export_is_also_a_plain_folder_and_trains(tmp_path):
     root = export_kinetics(tmp_path, {"train": 40, "val": 1}, frames=FRAMES)
     own = kinetics_folder(tmp_path)
     assert set(own["train"].classes) == {APPEARANCES[clip.label] for clip in kinetics(root, "train").clips}
-    batches = GoodBatches(video_loader(VideoDataset(own["train"].clips, frames=4, size=64, train=True), 16))
-    shapes = [(tuple(frames.shape), tuple(target.shape)) for frames, target in batches]
+    batches = EpochBatches(VideoDataset(own["train"].clips, frames=4, size=64, train=True), 16)
+    shapes = [tuple(tuple(each.shape) for each in batches(step)) for step in range(3)]
     assert shapes == [((16, 4, 64, 64, 3), (16,))] * 2 + [((8, 4, 64, 64, 3), (8,))]
     assert batches.skipped == []

@@ -15,7 +15,7 @@ from minilib.models.x3d import SMALLER, X3D
 from minilib.models.x3d_weights import load_body
 from minilib.papers.coarse_fine.method import detection
 from minilib.papers.coarse_fine.real import RECIPE, prepared
-from minilib.study import real_detection
+from minilib.study import real_detection, real_training
 from minilib.training import TrainSettings, train
 from minilib.video import VideoError, read_frames
 from minilib.world.export_charades import export_charades
@@ -35,7 +35,7 @@ def root(tmp_path_factory):
 
 @pytest.mark.parametrize(("dataset", "network"), [("charades", "coarse_fine"), ("multithumos", "x3d")])
 def test_a_run_trains_scores_and_is_not_made_twice(root, tmp_path, dataset, network):
-    job = real_detection.Run(dataset, str(root), network, **STEPS)
+    job = real_detection.Run(dataset, str(root), network=network, **STEPS)
     outcome = real_detection.run(job, tmp_path, prepared)
     assert outcome["steps"] == 2 and outcome["unreadable"] == 0
     assert 0 < outcome["map"] < 100 and 0 < outcome["localize_v1"] < 100
@@ -59,7 +59,7 @@ def test_a_window_has_the_labels_of_its_moments(root):
 
 def test_a_whole_video_is_scored_in_windows_and_filling_does_not_count(root):
     video = charades(root / "charades", "test").clips[0]
-    job = real_detection.Run("charades", str(root), "x3d", **{**STEPS, "frames": 20})
+    job = real_detection.Run("charades", str(root), network="x3d", **{**STEPS, "frames": 20})
     seen = []
 
     class Numbers(torch.nn.Module):
@@ -67,7 +67,8 @@ def test_a_whole_video_is_scored_in_windows_and_filling_does_not_count(root):
             seen.append(clip.shape[1])
             return clip.float().mean((2, 3, 4))[..., None].expand(-1, -1, 3) / 255
 
-    found, labels = real_detection.scores(Numbers(), video, job, classes=200)
+    whole, labels = real_detection.Whole((video,), 200, 2, 32)[0]
+    found = real_detection.scores(Numbers(), whole, job)
     assert seen == [20, 20] and found.shape == (24, 3) and len(labels) == 24  # 48 frames, every second
     every = torch.from_numpy(read_frames(video.path, lambda n: np.arange(0, n, 2))).float().mean((1, 2, 3)) / 255
     torch.testing.assert_close(found[:, 0], every.sigmoid())
@@ -120,19 +121,18 @@ def test_a_broken_video_is_left_out(root):
 def test_the_recipe_is_the_papers_where_nothing_else_is_asked_for(root, tmp_path, monkeypatch):
     asked = []
 
-    def stub(model, batches, plan, classes, device, file, every, objective):
+    def stub(model, batches, plan, classes, device, file, every, objective, compiled):
         asked.append((plan, batches.batch, every, objective))
+        assert batches.dataset.flip == RECIPE["flip"] and not compiled
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(real_detection, "train", stub)
+    monkeypatch.setattr(real_training, "train", stub)
     for change in ({}, {"batch": 2, "max_steps": 1}):
-        job = real_detection.Run("charades", str(root), "x3d", "small", frames=16, stride=2, **change)
+        job = real_detection.Run("charades", str(root), "small", 16, network="x3d", stride=2, **change)
         with pytest.raises(KeyboardInterrupt):
             real_detection.run(job, tmp_path, prepared)
     (plan, batch, every, objective), (other, small, _, _) = asked
-    assert (plan.lr, plan.weight_decay, plan.batch, plan.flip) == tuple(
-        RECIPE[name] for name in ("lr", "weight_decay", "batch", "flip")
-    )
+    assert (plan.lr, plan.weight_decay, plan.batch) == tuple(RECIPE[name] for name in ("lr", "weight_decay", "batch"))
     assert plan.steps == RECIPE["epochs"] * every and plan.warmup == RECIPE["warmup_epochs"] * every
     assert batch == 3 and objective is detection, "no more videos than there are"
     assert (other.batch, other.steps, other.warmup, small) == (2, 1, 0, 2)

@@ -155,6 +155,7 @@ def test_every_option_says_what_it_does_and_has_the_default_that_it_names():
     assert given == {
         "papers": ["toy", "other"], "variants": [], "recipe": "", "seeds": 5, "jobs": 1, "minutes": None,
         "device": "cpu", "scale": "small", "out": "results", "plan": False, "list": False, "costs": False,
+        "cluster": None, "ask": [],
     }  # fmt: skip
     for name in ("seeds", "jobs", "device"):
         assert f"(default: {given[name]})" in options[name].help
@@ -223,6 +224,11 @@ def test_without_a_try_its_rows_are_left_out_and_said():
         (0, "left out, for t.1/a failed"), (1, "left out, for t.1/a failed")
     ]  # fmt: skip
     assert [job.metric for job in jobs.waiting] == ["g/b"]
+    jobs = Queue(
+        [Job("toy", "t.1/a", 9, "out"), *(Job(on, "t/a", 0, "out", tries=("t.1/a",)) for on in ("toy", "other"))]
+    )
+    jobs.took(Done(jobs.next(0.0), None, error="no"), 0.0)
+    assert [job.paper for job in jobs.waiting] == ["other"], "whose sweep is there"
 
 
 def test_a_sweep_is_measured_before_its_rows_and_counted_in_the_plan(toy, capsys, monkeypatch):
@@ -280,18 +286,16 @@ def test_what_is_timed_is_not_measured_beside_other_runs(toy, capsys, monkeypatc
 
 def test_several_papers_are_measured_in_one_call_most_wanted_first(toy, capsys, monkeypatch):
     other = replace(STUDY, paper="other", grids={"grid": ("b",)})
-    (toy.parent / "other.yaml").write_text(
-        CLAIMS.replace("headline: true, ", "").replace("worse: grid/b", "worse: chance")
-    )
+    (toy.parent / "other.yaml").write_text(CLAIMS.replace("grid/a, worse: grid/b", "grid/b, worse: chance"))
     for module in (work, command):
         monkeypatch.setattr(module, "load_study", lambda paper: {"toy": STUDY, "other": other}[paper])
     assert lines(capsys, "other", "--list", "--recipe", "grid")[1] == ["grid/a", "grid/b", "grid/b"]
     code, out, _ = lines(capsys, "other", "--plan", "--out", toy)
     names = [line.partition(":")[0] for line in out[:-1]]
-    assert names == [f"toy {name}" for name in ORDER] + ["other grid/b"]
+    assert names == ["other grid/b", "other grid.half/b"] + [f"toy {name}" for name in ORDER]
     code, out, _ = lines(capsys, "other", "--out", toy, "--recipe", "grid", "--seeds", 1)
-    assert not code and out[-1] == "other grid/b seed 0: 20.0 (0 s)" and out[0] == "toy grid/a seed 0: 10.0 (0 s)"
-    assert rows_of("other", str(toy), "small", "cpu").seeds_of() == {"grid/b": {0: 20.0}}
+    assert not code and out[0] == "other grid/b seed 0: 20.0 (0 s)" and out[2] == "toy grid/a seed 0: 10.0 (0 s)"
+    assert rows_of("other", str(toy), "small", "cpu").seeds_of()["grid/b"] == {0: 20.0}
 
 
 def test_no_job_begins_after_so_many_minutes(toy, monkeypatch):

@@ -8,16 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from minilib import claims
+from minilib import claims, training
 from minilib.claims.verdicts import same_count
 from minilib.errors import BadInput
-from minilib.models.clip import TINY
+from minilib.models.clip import TINY, build
 from minilib.papers.zeroi2v import blocks, costs, counts, figures, published
 from minilib.papers.zeroi2v.study import LIVE, STUDY
 from minilib.settings import key
-from minilib.study import ShuffledFrames
+from minilib.study import ShuffledFrames, real_training
 from minilib.study import real as on_videos
-from minilib.study.real import EpochBatches, Run
+from minilib.study.real import Run
+from minilib.training import TrainSettings, train
 from minilib.video import write_video
 from minilib.world import clip_scenes, render
 from minilib.world.export import export_kinetics, export_something
@@ -227,21 +228,55 @@ def test_table_12_reaches_the_loop(tmp_path, monkeypatch, dataset, smoothing, er
     seen = {}
 
     def stop(model, batches, plan, *rest, **more):
-        seen.update(model=model, plan=plan, flip=batches.dataset.flip, smoothing=more["objective"].smoothing)
+        seen.update(model=model, plan=plan, data=batches.dataset, smoothing=more["objective"].smoothing)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(on_videos, "train", stop)
+    monkeypatch.setattr(real_training, "train", stop)
     with pytest.raises(KeyboardInterrupt):
         run(Run(dataset, str(tmp_path), backbone="small", batch=2), tmp_path)
     plan = seen["plan"]
     assert (plan.lr, plan.weight_decay, plan.betas, plan.batch) == (3e-4, 0.05, (0.9, 0.999), 2)
     assert (plan.steps, plan.warmup) == (2 * epochs, 5)
-    assert (seen["smoothing"], plan.erasing, seen["flip"], plan.rand_augment) == (smoothing, erasing, 0.5, (4, 7))
-    assert (plan.mixup, plan.cutmix) == (0, 0)
+    change = seen["data"].change.args[0]  # whoever decodes a clip augments it
+    assert (seen["smoothing"], change.erasing, change.rand_augment) == (smoothing, erasing, (4, 7))
+    assert seen["data"].flip == 0.5 and (plan.erasing, plan.rand_augment, plan.flip) == (0.0, None, 0.0)
+    assert (plan.mixup, plan.cutmix, plan.clip_grad) == (0, 0, 0)
     block = blocks(seen["model"].backbone)[0]
     assert len(block.attn.adapters) == (4 if dataset == "something_something_v2" else 2)
     assert {(a.scale, a.dropout.p) for a in block.attn.adapters.values()} == {(scale, 0.1)}
     assert seen["model"].dropout.p == 0.5 and block.attn.mixing.offsets == (-1, 1)
+
+
+@pytest.mark.parametrize("backbone, share", [("vit_b16", 1.0), ("vit_l14", 0.1)])
+def test_rates_and_decay_of_the_released_configurations_reach_the_optimiser(monkeypatch, backbone, share):
+    monkeypatch.setattr(published, "image_text", lambda run: build(TINY))
+    run = Run("kinetics400", "", backbone, weights="random")
+    with monkeypatch.context() as patch:  # heads for a tower of two, not of twelve or sixteen
+        patch.setitem(published.TABLES["table_11"]["kinetics400"][backbone][8], "offsets", [1])
+        model = published.zeroi2v(run, ["a", "b", "c"]).model
+    seen = {}
+
+    def stop(optimizer, *rest, **more):
+        seen.update(optimizer=optimizer)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "CosineLRScheduler", stop)
+    plan = TrainSettings(steps=2, lr=3e-4, weight_decay=0.05)
+    with pytest.raises(KeyboardInterrupt):
+        train(model, lambda step: None, plan, 3)
+    names = {id(p): n for n, p in model.named_parameters() if p.requires_grad}
+    found = {
+        names[id(p)]: (group.get("lr_scale", 1.0), group["weight_decay"])
+        for group in seen["optimizer"].param_groups
+        for p in group["params"]
+    }
+    assert set(found) == set(names.values())
+    for name, (scale, decay) in found.items():
+        assert scale == (1.0 if name.startswith("head.") else share), name
+        still = name.startswith(("backbone.ln_post.", "backbone.ln_pre."))
+        assert decay == (0.0 if still else 0.05), name
+    assert found["backbone.ln_pre.embedding"][1] == 0.0 and found["head.bias"][1] == 0.05
+    assert any("adapters" in name and name.endswith("bias") for name in found)
 
 
 def test_real_size_and_architecture_end_to_end(something, tmp_path):
@@ -268,7 +303,7 @@ def test_own_folder_with_a_broken_video_among_good_ones(tmp_path):
 
 def test_epochs_go_on_where_a_run_stopped(tmp_path):
     root = export_kinetics(tmp_path / "kinetics400", {"train": 7, "val": 1}, frames=4)
-    from minilib.datasets.folder import VideoDataset
+    from minilib.datasets.folder import EpochBatches, VideoDataset
     from minilib.datasets.kinetics import kinetics
 
     dataset = VideoDataset(kinetics(root, "train").clips, frames=2, size=64, train=True)

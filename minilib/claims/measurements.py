@@ -112,9 +112,11 @@ class Measurements:
         seconds: float = 0.0,
         peak_memory: int | None = None,
         barred: str = "",
+        data: str = "",
+        dtype: str = "",
     ) -> None:
         """Appends rows; several values of one measurement, a mapping, are written together or not at all: its part ""
-        is the metric itself, the others are `<metric>/<part>`."""
+        is the metric itself, the others are `<metric>/<part>`. dtype: where it is not that of the others."""
         several = value if isinstance(value, Mapping) else {"": value}
         values = {f"{metric}/{part}" if part else metric: number for part, number in several.items()}
         where = environment(self.device)
@@ -123,10 +125,11 @@ class Measurements:
             settings=settings_hash(settings),
             experiment=self.experiment,
             scale=self.scale,
-            dtype=self.dtype,
+            dtype=dtype or self.dtype,
             seconds=round(seconds, 3),
             peak_memory=peak_memory,
             barred=barred,
+            data=data,
         )
         try:
             rows = [Row(metric=name, value=float(number), **fixed, **where) for name, number in values.items()]

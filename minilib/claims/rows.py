@@ -51,6 +51,7 @@ class Row(BaseModel):
     seconds: FiniteFloat = 0.0
     peak_memory: int | None = Field(None, ge=0, lt=2**63)  # bytes
     barred: str = ""  # why this row never judges, such as "shared test clips"
+    data: str = ""  # of real videos: which data set, how much of it, from which weights
 
     @property
     def key(self) -> tuple:

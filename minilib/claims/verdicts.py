@@ -20,7 +20,7 @@ from minilib.claims.pairs import CANNOT, NOT_TESTABLE, Outcome, judge_cost, judg
 from minilib.claims.rows import Row
 from minilib.claims.scores import Scores
 from minilib.claims.tasks import Pair
-from minilib.claims.words import exact, in_words, number, sentence
+from minilib.claims.words import exact, number, sentence, several
 
 REPRODUCED, NOT_REPRODUCED, PARTLY, MIXED = "reproduced", "not reproduced", "partly", "mixed"
 VERDICTS = (
@@ -159,7 +159,8 @@ def _place(k: int) -> str:
 
 def _magnitude(claim: Claim, scores: Scores) -> tuple[float | None, str, str]:
     (metric,) = claim.metrics
-    values = [row.value for row in scores.rows(metric).values()]
+    rows = list(scores.rows(metric).values())
+    values = [row.value for row in rows]
     measured = fmean(values) if values else None
     if claim.different_setting:
         return measured, NOT_TESTABLE, claim.different_setting
@@ -168,8 +169,10 @@ def _magnitude(claim: Claim, scores: Scores) -> tuple[float | None, str, str]:
     off, unit = measured - claim.paper_value, f" {claim.unit}" if claim.unit else ""
     same = abs(off) <= claim.within
     why = (
-        f"measured {number(measured)}{unit} over {in_words(len(values))} seeds, the paper has "
+        f"measured {number(measured)}{unit} over {several(len(values), 'seeds')}, the paper has "
         f"{number(claim.paper_value)}{unit}: off by {number(off, '+')}, {'within' if same else 'more than'} "
         f"{claim.within:g}"
     )
+    if rows[-1].data:
+        why += f" ({rows[-1].data})"
     return measured, REPRODUCED if same else NOT_REPRODUCED, why

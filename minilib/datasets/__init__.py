@@ -6,7 +6,7 @@ from minilib.datasets.davis import MaskedVideo, davis
 from minilib.datasets.diving48 import diving48
 from minilib.datasets.epic_kitchens import Kitchens, Segment, epic_kitchens
 from minilib.datasets.few_shot import few_shot
-from minilib.datasets.folder import GoodBatches, VideoDataset, read_views, video_loader
+from minilib.datasets.folder import EpochBatches, VideoDataset, ViewDataset, read_views
 from minilib.datasets.hmdb51 import hmdb51
 from minilib.datasets.kinetics import kinetics, kinetics_folder
 from minilib.datasets.multithumos import Action, AnnotatedActions, Untrimmed, multithumos
@@ -22,13 +22,14 @@ __all__ = [
     "Annotated",
     "AnnotatedActions",
     "Clip",
-    "GoodBatches",
+    "EpochBatches",
     "Kitchens",
     "MaskedVideo",
     "Segment",
     "Untrimmed",
     "VideoDataset",
     "VideoQuestion",
+    "ViewDataset",
     "charades",
     "davis",
     "diving48",
@@ -43,5 +44,4 @@ __all__ = [
     "read_views",
     "something",
     "ucf101",
-    "video_loader",
 ]

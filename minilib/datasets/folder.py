@@ -1,4 +1,4 @@
-"""Annotated videos as training batches. Broken files among good ones are named, skipped and counted.
+"""Annotated videos as training batches and as test views. Broken files among good ones are named, skipped and counted.
 
 Opening a file does not show whether its middle can be decoded, so nothing is checked beforehand: a clip that fails is
 left out of its batch, and too many of them end the run.
@@ -8,9 +8,10 @@ Axes: b clips, t frames, h and w pixels, v views.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from minilib.datasets.annotations import Clip
+from minilib.distributed import ALONE, Processes, shared
 from minilib.errors import BadInput
 from minilib.video import VideoError, crop, read_frames, uniform_indices, views
 
@@ -32,8 +34,10 @@ class VideoDataset(Dataset):
 
     In training the moment and the place of the crop are random, a pure function of (seed, epoch, i); otherwise both
     are central. `flip` is how often a training clip is mirrored, and `mirrored` the class that each class then becomes
-    (None: clips of this class are never mirrored), as `mirrored_classes` reads it off the names. `dense_indices` with
-    a stride goes in as `functools.partial(dense_indices, stride=8)`.
+    (None: clips of this class are never mirrored), as `mirrored_classes` reads it off the names. change: what else is
+    done to a training clip, uint8 (1, t, size, size, 3) -> the same; it draws from torch's generator, which is seeded
+    for each clip, so no clip depends on its neighbours or on the process that reads it. `dense_indices` with a stride
+    goes in as `functools.partial(dense_indices, stride=8)`.
     """
 
     clips: Sequence[Clip]
@@ -45,6 +49,7 @@ class VideoDataset(Dataset):
     epoch: int = 0
     flip: float = 0.0
     mirrored: Sequence[int | None] = ()
+    change: Callable[[Tensor], Tensor] | None = None
 
     def __post_init__(self):
         if self.flip and not self.mirrored:
@@ -67,7 +72,16 @@ class VideoDataset(Dataset):
         frames, label = crop(frames, self.size, 0.5 if rng is None else rng.random()), clip.label
         if rng is not None and self.flip and rng.random() < self.flip and self.mirrored[label] is not None:
             frames, label = frames[:, :, ::-1], self.mirrored[label]
-        return torch.from_numpy(np.ascontiguousarray(frames)), label
+        clip = torch.from_numpy(np.ascontiguousarray(frames))
+        if rng is not None and self.change is not None:
+            with torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(int(rng.integers(2**63)))
+                clip = self.change(clip[None])[0]
+        return clip, label
+
+    def blank(self) -> tuple[Tensor, int]:
+        """A black clip for a process that has none, whose loss will not count."""
+        return torch.zeros(self.frames, self.size, self.size, 3, dtype=torch.uint8), 0
 
 
 class Batch(NamedTuple):
@@ -86,40 +100,112 @@ def collate(items: Sequence[tuple[Tensor, int] | VideoError]) -> Batch:
     return Batch(frames, torch.tensor([label for _, label in good], dtype=torch.int64), failures)
 
 
-def video_loader(dataset: VideoDataset, batch_size: int, workers: int = 0) -> DataLoader:
-    """A loader of `Batch`; shuffled by (seed, epoch) in training. Videos are opened in the workers only."""
-    generator = torch.Generator().manual_seed(hash((dataset.seed, dataset.epoch)) & 0x7FFFFFFF)
-    return DataLoader(
-        dataset, batch_size, shuffle=dataset.train, num_workers=workers, collate_fn=collate, generator=generator
-    )
+def batched(dataset: Dataset, batches: Sequence[Sequence[int]], workers: int = 0) -> DataLoader:
+    """A loader of a `Batch` for each list of places. Videos are opened in the workers only."""
+    pinned = torch.cuda.is_available()  # so that copies to a GPU need no waiting
+    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=collate, pin_memory=pinned)
 
 
-@dataclass
-class GoodBatches:
-    """The (frames, labels) of a loader's batches, without what could not be read, and never an empty one.
+class EpochBatches:
+    """step -> (frames, labels) over epochs of a dataset that has `at_epoch` and `blank`, as `VideoDataset`: in a new
+    order each epoch if it trains. A function of the step, whatever was asked for before, but that a batch of which
+    nothing can be read gives way to the next one.
 
-    Each failure is a warning that names the file, and is kept in `skipped`. More than `max_bad_share` of the dataset
-    is `BadInput`.
+    Each unreadable video is a warning that names the file, and is kept in `skipped`. More than `max_bad_share` of the
+    dataset is BadInput, in all processes. Of several processes each reads its share, and gets as a third tensor the
+    weight that makes the mean over the processes the mean over the clips; one without a clip gets a blank one and 0.
     """
 
-    loader: DataLoader
-    max_bad_share: float = 0.05
-    skipped: list[str] = field(default_factory=list)
+    def __init__(
+        self,
+        dataset: VideoDataset,
+        batch: int,
+        workers: int = 0,
+        max_bad_share: float = 0.05,
+        among: Processes = ALONE,
+    ):
+        self.dataset, self.batch, self.workers = dataset, batch, workers
+        self.max_bad_share, self.among = max_bad_share, among
+        self.length = max(math.ceil(len(dataset) / batch), 1)
+        self.skipped: list[str] = []
+        self._next, self._stream = -1, iter(())
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        self.skipped.clear()
-        total = len(self.loader.dataset)
-        for batch in self.loader:
-            for failure in batch.failures:
+    def __call__(self, step: int) -> tuple[Tensor, ...]:
+        epoch, place = divmod(step, self.length)
+        if step != self._next or place == 0:
+            self._stream = self._from(epoch, place)
+        self._next = step + 1
+        batch = next(self._stream, None)
+        if batch is None:  # nothing could be read to the end of the epoch
+            self._stream = self._from(epoch, 0)
+            batch = next(self._stream, None)
+        if batch is None:
+            raise BadInput(f"none of {len(self.dataset)} videos can be read; the first: {self.skipped[0]}")
+        return batch
+
+    def order(self, epoch: int) -> list[int]:
+        """The places of an epoch's clips, one after another."""
+        count = len(self.dataset)
+        if not self.dataset.train:
+            return list(range(count))
+        return np.random.default_rng([self.dataset.seed, epoch]).permutation(count).tolist()
+
+    def _from(self, epoch: int, place: int) -> Iterator[tuple[Tensor, ...]]:
+        """The epoch's batches from a place on."""
+        order, among = self.order(epoch), self.among
+        starts = range(place * self.batch, len(order), self.batch)
+        mine = [shared(order[start : start + self.batch], among.rank, among.size) for start in starts]
+        bad, waiting = 0, 0
+        for batch in batched(self.dataset.at_epoch(epoch), mine, self.workers):
+            read, failed = among.sums(len(batch.labels), len(batch.failures))
+            bad += failed
+            self._note(batch.failures, int(bad))
+            waiting += 1
+            if read:
+                for _ in range(waiting):
+                    yield self._weighed(batch, read)
+                waiting = 0
+
+    def _note(self, failures: Sequence[str], bad: int) -> None:
+        total = len(self.dataset)
+        for failure in failures:
+            if failure not in self.skipped:
                 self.skipped.append(failure)
-                warnings.warn(f"{failure}; skipped, {len(self.skipped)} of {total} so far", stacklevel=2)
-            if len(self.skipped) > self.max_bad_share * total:
-                raise BadInput(
-                    f"{len(self.skipped)} of {total} videos cannot be read, more than max_bad_share = "
-                    f"{self.max_bad_share}; the first: {self.skipped[0]}"
-                )
-            if len(batch.labels):
-                yield batch.frames, batch.labels
+                warnings.warn(f"{failure}; skipped, {bad} of {total} so far", stacklevel=2)
+        if bad > self.max_bad_share * total:
+            first = f"; the first: {self.skipped[0]}" if self.skipped else ""
+            raise BadInput(
+                f"{bad} of {total} videos cannot be read, more than max_bad_share = {self.max_bad_share}{first}"
+            )
+
+    def _weighed(self, batch: Batch, read: float) -> tuple[Tensor, ...]:
+        if self.among.size == 1:
+            return batch.frames, batch.labels
+        weight = torch.tensor(len(batch.labels) * self.among.size / read)
+        batch = batch if len(batch.labels) else collate([self.dataset.blank()])
+        return batch.frames, batch.labels, weight
+
+
+@dataclass(frozen=True, eq=False)
+class ViewDataset(Dataset):
+    """Item i is (every test view of clip i as `read_views` gives them, i), or the `VideoError` that says why not."""
+
+    clips: Sequence[Clip]
+    frames: int
+    size: int
+    sampling: Sampling = uniform_indices
+    views: int = 1
+    crops: int = 1
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, int] | VideoError:
+        try:
+            read = read_views(self.clips[i].path, self.frames, self.size, self.sampling, self.views, self.crops)
+        except VideoError as error:
+            return VideoError(str(error))
+        return torch.from_numpy(read), i
 
 
 def read_views(

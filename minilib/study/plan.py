@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from minilib.claims import Claim, Claims, Measurements
+from minilib.claims import Claims, Measurements
 from minilib.claims.intervals import UNDECIDED
-from minilib.claims.pairs import CANNOT, NOT_TESTABLE
+from minilib.claims.pairs import CANNOT, NO_HALF, NOT_TESTABLE
 from minilib.claims.scores import halved
-from minilib.claims.verdicts import judge
+from minilib.claims.verdicts import Verdict, judge
 from minilib.study.recipes import Tuned, parts_of
 from minilib.study.study import Study
 
@@ -42,11 +42,12 @@ def wanted(
 ) -> list[Wanted]:
     """Missing rows of `metrics` (all of them by default) and of their sweeps, most wanted first."""
     timed = seconds_of(rows)
-    runs = {claim.id: runs_of(study, claims, claim) for claim in claims.claims if claim.kind == "ordering"}
+    verdicts = [verdict for verdict in judge(claims, rows.rows()) if verdict.kind == "ordering"]
+    runs = {verdict.id: runs_of(study, claims, verdict) for verdict in verdicts}
     names = dict.fromkeys([*(name for each in runs.values() for name in each), *study.metrics()])
     missing = {name: missing_of(study, name, rows, seeds, timed) for name in names}
     found: dict[tuple[str, int], Wanted] = {}
-    for rank, why, wants in ranked(claims, rows, runs, missing):
+    for rank, why, wants in ranked(claims, verdicts, runs, missing):
         for name in wants:
             if not metrics or name in metrics or name.partition("/")[2] in metrics:
                 for each in missing[name]:
@@ -54,11 +55,12 @@ def wanted(
     return list(found.values())
 
 
-def runs_of(study: Study, claims: Claims, claim: Claim) -> list[str]:
-    """The runs behind an ordering, and behind its gates: those of its task, and if it is a headline half the steps."""
-    known, runs = set(study.metrics()), []
+def runs_of(study: Study, claims: Claims, verdict: Verdict) -> list[str]:
+    """The runs behind an ordering and behind its gates: those of its task, and half the steps if it is a headline or
+    lacks nothing else to be decided."""
+    claim, known, runs = claims[verdict.id], set(study.metrics()), []
     for metric in claims.base_metrics(claim):
-        runs += [metric, halved(metric)] if claim.headline else [metric]
+        runs += [metric, halved(metric)] if claim.headline or NO_HALF in verdict.why else [metric]
     found = (run_of(metric, known) for metric in (*runs, *claims.gate_metrics(claim)))
     return list(dict.fromkeys(run for run in found if run))
 
@@ -72,20 +74,19 @@ def missing_of(
     lacking = [seed for seed in seeds if untried or rows.row(metric, seed, settings) is None]
     tries = [Wanted(study.paper, each, study.seed_of(each), expected(each, study, timed)) for each in untried]
     seconds = expected(metric, study, timed)
-    return (tries if lacking else []) + [Wanted(study.paper, metric, seed, seconds, untried) for seed in lacking]
+    return [*tries, *(Wanted(study.paper, metric, seed, seconds, untried) for seed in lacking)]
 
 
 def ranked(
-    claims: Claims, rows: Measurements, runs: Mapping[str, list[str]], missing: Mapping[str, list[Wanted]]
+    claims: Claims, verdicts: Sequence[Verdict], runs: Mapping[str, list[str]], missing: Mapping[str, list[Wanted]]
 ) -> list[tuple[Rank, str, Iterable[str]]]:
     """(rank, why, runs) of each claim, the most wanted first; at the end all runs, of which some stand in no claim."""
     found = []
-    for verdict in judge(claims, rows.rows()):
-        if verdict.id in runs:
-            claim, open_ = claims[verdict.id], verdict.verdict in OPEN
-            lacking = {(each.metric, each.seed): each.seconds for name in runs[claim.id] for each in missing[name]}
-            why = f"{'headline' if claim.headline else 'ordering'} {claim.id}, {verdict.verdict}"
-            found.append(((not claim.headline, not open_, sum(lacking.values())), why, runs[claim.id]))
+    for verdict in verdicts:
+        headline, open_ = claims[verdict.id].headline, verdict.verdict in OPEN
+        lacking = {(each.metric, each.seed): each.seconds for name in runs[verdict.id] for each in missing[name]}
+        why = f"{'headline' if headline else 'ordering'} {verdict.id}, {verdict.verdict}"
+        found.append(((not headline, not open_, sum(lacking.values())), why, runs[verdict.id]))
     return [*sorted(found, key=lambda each: each[0]), (LAST, "no claim waits for it", missing)]
 
 

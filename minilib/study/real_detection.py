@@ -17,55 +17,57 @@ import av
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
+from torch.utils.data import DataLoader, Dataset, Subset
 
-from minilib.datasets.charades import ActionVideo, ActionVideos, charades, frame_labels
-from minilib.datasets.multithumos import AnnotatedActions, Untrimmed, multithumos
+from minilib.claims import Measurements
+from minilib.datasets.charades import ActionVideo, charades, frame_labels
+from minilib.datasets.multithumos import Untrimmed, multithumos
+from minilib.distributed import processes
 from minilib.errors import BadInput
 from minilib.manifests import resolve
 from minilib.metrics.detection import every_frame, localize_v1
-from minilib.study.real import EpochBatches, Prepared
-from minilib.training import TrainSettings, train
+from minilib.progress import progress
+from minilib.study.real_run import Prepared, RealRun, Videos
+from minilib.study.real_training import Tested, fit, over_seeds
+from minilib.training import autocast
 from minilib.video import VideoError, crop, dense_indices, read_frames
 
+__all__ = ["over_seeds"]  # beside what is defined here
 DATASETS = {"charades": partial(charades, unlabelled=True), "multithumos": multithumos}
 SIZE = {"x3d_m": 224, "small": 32}  # pixels a side
 Video = ActionVideo | Untrimmed
 
 
 @dataclass(frozen=True)
-class Run:
-    """What to train on what. network: a name that the paper's study knows. backbone: x3d_m or small. weights: a file of
-    an X3D that every stream starts from; "" for random ones. max_steps and max_clips cut a run short; 0 is the whole
-    recipe. batch 0 is the recipe's."""
+class Run(RealRun):
+    """What to train on what. dataset: charades or multithumos. network: a name that the paper's study knows. backbone:
+    x3d_m or small. weights: a file of an X3D that every stream starts from; "" for random ones."""
 
-    dataset: str
-    data_root: str
-    network: str = "coarse_fine"
     backbone: str = "x3d_m"
-    weights: str = ""
     frames: int = 64
+    network: str = "coarse_fine"
     stride: int = 10
-    max_steps: int = 0
-    max_clips: int = 0
-    batch: int = 0
-    precision: str = "fp32"
-    workers: int = 0
-    device: str = "cpu"
-    seed: int = 0
+
+    @property
+    def metric(self) -> str:
+        return f"real/{self.dataset}/{self.backbone}/{self.network}"
+
+    @property
+    def random_start(self) -> bool:
+        return self.weights in ("", "random")
 
 
 Method = Callable[[Run, int], Prepared]  # what to run, how many classes
 
 
-def data(run: Run) -> dict[str, ActionVideos | AnnotatedActions]:
-    """The annotated videos of "train" and "test"."""
+def data(run: Run) -> Videos:
+    """The annotated videos of "train" and "test" that are there."""
     if run.dataset not in DATASETS:
         raise BadInput(f"dataset {run.dataset!r}: choose of {', '.join(DATASETS)}")
     if run.backbone not in SIZE:
         raise BadInput(f"backbone {run.backbone!r}: choose of {', '.join(SIZE)}")
     root = resolve(run.dataset, run.data_root)
-    return {split: DATASETS[run.dataset](root, split) for split in ("train", "test")}
+    return Videos.of(run.dataset, root, {split: DATASETS[run.dataset](root, split) for split in ("train", "test")})
 
 
 def seconds_of(video: Video) -> float:
@@ -79,7 +81,7 @@ def seconds_of(video: Video) -> float:
 @dataclass(frozen=True, eq=False)
 class Windows(Dataset):
     """Item i: a window of video i, frames uint8 (t, size, size, 3), and its labels (t, k) as nested lists; or the
-    `VideoError` that says why there is none. The moment and the crop are a pure function of (seed, epoch, i)."""
+    `VideoError` that says why there is none. Moment, crop and mirroring are a pure function of (seed, epoch, i)."""
 
     videos: Sequence[Video]
     classes: int
@@ -89,6 +91,7 @@ class Windows(Dataset):
     seed: int = 0
     epoch: int = 0
     train: bool = True
+    flip: float = 0.0
 
     def at_epoch(self, epoch: int) -> Windows:
         return replace(self, epoch=epoch)
@@ -104,7 +107,14 @@ class Windows(Dataset):
         except VideoError as error:
             return VideoError(str(error))
         frames = crop(frames, self.size, rng.random())
+        if rng.random() < self.flip:
+            frames = frames[:, :, ::-1]
         return torch.from_numpy(np.ascontiguousarray(frames)), labels.int().tolist()
+
+    def blank(self) -> tuple[Tensor, list[list[int]]]:
+        """A black window without an action, for a process that has none."""
+        frames = torch.zeros(self.frames, self.size, self.size, 3, dtype=torch.uint8)
+        return frames, torch.zeros(self.frames, self.classes, dtype=torch.int64).tolist()
 
 
 def read(video: Video, pick: Callable[[int], np.ndarray], classes: int) -> tuple[np.ndarray, Tensor]:
@@ -120,65 +130,64 @@ def read(video: Video, pick: Callable[[int], np.ndarray], classes: int) -> tuple
     return frames, frame_labels(video, chosen["fraction"] * seconds_of(video), classes)
 
 
-@torch.no_grad()
-def scores(model: nn.Module, video: Video, run: Run, classes: int) -> tuple[Tensor, Tensor]:
-    """Probabilities and labels (t, k) of every `stride`-th frame of a whole video, in windows of `frames` each; the
-    last one is filled up with its last frame, which does not count."""
-    frames, labels = read(video, lambda length: np.arange(0, length, run.stride), classes)
-    clip = torch.from_numpy(np.ascontiguousarray(crop(frames, SIZE[run.backbone])))
-    parts = []
-    for window in clip.split(run.frames):
-        full = torch.cat([window, window[-1:].expand(run.frames - len(window), -1, -1, -1)])
-        parts.append(model(full[None].to(run.device))[0, : len(window)].sigmoid().float().cpu())
-    return torch.cat(parts), labels
+@dataclass(frozen=True, eq=False)
+class Whole(Dataset):
+    """Item i: every `stride`-th frame of video i, uint8 (t, size, size, 3), and their labels bool (t, k)."""
 
+    videos: Sequence[Video]
+    classes: int
+    stride: int
+    size: int
 
-def run(settings: Run, out_dir: Path | str, method: Method) -> dict[str, float]:
-    """Trains and evaluates; mAP in percent over every frame, and by Charades' v1_localize; steps, seconds, videos."""
-    splits, limit = data(settings), settings.max_clips or None
-    classes = len(splits["train"].classes)
-    prepared = method(settings, classes)
-    recipe, size = prepared.recipe, SIZE[settings.backbone]
-    batch = settings.batch or recipe["batch"]
-    dataset = Windows(splits["train"].clips[:limit], classes, prepared.frames, settings.stride, size, settings.seed)
-    batches = EpochBatches(dataset, min(batch, len(dataset)), settings.workers)
-    steps = recipe["epochs"] * batches.length
-    steps = min(steps, settings.max_steps or steps)
-    plan = TrainSettings(
-        steps=steps,
-        batch=batch,
-        lr=recipe["lr"],
-        weight_decay=recipe["weight_decay"],
-        warmup=min(recipe["warmup_epochs"] * batches.length, steps // 2),
-        flip=recipe["flip"],
-        precision=settings.precision,
-        seed=settings.seed,
-    )
-    history = train(
-        prepared.model,
-        batches,
-        plan,
-        classes,
-        settings.device,
-        Path(out_dir) / f"{prepared.name}_{settings.dataset}_{settings.backbone}.pt",
-        every=max(batches.length, 1),
-        objective=prepared.objective,
-    )
-    model = prepared.model.to(settings.device).eval()
-    found = []
-    for video in splits["test"].clips[:limit]:
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, i: int) -> tuple[Tensor, Tensor] | VideoError:
         try:
-            found.append(scores(model, video, settings, classes))
-        except VideoError:
-            continue
-    if not found:
-        raise BadInput(f"dataset {settings.dataset}: no test video can be read")
-    pairs = list(zip(*found, strict=True))
-    return {
-        "map": every_frame(*pairs).mean,
-        "localize_v1": localize_v1(*pairs).mean,
-        "steps": steps,
-        "seconds": history.seconds,
-        "videos": len(dataset),
-        "unreadable": len(batches.skipped) + len(splits["test"].clips[:limit]) - len(found),
-    }
+            frames, labels = read(self.videos[i], lambda length: np.arange(0, length, self.stride), self.classes)
+        except VideoError as error:
+            return VideoError(str(error))
+        return torch.from_numpy(np.ascontiguousarray(crop(frames, self.size))), labels
+
+
+@torch.no_grad()
+def scores(model: nn.Module, frames: Tensor, run: Run) -> Tensor:
+    """Probabilities (t, k) of a whole video uint8 (t, h, w, 3), in windows of `run.frames` each; the last one is filled
+    up with its last frame, which does not count."""
+    parts = []
+    for window in frames.split(run.frames):
+        full = torch.cat([window, window[-1:].expand(run.frames - len(window), -1, -1, -1)])
+        with autocast(torch.device(run.device), run.precision):
+            score = model(full[None].to(run.device))
+        parts.append(score[0, : len(window)].float().sigmoid().cpu())
+    return torch.cat(parts)
+
+
+def run(settings: Run, out_dir: Path | str, method: Method, rows: Measurements | None = None) -> dict[str, float]:
+    """Trains and evaluates, as `fit` does; mAP over every frame, and by Charades' v1_localize."""
+    among = processes(settings.device)
+    videos = among.from_first(lambda: data(settings))
+    train, test = (videos.splits[name].clips[: settings.max_clips or None] for name in ("train", "test"))
+    classes, size = len(videos.splits["train"].classes), SIZE[settings.backbone]
+    prepared = method(settings, classes)
+    flip = settings.flip if settings.flip is not None else prepared.recipe["flip"]
+    windows = Windows(train, classes, prepared.frames, settings.stride, size, settings.seed, flip=flip)
+    whole = Whole(test, classes, settings.stride, size)
+
+    def tested(model: nn.Module) -> Tested:
+        model.to(settings.device).eval()
+        mine = range(among.rank, len(whole), among.size)
+        loader = DataLoader(Subset(whole, mine), batch_size=None, num_workers=settings.workers)
+        found = []
+        for place, read in zip(mine, progress(loader, desc="testing"), strict=True):
+            if not isinstance(read, VideoError):
+                frames, labels = read
+                found.append((place, scores(model, frames, settings), labels))
+        found = sorted(among.gathered(found), key=lambda each: each[0])
+        if not found:
+            raise BadInput(f"dataset {settings.dataset}: no test video can be read")
+        _, *pairs = zip(*found, strict=True)
+        metrics = {"map": every_frame(*pairs).mean, "localize_v1": localize_v1(*pairs).mean}
+        return Tested(metrics, len(whole) - len(found))
+
+    return fit(settings, prepared, videos, windows, classes, out_dir, tested, rows)

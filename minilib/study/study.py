@@ -18,11 +18,11 @@ from torch import nn
 from minilib.claims import Claims, Measurements
 from minilib.errors import BadInput
 from minilib.progress import progress
-from minilib.resume import History
+from minilib.resume import Diverged, History
 from minilib.settings import describe, key
 from minilib.study.feeds import Feed, Task
 from minilib.study.recipes import Recipe, Tuned, parts_of
-from minilib.training import Diverged, Objective, TrainSettings, train
+from minilib.training import Objective, TrainSettings, train
 
 FOLDERS = {"image_to_video_compared": "comparison"}  # papers whose folder has another name
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import torch
 
+from minilib import cluster
 from minilib.claims import Measurements
 from minilib.environment import commit, cores, is_clean
 from minilib.errors import BadInput
@@ -151,3 +152,15 @@ class Queue:
 def threads_of(processes: int, device: str = "cpu") -> int:
     """The cores' share of each of so many processes; one thread where a GPU computes, however many feed it."""
     return 1 if device.startswith("cuda") else max(cores() // processes, 1)
+
+
+def measure_on(there: cluster.submitit.AutoExecutor, jobs: Sequence[Job]) -> Iterator[Done]:
+    """Every job on a cluster, as they finish, the tries of sweeps before the rows that need them. BadInput names the
+    first that dies; the rest is cancelled."""
+    needed = {(job.paper, metric) for job in jobs for metric in job.tries}
+    tries = [job for job in jobs if (job.paper, job.metric) in needed]
+    for wave in (tries, [job for job in jobs if job not in tries]):
+        for job, found in cluster.each_done(there, do, wave) if wave else ():
+            if isinstance(found, cluster.Failed):
+                raise BadInput(f"{job.metric} seed {job.seed}: {found}")
+            yield found

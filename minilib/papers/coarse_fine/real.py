@@ -15,8 +15,8 @@ from minilib.models.x3d import SMALLER, X3D, X3D_M
 from minilib.models.x3d_weights import load_body
 from minilib.papers.coarse_fine.method import detection
 from minilib.papers.coarse_fine.study import VARIANTS
-from minilib.study.real import Prepared
 from minilib.study.real_detection import Run
+from minilib.study.real_run import Prepared
 
 RECIPE = {"lr": 1e-3, "weight_decay": 1e-5, "batch": 6, "epochs": 100, "warmup_epochs": 2, "flip": 0.5}
 BACKBONES = {"x3d_m": X3D_M, "small": SMALLER}

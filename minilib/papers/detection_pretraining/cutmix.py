@@ -101,9 +101,8 @@ def thesis_view(frames: int, width: int, device: torch.device) -> View:
     seam = ((right > 0) & (right < 1)).nonzero()[:, 0]
     low, high = (int(seam[0]), int(seam[-1]) + 1) if len(seam) else (half, half)
     steps = torch.arange(frames, device=device) / max(frames - 1, 1)
-    return View(
-        low, high, (steps * (width - high)).round().long(), (steps * low).round().long(), right[low:high].to(device)
-    )
+    fraction = right[low:high].to(device)
+    return View(low, high, (steps * (width - high)).round().long(), (steps * low).round().long(), fraction)
 
 
 @dataclass(frozen=True)
