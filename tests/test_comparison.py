@@ -17,7 +17,7 @@ from minilib.papers.comparison import METHODS, STUDY, Method, costs, figures, st
 from minilib.papers.comparison.study import FRAMES, GRID, MOTION, TASKS, SameSeconds, embeddings, folded
 from minilib.papers.object_centric.study import STUDY as OBJECT_CENTRIC
 from minilib.settings import key
-from minilib.study import Outcome
+from minilib.study import Outcome, Trial
 from minilib.training import train
 from minilib.world import clip_batch, train_batches
 
@@ -156,13 +156,14 @@ def test_the_same_seconds_are_steps_by_the_measured_ratio(monkeypatch, own, step
         return Outcome(None, None, {"": 50.0})
 
     monkeypatch.setattr(study.Variant, "run", stop)
-    found = SameSeconds(METHODS["probe"], METHODS["st_adapter"]).run(replace(GRID, steps=30), 0)
+    found = SameSeconds(METHODS["probe"], METHODS["st_adapter"]).run(replace(GRID, steps=30), Trial())
     assert seen[0].steps == steps and found.metrics == {"": 50.0, "steps": steps}
 
 
 def test_the_same_seconds_run(rows):
-    found = STUDY.smoke().variants["seconds/probe"].run(QUICK, 0)
+    found = STUDY.smoke().variants["seconds/probe"].run(QUICK, Trial())
     assert found.metrics["steps"] == len(found.history.loss) >= 1
+    assert STUDY.timed("grid/seconds/probe") and not STUDY.timed("grid/motion/probe")
 
 
 def test_costs_are_ratios_in_rounds(rows):

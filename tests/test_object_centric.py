@@ -32,8 +32,8 @@ from minilib.papers.object_centric.study import STUDY
 from minilib.papers.object_centric.variants import ROWS, MeanToken, OrderBlind, TemporalAttention
 from minilib.settings import key
 from minilib.study import Clips, WorldTask
+from minilib.study.plan import run_of
 from minilib.study.real import Run, run
-from minilib.study.work import run_of
 from minilib.training import TrainSettings
 from minilib.world import WorldClips, shuffled
 from minilib.world.export import export_something

@@ -381,6 +381,28 @@ def test_bfloat16_is_close_to_float32():
     assert full.loss == pytest.approx(half.loss, abs=0.05)
 
 
+class Faster(nn.Module):
+    """Two weights, of which the second learns at ten times the rate."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
+
+    def forward(self, x):
+        return x.float().flatten(1)[:, :2] @ (self.a + self.b)
+
+    def parameter_groups(self):
+        return [{"params": [self.a]}, {"params": [self.b], "lr_scale": 10.0}]
+
+
+def test_a_model_may_say_which_of_its_parameters_learn_faster():
+    model = Faster()
+    frames, label = torch.ones(4, 1, 2, 2, 1).byte(), torch.zeros(4, dtype=torch.int64)
+    train(model, lambda step: (frames, label), TrainSettings(steps=1, batch=4, lr=1e-3, warmup=0, weight_decay=0.0), 2)
+    moved = [float((1 - each.detach()).abs().mean()) for each in (model.a, model.b)]  # Adam's first step is the rate
+    assert moved[0] == pytest.approx(1e-3, rel=0.01) and moved[1] == pytest.approx(1e-2, rel=0.01)
+
+
 @pytest.mark.parametrize("wrap", [nn.DataParallel, lambda model: torch.compile(model, backend="eager")])
 def test_checkpoints_do_not_know_what_wraps_a_model(tmp_path, wrap):
     model, whole = Tiny(), trained(tmp_path)[0]

@@ -18,8 +18,8 @@ from minilib.papers.victr.small import LOSS, InBatchLoss, Loss, Whitening, other
 from minilib.papers.victr.study import GRID, HEADS, PLAIN, STUDY, TUNING
 from minilib.papers.victr.variants import Start
 from minilib.settings import key
+from minilib.study import Trial, real
 from minilib.study import embedded as study_embedded
-from minilib.study import real
 from minilib.study.embedded import Embedded, Longer, LongMotions, Motions
 from minilib.world import LONG_MOTIONS, MOTIONS, SHAPES, WorldClips
 from minilib.world.busy_clips import BusyClips, QuestionClips
@@ -221,8 +221,8 @@ def test_every_knob_of_a_start_does_what_it_says():
 def test_long_clips_train_longer_in_smaller_batches_with_a_bias(monkeypatch):
     variant, taken = VARIANTS["long/victr"], []
     monkeypatch.setattr("minilib.study.study.Variant.run", lambda self, recipe, *rest: taken.append((recipe, rest)))
-    variant.run(GRID, 7, "cpu", "label", "val", None)
-    assert taken == [(replace(GRID, steps=400, batch=12), (7, "cpu", "label", "val", None))]
+    variant.run(GRID, Trial(7, label="label", split="val"))
+    assert taken == [(replace(GRID, steps=400, batch=12), (Trial(7, label="label", split="val"),))]
     assert isinstance(variant, Longer) and variant.build.bias == -1.2 and VARIANTS["victr"].build.bias is None
     assert variant.objective == Loss(multi_label) and VARIANTS["victr"].objective == Loss(F.cross_entropy)
 
@@ -287,7 +287,7 @@ def test_zero_shot_gives_the_splits_mean_and_deviation_and_leaves_the_model_alon
     scored = []
     monkeypatch.setattr(unseen, "top1", lambda model, feed, device: scored.append((model, feed)) or 10.0 * len(scored))
     variant = replace(VARIANTS[name].smoke(), questions=None)
-    outcome = variant.run(QUICK, 1)
+    outcome = variant.run(QUICK, Trial(1))
     assert outcome.score == 20.0 and outcome.metrics["std"] == pytest.approx(np.std([10, 20, 30]))
     assert [len(model.names) for model, _ in scored[:3]] == [16, 16, 16]
     assert all(model.head is outcome.model.head for model, _ in scored[:3]) and len(outcome.model.names) == 48
@@ -307,7 +307,7 @@ def test_each_control_of_zero_shot_damages_what_it_names(random_embeddings, monk
     monkeypatch.setattr(Embedded, "damaged", noted)
     for control, tested in (("frames", "frames"), ("labels", None)):
         damaged.clear()
-        replace(VARIANTS[f"zeroshot/control/shuffled_{control}"].smoke(), questions=None).run(QUICK, 2)
+        replace(VARIANTS[f"zeroshot/control/shuffled_{control}"].smoke(), questions=None).run(QUICK, Trial(2))
         assert damaged == [(control, len(unseen.SEEN), 2)] + 3 * [(tested, 16, 2)]
 
 
@@ -332,7 +332,7 @@ def test_questions_are_answered_from_the_clip(random_embeddings, monkeypatch):
 
 def test_few_shot_draws_more_of_the_same_clips_and_the_probe_starts_from_nothing(random_embeddings):
     probe = replace(VARIANTS["few/probe"], train=2400, test=60, few=replace(TUNING, recipe=QUICK, shots=(1, 2)))
-    outcome = probe.run(GRID, 0)
+    outcome = probe.run(GRID, Trial(0))
     assert set(outcome.metrics) == {"", "few1", "few2"} and outcome.score == outcome.metrics["few2"]
     assert not outcome.history.loss and VARIANTS["few/probe"].few.recipe.lr == 10 * TUNING.recipe.lr
     assert TUNING.shots == (2, 4, 8, 16)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from minilib.cost import multiply_adds
 from minilib.papers.coarse_fine.grid import inverse, leading_zero_grid
 from minilib.papers.coarse_fine.method import CoarseFine, CoarseStream
+from minilib.papers.coarse_fine.variants import true_confidence
 from minilib.study import Feed, Row
 from minilib.study.detection import OnLevels
 
@@ -31,12 +32,6 @@ def correlation(density: Tensor, informative: Tensor) -> float:
     x, y = (each[mixed].double() - each[mixed].double().mean(1, keepdim=True) for each in (density, informative))
     size = (x.square().sum(1) * y.square().sum(1)).sqrt()
     return float(((x * y).sum(1) / size.clamp(min=1e-3)).mean())
-
-
-def true_confidence(informative: Tensor, ratio: int = 4, contrast: float = 0.9) -> Tensor:
-    """What a perfect head would say: the fraction of each interval in which something happens, times `contrast`;
-    bool (b, t) -> (b, t / ratio)."""
-    return contrast * informative.float().unflatten(1, (-1, ratio)).mean(2)
 
 
 def coarse_of(model: nn.Module) -> CoarseStream:
@@ -70,6 +65,7 @@ def work(network: nn.Module, frames: int = 64, size: int = 32) -> float:
 
 # --- tables ---------------------------------------------------------------------------------------------------------
 
+TRAINED = ("3.3e at 1/8", "sigma", "brief actions")  # tables of the recipe "long"
 CONTROLS = ("grid_pool", "control/noise_grid", "control/shuffled_frames", "control/shuffled_labels")
 TABLES = {
     "3.2": {  # the thesis' mAP is of 25 frames a video
@@ -107,6 +103,30 @@ TABLES = {
         "average": Row("average_pool", "map.t33e.average"),
         "stride": Row("striding", "map.t33e.stride"),
         "Grid Pool": Row("grid_pool", "map.t33e.grid"),
+    },
+    "3.3e at 1/8": {  # trained longer, as are the tables below
+        "stride": Row("striding_eighth"),
+        "max": Row("max_eighth"),
+        "Grid Pool, released": Row("grid_eighth"),
+        "unpooled in one step": Row("grid_eighth_one_step"),
+        "a head taught by labels": Row("grid_eighth_taught"),
+        "a head that knows": Row("grid_eighth_oracle"),
+        "the same, unpooled in two steps": Row("grid_eighth_oracle_two_step"),
+    },
+    "sigma": {
+        "X3D": Row("x3d"),
+        "Coarse-Fine, T/8": Row("sigma_8"),
+        "T/16": Row("coarse_fine"),
+        "T/32": Row("sigma_32"),
+        "T/16, fusion at ten times the rate": Row("fast_fusion"),
+    },
+    "brief actions": {
+        "X3D": Row("brief/x3d"),
+        "Coarse alone, Grid Pool": Row("brief/grid_pool"),
+        "Coarse-Fine, T/16": Row("brief/coarse_fine"),
+        "Coarse-Fine, T/32": Row("brief/sigma_32"),
+        "frames shuffled": Row("brief/control/shuffled_frames"),
+        "labels of other clips": Row("brief/control/shuffled_labels"),
     },
     "3.3f": {
         "SlowFast_det": Row("slowfast", "map.t33f.slowfast"),

@@ -2,7 +2,7 @@
 
 A method is a function that makes a model of clips; `Method` says besides how it is trained. A reader's own is one more:
 
-    score = variant(Method(mine), MOTION).run(GRID, seed=0).score
+    score = variant(Method(mine), MOTION).run(GRID, Trial(seed=0)).score
 
 Parts and learning rates are those of each paper's own notebook; steps and batch are the same for all. Frozen features
 are computed in every step, for all alike: no cache helps anyone.
@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from pathlib import Path
 from statistics import median
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +37,7 @@ from minilib.papers.victr.variants import Start, victr
 from minilib.papers.zeroi2v import merge
 from minilib.papers.zeroi2v.study import PROBE, ZERO
 from minilib.papers.zeroi2v.variants import Adapted
-from minilib.study import Feed, Outcome, Study, Tuned, Variant, WorldTask, speed
+from minilib.study import Feed, Outcome, Study, Trial, Tuned, Variant, WorldTask, speed
 from minilib.study.embedded import Embedded
 from minilib.training import Objective, TrainSettings
 from minilib.world import TASKS as CLASSES
@@ -191,21 +191,14 @@ class SameSeconds:
     reference: Method
     rounds: int = 15
     task: WorldTask = MOTION
+    timed: ClassVar[bool] = True
 
-    def run(
-        self,
-        recipe: TrainSettings,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        split: str = "test",
-        checkpoint: Path | None = None,
-    ) -> Outcome:
+    def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
         """Timed anew by each run, so one that stopped begins again. Its number of steps is a metric."""
-        calls = {"own": timed(self.method, device).step, "other": timed(self.reference, device).step}
+        calls = {"own": timed(self.method, trial.device).step, "other": timed(self.reference, trial.device).step}
         ratio = median(each["own"] for each in speed.relative(speed.rounds_of(calls, self.rounds), "other"))
         paid = recipe.for_share(1 / ratio)
-        outcome = variant(self.method, self.task).run(paid, seed, device, label, split)
+        outcome = variant(self.method, self.task).run(paid, replace(trial, checkpoint=None))
         return outcome._replace(metrics=outcome.metrics | {"steps": float(paid.steps)})
 
     def smoke(self) -> SameSeconds:

@@ -98,6 +98,13 @@ TABLES = {
         for title, stream in (("X3D", ""), ("SlowFast", "slowfast"), ("Coarse-Fine", "coarse_fine"))
         for how, name in (("cls.", "cls"), ("joint", "joint"), ("ensemble", "ensemble"))
     },
+    "4.3": {
+        "classification": Row("crowded/cls", "map.t43.x3d.cls"),
+        "joint training": Row("crowded/joint", "map.t43.x3d.joint"),
+        "ensemble of the three": Row("crowded/ensemble", "map.t43.x3d.ensemble"),
+        "no pretraining": Row("crowded/control/no_pretraining"),
+        "and labels of other clips": Row("crowded/control/shuffled_labels"),
+    },
     "4.4a": {
         "classification": Row("cls", "map.t42a.cls"),
         "one frozen segment": Row("vf", "map.t42a.vf"),

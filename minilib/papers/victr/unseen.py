@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import mean, pstdev
 
 import numpy as np
@@ -25,7 +24,7 @@ from minilib.datasets.few_shot import few_shot
 from minilib.papers.victr.recogniser import Reader
 from minilib.papers.victr.small import IN_BATCH, LOSS, Build, Loss, other_names
 from minilib.resume import History
-from minilib.study import Outcome, top1
+from minilib.study import Outcome, Trial, top1
 from minilib.study.embedded import Embedded, embedded
 from minilib.study.study import CHECKPOINT_EVERY
 from minilib.training import TrainSettings, train
@@ -160,15 +159,8 @@ class ZeroShot:
     train: int = 4096
     test: int = 2048
 
-    def run(
-        self,
-        recipe: TrainSettings,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        split: str = "test",
-        checkpoint: Path | None = None,
-    ) -> Outcome:
+    def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
+        seed, split, device = trial.seed, trial.split, trial.device
         clips = clips_of(SEEN, seed, "train", self.train, device).damaged(self.control, len(SEEN), seed)
         held = [clips_of(classes, seed, split, self.test, device) for classes in HELD]
         torch.manual_seed(seed)
@@ -179,9 +171,9 @@ class ZeroShot:
             recipe.with_seed(seed),
             len(SEEN),
             device,
-            checkpoint,
+            trial.checkpoint,
             every=CHECKPOINT_EVERY,
-            label=label,
+            label=trial.label,
             objective=self.objective,
         )
         names = [other_names(each, self.build.classes, self.build.components) for each in self.splits]
@@ -211,15 +203,8 @@ class FewShotProbe:
     train: int = 4096
     test: int = 2048
 
-    def run(
-        self,
-        recipe: TrainSettings,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        split: str = "test",
-        checkpoint: Path | None = None,
-    ) -> Outcome:
+    def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
+        seed, split, device = trial.seed, trial.split, trial.device
         seen = clips_of(SEEN, seed, "train", self.train, device)
         pool, test = (clips_of(HELD[0], seed, *of, device) for of in (("train", self.train), (split, self.test)))
         torch.manual_seed(seed)
