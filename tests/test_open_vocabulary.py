@@ -15,11 +15,21 @@ from minilib.memory import peak_training_memory
 from minilib.models.clip import TINY, build
 from minilib.models.slots import GaussianSlots, LearnedQueries
 from minilib.models.small_clip import tokenize
+from minilib.papers.open_vocabulary.counts import count_all
 from minilib.papers.open_vocabulary.decoder import AttendedDecoder, BroadcastDecoder, ChunkedDecoder
 from minilib.papers.open_vocabulary.joint import IN_FRAME, RELEASED, group_sums, mask_boxes, merged, touching
 from minilib.papers.open_vocabulary.method import VideoSlots, reconstruction_loss
 from minilib.papers.open_vocabulary.naming import Vocabulary, cosines, photo_of_a, slot_sums, wanted
-from minilib.papers.open_vocabulary.patch_clip import PatchClip, VanillaPatches, info_nce, patch_loss, pooled
+from minilib.papers.open_vocabulary.patch_clip import (
+    OnlyMlp,
+    PatchClip,
+    VanillaPatches,
+    info_nce,
+    only_attention,
+    patch_loss,
+    pooled,
+    residual_block,
+)
 
 
 def seeded(seed=0):
@@ -129,11 +139,11 @@ def _vanilla(clip, frames):
     return (clip.visual.ln_post(tokens[:, 1:]) @ clip.visual.proj).unflatten(1, (2, 2))
 
 
-@pytest.mark.parametrize("only_attention", [False, True])
-def test_only_the_new_parts_learn(only_attention):
+@pytest.mark.parametrize("block", [residual_block, only_attention, OnlyMlp])
+def test_only_the_new_parts_learn(block):
     clip = tiny()
     before = copy.deepcopy(clip.state_dict())
-    model = PatchClip(clip, only_attention).train()
+    model = PatchClip(clip, block).train()
     assert not clip.training
     frames = torch.randint(256, (4, 16, 16, 3), generator=seeded(), dtype=torch.uint8)
     patch_loss(model, clip.normalise(frames)).backward()
@@ -253,3 +263,13 @@ def test_boxes_of_masks():
     masks[0, 1:, 2] = masks[0, 1, 3] = True
     assert mask_boxes(masks).tolist() == [[2, 1, 4, 3], [0, 0, 0, 0]]
     assert mask_boxes(masks, 8).tolist() == [[16, 8, 32, 24], [0, 0, 0, 0]]
+
+
+def test_counts_are_those_of_the_released_graph():
+    found = count_all()
+    for name, expected, digits in (
+        ("parameters", 89.96, 2), ("trained.parameters", 4.192, 3), ("encoder.macs", 179.4, 1),
+        ("grouping.macs", 1.16, 2), ("decoder.macs", 70.9, 1), ("macs", 251.5, 1),
+        ("patch_clip.parameters", 94.33, 2), ("patch_clip.trained", 8.140, 3), ("patch_clip.macs", 19.3, 1),
+    ):  # fmt: skip
+        assert round(found[name], digits) == expected, name
