@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from minilib.errors import BadInput
 from minilib.memory import peak_training_memory
@@ -273,3 +274,31 @@ def test_counts_are_those_of_the_released_graph():
         ("patch_clip.parameters", 94.33, 2), ("patch_clip.trained", 8.140, 3), ("patch_clip.macs", 19.3, 1),
     ):  # fmt: skip
         assert round(found[name], digits) == expected, name
+
+
+def test_slots_and_patch_clip_run_on_a_gpu_without_mixing_devices():
+    """A forward pass of each "on cuda", with no GPU."""
+    mode = FakeTensorMode()
+    clip, frames = tiny(), torch.randint(256, (2, 16, 16, 3), dtype=torch.uint8)
+    readers = [PatchClip(clip), VanillaPatches(clip)]
+    slots = [video_slots(decoder) for decoder in (BroadcastDecoder, ChunkedDecoder, AttendedDecoder)]
+    features = torch.randn(2, 2, 3, 4, 8)
+    with mode:
+        move = lambda x: mode.from_tensor(x).to("cuda")  # noqa: E731
+        for module in [part for model in (*readers, *slots) for part in model.modules()]:
+            for tensors, wrap in ((module._parameters, nn.Parameter), (module._buffers, lambda x: x)):
+                for name, value in tensors.items():
+                    if value is not None and value.device.type != "cuda":
+                        tensors[name] = wrap(move(value))
+        features, frames = move(features), move(frames)
+        for model in slots:
+            tubes = model(features)
+            assert reconstruction_loss(tubes, features).device.type == "cuda"
+            sums = slot_sums(torch.zeros(2, 2, 6, 8, 5, device="cuda"), tubes.assigned, 3)
+            cosine = cosines(sums, torch.zeros(4, 5, device="cuda"))
+            near = touching(tubes.assigned, 3)
+            tokens, groups = merged(tubes.assigned, cosine.argmax(-1), wanted(cosine, 3), near)
+            assert mask_boxes(tokens == 0).device.type == groups.device.type == "cuda"
+        for reader in readers:
+            assert reader(frames).device.type == "cuda"
+        assert patch_loss(readers[0], clip.normalise(frames)).device.type == "cuda"

@@ -1,6 +1,7 @@
 """Trains the small checkpoints of open-vocabulary localization.
 
     python -m minilib.papers.open_vocabulary.pretrain all --minutes 9 --device cuda    # everything, in parallel
+    ... all --minutes 9 --device cuda --folder OUT/open_vocabulary --scratch /tmp/open_vocabulary
     python -m minilib.papers.open_vocabulary.pretrain video --minutes 4 --device cuda
     python -m minilib.papers.open_vocabulary.pretrain slots --tried middle --minutes 4 --device cuda
 
@@ -33,7 +34,7 @@ from minilib.papers.open_vocabulary.pretrain.pool import pool
 from minilib.papers.open_vocabulary.pretrain.timed import Budget, History, train_for
 
 FOLDER = ROOT / "runs" / "open_vocabulary"
-CLIPS = {"cuda": 6144, "cpu": 1024}  # rendered once
+CLIPS = {"cuda": 4096, "cpu": 1024}  # rendered once
 
 
 def clips_of(args: argparse.Namespace) -> torch.Tensor:
@@ -120,7 +121,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--scratch", type=Path, help="for clips and checkpoints; the same folder if not given")
     parser.add_argument("--tried", nargs="+", default=list(TRIED), choices=list(TRIED), help="settings of slots")
     parser.add_argument("--readers", nargs="+", default=list(READERS), choices=list(READERS), help="patch-CLIPs")
-    parser.add_argument("--clips", type=int, help="rendered once: 6144 on a GPU, 1024 on a CPU, if not given")
+    parser.add_argument("--clips", type=int, help="rendered once: 4096 on a GPU, 1024 on a CPU, if not given")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8), help="processes that render")
     parser.add_argument("--judged", type=int, default=128, help="validation clips that a training is looked at on")
     parser.add_argument("--batch", type=int, help="clips or frames a step")
