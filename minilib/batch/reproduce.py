@@ -30,7 +30,7 @@ from minilib.claims.rows import append_rows, read_rows
 from minilib.commands import answer
 from minilib.environment import cores
 from minilib.errors import BadInput
-from minilib.files import RESULTS, ROOT, writable_folder, write_whole
+from minilib.files import RESULTS, RUNS, writable_folder, write_whole
 from minilib.notebook import SCALES, check_parameters
 from minilib.processes import die_with
 
@@ -226,7 +226,7 @@ def _reproduce(args: argparse.Namespace) -> int:
         raise BadInput(f"--scale {args.scale}: must be one of {', '.join(SCALES)}")
     chosen = select(args.notebooks, args.only)
     settings = dict(setting(text) for text in args.set)
-    out = writable_folder(args.out or ROOT / "runs" / args.scale, "--out")
+    out = writable_folder(args.out or RUNS / args.scale, "--out")
     jobs = plan(chosen, out, args.scale, args.seeds, args.fresh, settings, args.jobs, args.cell_timeout)
     signal.signal(signal.SIGTERM, _interrupt)
 

@@ -21,12 +21,12 @@ from torch import Tensor, nn
 from minilib.code import modules
 from minilib.environment import device_name
 from minilib.errors import BadInput
-from minilib.files import ROOT, write_whole
+from minilib.files import RUNS, write_whole
 from minilib.settings import describe, key
 from minilib.study.feeds import Feed
 from minilib.study.study import Recipe, Variant
 
-FOLDER = ROOT / "runs" / "stages"
+FOLDER = RUNS / "stages"
 
 State = dict[str, Tensor]
 

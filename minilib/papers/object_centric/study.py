@@ -13,7 +13,7 @@ from torch import nn
 
 from minilib import world
 from minilib.cache import cached
-from minilib.files import ROOT
+from minilib.files import RUNS
 from minilib.models.clip import FrameFeatures
 from minilib.models.small_clip import small_clip
 from minilib.papers.baselines import AIM, EVL, STAdapter, full_image
@@ -29,7 +29,7 @@ GRID = TrainSettings(steps=300, batch=16, lr=3e-3, warmup=40)
 RECIPES = {"core": replace(GRID, steps=700), "grid": GRID, "tuned": Tuned(replace(GRID, steps=1500))}
 LOSSES = Objective(reasoning=0.1)  # of 1 and 0.1 the better on validation clips; Eq. 10 gives no scale to its sums
 FRAMES, CLIPS, TEST_CLIPS = 4, 4096, 512
-FEATURES = ROOT / "runs" / "features"
+FEATURES = RUNS / "features"
 
 # --- tasks -----------------------------------------------------------------------------------------------------------
 
