@@ -40,7 +40,7 @@ OWN = {
     "cutmix": 0.0,
     "flip": 0.0,
 }
-STEPS = 300
+STEPS, EPOCHS = 150, 15  # as many steps as either asks for
 SMALL = 10.0  # how much faster the small CLIP learns than the real one
 
 
@@ -88,15 +88,15 @@ def own_recipe(published: dict, backbone: str, steps: int, epoch: int) -> dict:
 
 
 def train_own(method: str, run: Run, out_dir: Path | str, name: str = "own_model") -> Trained:
-    """Trains a method on run.data_root for run.max_steps steps (0: STEPS), keeps the model in `out_dir`/`name`, and
+    """Trains a method on run.data_root for run.max_steps steps (0: by STEPS and EPOCHS), keeps the model in `out_dir`/`name`, and
     tests it on the validation videos. Mirrored are only as many clips as run.flip says, which is none by default."""
     if run.dataset != "folder":
         raise BadInput(f"dataset {run.dataset!r}: own videos lie in a folder, dataset='folder'")
-    make, steps = method_of(method), run.max_steps or STEPS
-    run = replace(run, max_steps=steps)
-    splits = real.data(run).splits
+    make, splits = method_of(method), real.data(run).splits
     classes = splits["train"].classes
     epoch = math.ceil(len(splits["train"]) / (run.batch or OWN["batch"]))
+    steps = run.max_steps or max(STEPS, EPOCHS * epoch)
+    run = replace(run, max_steps=steps)
     made = make(run, classes)
     made = replace(made, recipe=own_recipe(made.recipe, run.backbone, steps, epoch))
 

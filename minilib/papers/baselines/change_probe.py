@@ -20,11 +20,12 @@ from minilib.errors import BadInput
 from minilib.models.frozen import FrozenImageModel, block_tokens, embed
 
 MOMENTS = 4  # across, down, spread, size
+MOVES, SEEN = 5.0, 0.3  # how large the two parts are, chosen on validation clips: the larger is learned first
 
 
 def moments(patches: Tensor, grid: tuple[int, int]) -> Tensor:
     """Of patches (b, t, n, d) on a grid: where they change between frames, in units of half the frame, (b, t - 1, 4):
-    centre across and down, spread around it, and the logarithm of how much, less its mean over the clip."""
+    centre across and down, spread around it, and by how much more than on average in the clip, as a share of that."""
     change = patches.diff(dim=1).norm(dim=-1) + 1e-6
     size = change.sum(-1, keepdim=True)
     share = change / size
@@ -32,8 +33,7 @@ def moments(patches: Tensor, grid: tuple[int, int]) -> Tensor:
     at = torch.stack([across.flatten(), down.flatten()], -1)  # (n, 2)
     centre = share @ at
     spread = (share * (at - centre[:, :, None]).square().sum(-1)).sum(-1, keepdim=True).sqrt()
-    size = size.log()
-    return torch.cat([centre, spread, size - size.mean(1, keepdim=True)], -1)
+    return torch.cat([centre, spread, size / size.mean(1, keepdim=True) - 1], -1)
 
 
 class ChangeProbe(FrozenImageModel):
@@ -49,10 +49,10 @@ class ChangeProbe(FrozenImageModel):
 
     @torch.no_grad()
     def clip_features(self, pixels: Tensor) -> Tensor:
-        """(b, d + 4 (t - 1) + 4 (t - 2)). The class token is shrunk to the length of one moment, so that with few
-        videos what moves is learned before what happens to be there."""
+        """(b, d + 4 (t - 1) + 4 (t - 2)). What moves is the larger part, so that a few videos teach it before they teach
+        what happens to be there."""
         tokens = block_tokens(self.backbone, embed(self.backbone, pixels), len(pixels))
         seen = self.backbone.ln_post(tokens.cls[-1]).mean(1)
         moved = moments(tokens.patches[-2], self.backbone.grid_size)
         steps = moved.diff(dim=1)
-        return torch.cat([seen / seen.shape[1] ** 0.5, moved.flatten(1), steps.flatten(1)], 1)
+        return torch.cat([SEEN / seen.shape[1] ** 0.5 * seen, MOVES * moved.flatten(1), MOVES * steps.flatten(1)], 1)
