@@ -39,7 +39,8 @@ Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, its input, l
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """A recipe. Rates are fractions, `warmup` counts steps, `rand_augment` is (operations, magnitude) or None."""
+    """A recipe. Rates are fractions, `warmup` counts steps, `rand_augment` is (operations, magnitude) or None,
+    `clip_grad` the norm at which gradients are clipped, 0 for none."""
 
     steps: int = 400
     batch: int = 32
@@ -181,7 +182,8 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_grad)
+        if settings.clip_grad:
+            torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_grad)
         scaler.step(optimizer)
         scaler.update()
         return loss.detach()

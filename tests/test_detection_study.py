@@ -312,5 +312,5 @@ def test_a_run_comes_back_bit_by_bit_and_a_moved_start_is_nearly_the_same():
     weight = "stages.0.0.conv2.weight"
     moved = (states[2][weight] / states[0][weight] - 1).abs()
     assert 0 < moved.mean() < 1e-5
-    runs = [Variant(Tiny(), TASK, detection).trained(feed, replace(STEP, steps=2), *args)[0] for args in ((0,), (0,))]
+    runs = [Variant(Tiny(), TASK, detection).trained(feed, replace(STEP, steps=2), Trial(0))[0] for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(*(run.state_dict().values() for run in runs), strict=True))

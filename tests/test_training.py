@@ -381,6 +381,11 @@ def test_bfloat16_is_close_to_float32():
     assert full.loss == pytest.approx(half.loss, abs=0.05)
 
 
+def test_without_a_norm_to_clip_at_gradients_stay_as_they_are():
+    losses = [trained(settings=replace(SETTINGS, clip_grad=norm))[1].loss for norm in (0.0, 1e6, 1e-3)]
+    assert losses[0] == losses[1] != losses[2]
+
+
 class Faster(nn.Module):
     """Two weights, of which the second learns at ten times the rate."""
 

@@ -194,6 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.minutes <= 0:
         parser.error("--minutes: above 0")
     device = torch.device(args.device)
+    torch.backends.cudnn.benchmark = True  # batches of one size
     if args.part == "all":
         train_all(args.minutes, device, args.out)
     elif args.part == "card":

@@ -91,7 +91,7 @@ class Detection:
         clips = self.clips(split, seed)
         inputs = stored_levels(self.fine, clips, seed, device) if self.fine else None
         start = self.start.state(seed, device) if self.start and split == "train" else None
-        feed = StartedClips(clips, inputs, len(clips), start)
+        feed = StartedClips(clips, inputs, len(clips), start=start)
         return OtherLabels(feed) if self.control == "labels" else feed
 
     def score(self, model: nn.Module, feed: Feed, device: str = "cpu") -> float:

@@ -45,6 +45,7 @@ def settings_of(run: RealRun, recipe: Mapping, epoch: int) -> TrainSettings:
         smoothing=recipe["smoothing"] if mixes(recipe) else 0.0,  # mixed labels carry their smoothing
         mixup=recipe.get("mixup", 0.0),
         cutmix=recipe.get("cutmix", 0.0),
+        clip_grad=recipe.get("clip_grad", 1.0),
         precision=run.precision,
         seed=run.seed,
     )

@@ -21,7 +21,10 @@ LARGEST = 1024  # queries of a map that is kept, of a frame: 32 x 32 in Stable D
 
 @dataclass
 class Kept:
-    """Maps as they come, by time, region and layer: (t, c, n, m) in `dtype`. Give it to `attached` while inverting."""
+    """Maps as they come, by time, region and layer: (t, c, n, m) in `dtype`. Give it to `attached` while inverting.
+
+    None are kept of whole frames that are run for the sake of their background, where nothing is edited.
+    """
 
     now: Now
     largest: int = LARGEST
@@ -29,7 +32,7 @@ class Kept:
     maps: dict[tuple[int, str, str], Tensor] = field(default_factory=dict)
 
     def wants(self, layer: str, cross: bool, queries: int) -> bool:
-        return queries <= self.largest
+        return queries <= self.largest and self.now.region != "background"
 
     def __call__(self, layer: str, cross: bool, probabilities: Tensor) -> Tensor:
         kept = probabilities[-1]
@@ -91,7 +94,7 @@ class Edited:
         return torch.cat([probabilities[:-1], edit[None]])
 
     def edited_places(self, queries: int) -> Tensor:
-        """Where the source's cross-attention to the changed words is strong, bool (t, n), at this layer's size."""
+        """Where the source's cross-attention to the changed words is strong, bool (t, n), at a layer's resolution."""
         key = (self.now.time, self.now.region)
         if key not in self.masks:
             self.masks[key] = attended(self.coarse_maps(), self.words, self.grid(self.blending.coarse), self.blending)
