@@ -45,6 +45,7 @@ from minilib.papers.object_centric_diffusion.maps import Edited, Kept, attended
 from minilib.papers.object_centric_diffusion.merging import MergedKeys
 from minilib.papers.object_centric_diffusion.method import Object, find_object, generate_edit, invert
 from minilib.papers.object_centric_diffusion.regions import Region, crop_around, latent_mask, normalise
+from minilib.papers.object_centric_diffusion.saliency import mask_by_words
 from minilib.papers.object_centric_diffusion.sampling import object_centric_inversion, object_centric_sampling
 from minilib.papers.object_centric_diffusion.steps import Ddim, DpmPlusPlus, clean_and_noise, inference_times, move
 
@@ -360,6 +361,18 @@ def test_places_are_those_of_the_definition():
             ]
         )
         assert torch.equal(found[t], wide / wide.max() > 0.8)
+
+
+def test_a_mask_by_words_is_where_they_attend(models, video):
+    pair, few = prompts(), Blending(threshold=0.9)
+    found = mask_by_words(models, scheduler(), video, pair, ["star"], 2, few)
+    assert found.shape == (FRAMES, 8, 8) and found.dtype == torch.bool and found.flatten(1).any(1).all()
+    assert not torch.equal(found, mask_by_words(models, scheduler(), video, pair, ["sand"], 2, few))
+    assert (
+        not found.all() and mask_by_words(models, scheduler(), video, pair, ["star"], 2, Blending(threshold=0.0)).all()
+    )
+    with pytest.raises(BadInput, match="'moon' is not in the prompt"):
+        mask_by_words(models, scheduler(), video, pair, ["moon"], 2)
 
 
 # --- merging ---------------------------------------------------------------------------------------------------------
