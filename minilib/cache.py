@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 import open_clip
 import torch
+from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -137,7 +138,9 @@ def cached(
     path = Path(folder).expanduser() / f"features-{key[:16]}.safetensors"
     if not path.exists():
         writable_folder(folder, "folder of feature caches")
-        _write(path, _computed(clip, source, layers, batch, device), {"key": key, "made_of": made_of})
+        with FileLock(path.with_suffix(".lock")):  # of several processes one makes them and the others wait
+            if not path.exists():
+                _write(path, _computed(clip, source, layers, batch, device), {"key": key, "made_of": made_of})
     return _read(path, key)
 
 

@@ -106,14 +106,34 @@ def ablation(
     chance: float | None = None,
     unit: str = "top-1 accuracy on test clips, %",
 ) -> Figure:
-    """One of a paper's tables: row -> (measure, the paper's value); `measured` holds each measure's value by seed."""
+    """One of a paper's tables: row -> (measure, the paper's value); `measured` holds each measure's value by seed. The
+    paper's values, which are of other data, stand beside ours on an axis of their own: only their order compares."""
     values = {row: list(measured.get(measure, {}).values()) for row, (measure, _) in table.items()}
-    figure, axis = plt.subplots(figsize=(7.2, 0.9 + 0.3 * len(table)))
-    dots(axis, values, chance, {row: paper for row, (_, paper) in table.items() if paper is not None})
+    paper = {row: value for row, (_, value) in table.items() if value is not None}
+    figure, axes = plt.subplots(
+        1, 2 if paper else 1, figsize=(7.6, 0.9 + 0.3 * len(table)), width_ratios=(2.4, 1)[: 2 if paper else 1],
+        squeeze=False,
+    )  # fmt: skip
+    axis = axes[0, 0]
+    dots(axis, values, chance)
     counted = sorted({len(seeds) for seeds in values.values() if seeds})
     axis.set_title(f"{title} ({' to '.join(map(str, counted[:: max(len(counted) - 1, 1)])) or 'no'} seeds)")
     axis.set_xlabel(unit)
+    if paper:
+        _printed(axes[0, 1], list(values), paper)
     return figure
+
+
+def _printed(axis, rows: Sequence[str], paper: Mapping[str, float]) -> None:
+    """A paper's values, each with its number, from the top as in `dots`."""
+    low, high = min(paper.values()), max(paper.values())
+    spare = 0.12 * (high - low) or 1.0
+    for row, value in paper.items():
+        place = rows.index(row)
+        axis.hlines(place, low - spare, value, color=COLOURS[1], alpha=0.35, linewidth=1)
+        axis.plot(value, place, "s", color=COLOURS[1])
+        axis.annotate(f"{value:g}", (value, place), (4, 0), textcoords="offset points", va="center", fontsize=7)
+    axis.set(xlim=(low - spare, high + 4 * spare), ylim=(len(rows) - 0.5, -0.5), yticks=[], title="the paper's")
 
 
 def names_beside(axis, points: Mapping[str, tuple[float, float]], size: float = 7) -> None:

@@ -25,6 +25,10 @@ class History:
     seconds: float
 
 
+class Diverged(BadInput):
+    """The loss is not finite."""
+
+
 LOOK_EVERY = 32  # steps between two looks at the losses on a GPU, which otherwise never waits
 
 
@@ -41,7 +45,7 @@ class Losses:
             self.look()
 
     def look(self) -> None:
-        """Raises BadInput naming the first step whose loss is not finite."""
+        """Raises Diverged naming the first step whose loss is not finite."""
         if not self.pending:
             return
         values = self.among.mean(torch.stack(self.pending).float().cpu())
@@ -49,7 +53,7 @@ class Losses:
         bad = (~values.isfinite()).nonzero()
         if len(bad):
             first = int(bad[0])
-            raise BadInput(
+            raise Diverged(
                 f"the loss is {values[first]:g} at step {len(self.history.loss) + first}: "
                 f"try a smaller learning rate than {self.lr:g}"
             )

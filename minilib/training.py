@@ -26,7 +26,9 @@ from torchvision.transforms import v2
 from minilib import settings as described
 from minilib.distributed import WithLoss, processes
 from minilib.errors import BadInput
-from minilib.models.checkpoints import unwrapped
+from minilib.graphs import Recorded
+from minilib.models.checkpoints import bare_model, unwrapped
+from minilib.prefetch import ahead
 from minilib.progress import progress
 from minilib.resume import History, Losses, read_training, resume, save_state
 
@@ -37,7 +39,8 @@ Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, its input, l
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """A recipe. Rates are fractions, `warmup` counts steps, `rand_augment` is (operations, magnitude) or None."""
+    """A recipe. Rates are fractions, `warmup` counts steps, `rand_augment` is (operations, magnitude) or None,
+    `clip_grad` the norm at which gradients are clipped, 0 for none."""
 
     steps: int = 400
     batch: int = 32
@@ -112,13 +115,13 @@ def train(
 ) -> History:
     """Trains in place what requires a gradient; resumes from `checkpoint` if it is there and of the same recipe.
 
-    Under `accelerate launch` or torchrun all processes train one model, the first one writes the checkpoint, and a run
-    goes on with any number of them. `compiled`: model and loss are compiled as one. Checkpoints name tensors as the
-    bare model does, whatever wraps it.
+    Under `accelerate launch` or torchrun all processes train one model, the first writes the checkpoint, and a run goes
+    on with any number of them. `compiled`: model and loss as one. Checkpoints have the names of the bare model.
 
-    A model that reads something else than frames gets it from `batches`, as anything with a method `to(device)`. The
-    loss is the cross-entropy of the model's scores, or what `objective` makes of model, input and labels. With `every`
-    the checkpoint is written after every so many steps, and always at the end.
+    A model that reads something else than frames gets it from `batches`, as anything with a method `to(device)`. One
+    with a method `parameter_groups()` says itself which parameters learn at `lr_scale` times the rate. The loss is the
+    cross-entropy of the model's scores, or what `objective` makes of model, input and labels. With `every` the
+    checkpoint is written after every so many steps, and always at the end.
 
     Raises BadInput if nothing trains, if the recipe smooths labels that an objective of its own would not smooth, if
     the checkpoint is of another recipe, or if the loss is not finite; then nothing is written any more.
@@ -134,12 +137,18 @@ def train(
     torch.manual_seed(settings.seed)
     np.random.seed(settings.seed % 2**32)  # noqa: NPY002  (timm's Mixup draws from it)
     model.to(device).train()
-    lasting = model.state_dict().keys()
-    kept = trained | {
-        unwrapped(n): b for n, b in model.named_buffers() if n in lasting
-    }  # a norm learns statistics, too
+    bare = bare_model(model)
+    normalise = getattr(bare, "normalise", None)
+    lasting = model.state_dict().keys()  # a norm learns statistics, too
+    kept = trained | {unwrapped(name): b for name, b in model.named_buffers() if name in lasting}
     optimizer = create_optimizer_v2(
-        model, opt="adamw", lr=settings.lr, weight_decay=settings.weight_decay, betas=settings.betas
+        bare,
+        opt="adamw",
+        lr=settings.lr,
+        weight_decay=settings.weight_decay,
+        betas=settings.betas,
+        param_group_fn=getattr(type(bare), "parameter_groups", None),
+        **(dict(fused=True, capturable=True) if device.type == "cuda" else {}),
     )
     schedule = CosineLRScheduler(
         optimizer, settings.steps, warmup_t=settings.warmup, warmup_lr_init=settings.lr / 10, t_in_epochs=False
@@ -156,37 +165,47 @@ def train(
     state = among.from_first(lambda: read_training(checkpoint, settings.key(), kept))
     start = 0 if state is None else resume(state, kept, optimizer, scaler, history)
 
-    began = time.perf_counter()
-    earlier = history.seconds
+    began = time.perf_counter() - history.seconds
 
     def save(step: int) -> None:
         losses.look()
-        history.seconds = earlier + time.perf_counter() - began
+        history.seconds = time.perf_counter() - began
         if checkpoint is not None and among.first:
             save_state(checkpoint, step, settings.key(), kept, optimizer, scaler, history)
 
-    for step in progress(range(start, settings.steps), desc=label, initial=start, total=settings.steps):
+    def plain_step(frames: Tensor, target: Tensor, *weight: Tensor) -> Tensor:
+        with autocast(device, settings.precision):
+            loss = loss_of(frames, target)
+        loss = weight[0] * loss if weight else loss
+        if device.type == "cpu":
+            losses.add(loss)
+        optimizer.zero_grad(set_to_none=True)
+        scaler.scale(loss).backward()
+        scaler.unscale_(optimizer)
+        if settings.clip_grad:
+            torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_grad)
+        scaler.step(optimizer)
+        scaler.update()
+        return loss.detach()
+
+    plain = device.type == "cpu" or among.size > 1 or compiled or settings.precision == "fp16"  # its scaler waits
+    take_step = plain_step if plain else Recorded(plain_step, optimizer, device)
+    steps = range(start, settings.steps)
+    bar = progress(steps, desc=label, initial=start, total=settings.steps)
+    for step, batch in zip(bar, ahead(batches, steps, device), strict=True):
         schedule.step_update(step)
         among.reseed(settings.seed, step)
-        frames, target, *weight = (x.to(device, non_blocking=True) for x in batches(step))
-        frames = model.normalise(change(frames)) if hasattr(model, "normalise") else change(frames)
+        frames, target, *weight = (x.to(device, non_blocking=True) for x in batch)
+        frames = change(frames) if normalise is None else normalise(change(frames))
         if mixing:
             if len(frames) % 2:  # clips are mixed in pairs; the last batch of an epoch may be odd
                 frames, target = torch.cat([frames, frames[:1]]), torch.cat([target, target[:1]])
             shape = frames.shape
             frames, target = mix(frames.flatten(1, 2), target)
             frames = frames.view(shape)
-        with autocast(device, settings.precision):
-            loss = loss_of(frames, target)
-        if weight:
-            loss = weight[0] * loss
-        losses.add(loss)
-        optimizer.zero_grad(set_to_none=True)
-        scaler.scale(loss).backward()
-        scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_grad)
-        scaler.step(optimizer)
-        scaler.update()
+        loss = take_step(frames, target, *weight)
+        if device.type != "cpu":
+            losses.add(loss)
         if every and (step + 1) % every == 0 and step + 1 < settings.steps:
             save(step + 1)
     save(settings.steps)

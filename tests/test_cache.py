@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -54,7 +55,7 @@ def calls(monkeypatch):
 
 
 def files(folder):
-    return sorted(path.name for path in folder.rglob("*"))
+    return sorted(path.name for path in folder.rglob("*") if path.suffix != ".lock")
 
 
 # --- what is in it ---------------------------------------------------------------------------------------------------
@@ -122,6 +123,14 @@ def test_a_second_call_reads_and_does_not_run_the_model(clip, tmp_path, calls):
     second = cached(tiny(), replace(SOURCE, task="appearance"), [-2], tmp_path)  # the same in other words
     assert len(calls) == 3 and len(files(tmp_path)) == 1
     assert torch.equal(first.patches, second.patches)
+
+
+def test_of_two_at_once_one_makes_them(clip, tmp_path, calls, monkeypatch):
+    made_of = description(clip, SOURCE, [0])  # Python 3.11 cannot parse in two threads at once
+    monkeypatch.setattr("minilib.cache.description", lambda *_: made_of)
+    with ThreadPoolExecutor(2) as pool:
+        made = list(pool.map(lambda _: cached(clip, SOURCE, [0], tmp_path, batch=4).cls, range(2)))
+    assert calls == [1, 4, 2] and torch.equal(*made)
 
 
 CHANGES = dict(
@@ -233,7 +242,7 @@ def test_libraries_are_in_the_key(clip, monkeypatch):
 @pytest.fixture
 def cache(clip, tmp_path):
     cached(clip, SOURCE, [0], tmp_path)
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.safetensors")
     return path
 
 
@@ -254,7 +263,7 @@ def test_metadata_say_what_it_was_made_of(clip, cache):
 
 def test_a_renamed_cache_is_foreign(clip, cache, tmp_path):
     cached(clip, replace(SOURCE, seed=1), [0], tmp_path / "other")
-    next((tmp_path / "other").iterdir()).replace(cache)
+    next((tmp_path / "other").glob("*.safetensors")).replace(cache)
     rejected(clip, cache, "made of something else.*WorldClips, seed=1 ")
 
 

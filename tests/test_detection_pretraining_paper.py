@@ -19,7 +19,7 @@ from minilib.papers.detection_pretraining.pretexts import CLASSES, JOINT, PRETEX
 from minilib.papers.detection_pretraining.study import STUDY, VARIANTS, Member, TwoStages, coarse_fine, member, tuned
 from minilib.papers.detection_pretraining.variants import Manifold, WrongLabels
 from minilib.settings import key
-from minilib.study import Variant, stages
+from minilib.study import Trial, Variant, stages
 from minilib.study.detection import Detection, Ensemble, OnLevels, ShortClips, probabilities, stored_levels
 from minilib.study.real import Run, run
 from minilib.training import TrainSettings
@@ -77,7 +77,9 @@ def test_claims_and_tables_name_what_is_measured():
         metric for task in own.tasks.values() for each in (task.positive, task.negative) for metric in each.metrics
     }
     measured = {part for metric in named for part in own.derived.get(metric, (metric,))} | controls
-    assert measured <= known | also and set(own.derived) <= named
+    noise = {part for name, parts in own.derived.items() if name.startswith("noise/") for part in parts}
+    assert measured | noise <= known | also and {name for name in own.derived if "noise" not in name} <= named
+    assert {metric for metric in known if metric.startswith("long/")} == noise
     assert {metric for metric in known if metric.startswith("tuned/")} <= measured | {
         "tuned/vf",
         "tuned/vm",
@@ -85,7 +87,7 @@ def test_claims_and_tables_name_what_is_measured():
     }
     shown = {row.variant for table in STUDY.tables.values() for row in table.values()}
     gains = {row.variant for table in figures.GAINS.values() for row in table.values()}
-    assert shown <= set(VARIANTS) and gains == set(own.derived)
+    assert shown <= set(VARIANTS) and gains == {name for name in own.derived if not name.startswith("noise/")}
     for table in (*STUDY.tables.values(), *figures.GAINS.values()):
         assert all(row.paper is None or own.number(row.paper) is not None for row in table.values())
     widths = {f"sigma_{width}/{name}" for width in (16, 32) for name in ("cls", "vc")}  # only in gains
@@ -140,7 +142,7 @@ def test_pretraining_goes_on_from_the_checkpoint_with_other_clips():
 def test_every_pretext_trains_every_parameter_by_its_own_loss(name):
     stage = tiny(PRETEXTS[name])
     variant = stage.variant
-    model, history = variant.trained(variant.task.feed("train", 0), STEP, 0)
+    model, history = variant.trained(variant.task.feed("train", 0), STEP, Trial())
     assert np.isfinite(history.loss).all()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
     classified = name in ("cls", "scratch_cls")
@@ -185,7 +187,7 @@ def test_a_start_is_the_same_whether_caches_are_there_or_not(name, tmp_path, mon
         inputs = variant.task.feed("train", 0)
         with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
             patch.setattr(torch_train, stop)
-            variant.trained(inputs, QUICK, 0)
+            variant.trained(inputs, QUICK, Trial())
         assert (len(list(tmp_path.iterdir())) > before) == (len(starts) == 1)
     assert all(torch.equal(x, starts[1][name]) for name, x in starts[0].items())
 
@@ -215,7 +217,7 @@ def test_two_streams_start_from_fine_tuned_x3ds_and_the_fine_one_stays():
     model = variant.build(inputs)
     state = tiny(tuned("vm")).state(0)
     assert all(torch.equal(x, state[name]) for name, x in model.coarse.backbone.state_dict().items())
-    trained, _ = variant.trained(inputs, QUICK, 0)
+    trained, _ = variant.trained(inputs, QUICK, Trial())
     gradients = {name: p.grad is not None for name, p in trained.named_parameters()}
     assert all(gradients.values()) and any("fusion." in name for name in gradients)
 
@@ -247,7 +249,7 @@ def test_one_stream_is_tuned_and_two_are_joined(monkeypatch):
     seen = []
     monkeypatch.setattr(Variant, "trained", lambda self, inputs, recipe, *rest: seen.append(recipe) or (None, None))
     for each in (member("cls"), coarse_fine("cls", "cls")):
-        Member.trained(each, None, QUICK, 0)
+        Member.trained(each, None, QUICK, Trial())
     assert seen == [QUICK.tune, QUICK.join]
     longer = TwoStages(replace(STEP, steps=10), replace(STEP, steps=6))
     assert (longer.at_rate(3).tune.lr, longer.at_rate(3).join.lr) == pytest.approx((3e-3, 3e-3))
@@ -260,10 +262,10 @@ def test_one_stream_is_tuned_and_two_are_joined(monkeypatch):
 
 def test_an_ensemble_is_the_mean_of_its_members():
     ensemble = short(VARIANTS["ensemble"])
-    outcome = ensemble.run(QUICK, 0)
+    outcome = ensemble.run(QUICK, Trial(0))
     found = []
     for each in ensemble.members:
-        own = each.run(QUICK, 0)
+        own = each.run(QUICK, Trial(0))
         found.append(probabilities(own.model, each.task.feed("test", 0)))
     truth = ensemble.members[0].task.clips("test", 0).rendered.labels
     mean = torch.stack(found).mean(0)
@@ -285,17 +287,17 @@ def test_ensembles_share_their_members(monkeypatch):
         return whole(self, *args)
 
     first, second = (short(VARIANTS[f"coarse_fine/{name}"]) for name in ("ensemble_cls", "ensemble"))
-    first.run(QUICK, 5)
+    first.run(QUICK, Trial(5))
     monkeypatch.setattr(Variant, "trained", counted)
-    first.run(QUICK, 5)
+    first.run(QUICK, Trial(5))
     assert not trained
-    second.run(QUICK, 5)
+    second.run(QUICK, Trial(5))
     assert [each for each in trained if each.task.fine] == list(second.members[3:])
 
 
 def test_frames_are_parted_as_their_names_say():
     variant = short(VARIANTS["vf"])
-    assert set(figures.FRAMES) == set(variant.run(QUICK, 0).metrics) - {""}
+    assert set(figures.FRAMES) == set(variant.run(QUICK, Trial(0)).metrics) - {""}
     feed = variant.task.feed("test", 0)
     model = X3D(SMALLER, CLASSES, dropout=0.0)
     found, labels = probabilities(model, feed), feed.source.rendered.labels
@@ -319,7 +321,7 @@ def test_rows_of_a_variant_alone(tmp_path):
     value = QUICK_STUDY.measure("grid/vc", 0, rows)
     assert 0 <= value <= 100 and QUICK_STUDY.measure("grid/vc", 0, rows) == value
     assert set(rows.seeds_of()) == {"grid/vc", *(f"grid/vc/{what}" for what in figures.FRAMES)}
-    assert rows.rows()[0].experiment == 2, "rows whose start depended on a cache are never used again"
+    assert rows.rows()[0].experiment == 3, "rows whose start depended on a cache are never used again"
 
 
 # --- the task ---
@@ -376,3 +378,35 @@ def test_a_checkpoint_gives_all_but_the_last_layer(tmp_path):
         assert name.startswith("head.fc2.") or torch.equal(x, model.state_dict()[name])
     clips = torch.zeros(2, 4, 32, 32, 3, dtype=torch.uint8)
     assert model.train()(clips).shape == (2, 4, 6) and model.eval()(clips).shape == (2, 5)
+
+
+# --- sentences about what was measured ---
+
+
+def test_the_order_of_the_starts_is_that_of_their_means():
+    text = figures.order_line({"cls": [10.0, 14.0], "control/no_pretraining": [8.5], "joint": [13.0]}, 8.0)
+    assert text == "From best to worst: joint 13.0, cls 12.0, no pretraining 8.5. At chance, 8.0: no pretraining."
+    assert figures.order_line({"cls": [10.0]}, 8.0).endswith("None is at chance, 8.0.")
+
+
+def test_no_gain_hides_behind_another():
+    gains = {
+        f"gain/{name}/{what}": value
+        for name, pair in (("vf", (4.8, 1.0)), ("vc", (-1.5, 2.0)))
+        for what, value in zip(("several", "single"), pair, strict=True)
+    }
+    assert figures.several_line(gains) == (
+        "VF gains more on several actions (+4.8 against +1.0); "
+        "VC does not gain more on several actions (-1.5 against +2.0)."
+    )
+    assert figures.several_line({"gain/vf/several": 1.0}).startswith("Not measured yet")
+
+
+def test_a_network_is_called_quiet_only_if_it_is():
+    labels = torch.zeros(2, 4, 3)
+    labels[:, :2, 1] = 1
+    loud = 0.1 + 0.5 * labels
+    assert figures.quiet_line("vf", loud, labels) == (
+        "vf: 0.600 where a motion goes on, 0.100 where nothing does, 6.0 times less: it is quieter between actions."
+    )
+    assert "hardly tells" in figures.quiet_line("cls", torch.full((2, 4, 3), 0.2), labels)

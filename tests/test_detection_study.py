@@ -1,5 +1,7 @@
 """The world of temporal detection that two papers share: long clips, stages before a run, levels of a frozen stream."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,7 +13,7 @@ from minilib.metrics.detection import every_frame
 from minilib.models.x3d import TINY, X3D, ClipHead, FrameHead
 from minilib.papers.coarse_fine import CoarseFine, CoarseStream, MultiStageFusion, detection
 from minilib.settings import describe, key
-from minilib.study import Clips, Variant, stages
+from minilib.study import Clips, Trial, Variant, stages
 from minilib.study.detection import (
     Detection,
     Ensemble,
@@ -22,6 +24,7 @@ from minilib.study.detection import (
     probabilities,
     stored_levels,
 )
+from minilib.study.noise import again
 from minilib.study.stages import Stage, code_of
 from minilib.training import TrainSettings
 from minilib.world import SPARSE, LongClips, Rhythm, clip_batch, long_labels, long_scenes, render, sample_times
@@ -109,7 +112,7 @@ def test_an_ensemble_averages_the_probabilities_of_members_that_are_trained_once
         "minilib.study.detection.probabilities", lambda *given: asked.append(given[2:]) or probabilities(*given)
     )
     members = tuple(Variant(Tiny(), replace(TASK, start=start), detection) for start in (None, FIRST))
-    outcome = Ensemble(members).run(STEP, 3, split="val", device="cpu")
+    outcome = Ensemble(members).run(STEP, Trial(3, split="val"))
     assert asked == [("cpu",)] * 2
     assert len(list(own_folder.iterdir())) == 3  # two members and what one starts from
     feeds = [member.task.feed("val", 3) for member in members]
@@ -178,9 +181,9 @@ def test_short_clips_show_one_of_the_ten_motions_and_begin_where_the_stage_befor
 def test_a_stage_is_trained_once_from_the_stage_before(own_folder, monkeypatch):
     trained = []
 
-    def counted(variant, inputs, recipe, seed, device="cpu", label="", checkpoint=None):
+    def counted(variant, inputs, recipe, trial):
         trained.append(type(variant.task).__name__)
-        return whole(variant, inputs, recipe, seed, device, label, checkpoint)
+        return whole(variant, inputs, recipe, trial)
 
     whole = Variant.trained
     monkeypatch.setattr(Variant, "trained", counted)
@@ -197,9 +200,9 @@ def test_a_stage_is_trained_once_from_the_stage_before(own_folder, monkeypatch):
 def test_no_cache_changes_a_start(own_folder):
     task = replace(TASK, start=THEN, fine=THEN)
     build = Variant(ThenDraws(), task, detection)
-    cold = build.trained(task.feed("train", 0), STEP, 0)[0].state_dict()
+    cold = build.trained(task.feed("train", 0), STEP, Trial())[0].state_dict()
     stored_levels.cache_clear()
-    warm = build.trained(task.feed("train", 0), STEP, 0)[0].state_dict()
+    warm = build.trained(task.feed("train", 0), STEP, Trial())[0].state_dict()
     assert all(torch.equal(x, warm[name]) for name, x in cold.items())
 
 
@@ -274,3 +277,40 @@ def test_a_task_feeds_the_levels_of_its_fine_stage():
     assert torch.equal(inputs.frames, frames)
     for level, want in zip(inputs.levels, wanted, strict=True):
         assert torch.allclose(level, want, atol=1e-5, rtol=1e-5)
+
+
+# --- one that trains, and the others that wait ---
+
+
+def test_a_stage_that_several_need_at_once_is_trained_once(own_folder, monkeypatch):
+    trained, slow = [], Variant.trained
+
+    def counted(*given):
+        trained.append(1)
+        time.sleep(0.3)
+        return slow(*given)
+
+    monkeypatch.setattr(Variant, "trained", counted)
+    with ThreadPoolExecutor(3) as pool:
+        states = list(pool.map(lambda _: FIRST.state(5), range(3)))
+    assert len(trained) == 1
+    assert all(torch.equal(x, states[0][name]) for state in states for name, x in state.items())
+
+
+# --- the noise floor ---
+
+
+def test_a_run_comes_back_bit_by_bit_and_a_moved_start_is_nearly_the_same():
+    feed, states = TASK.feed("train", 0), []
+    for variant in (Variant(Tiny(), TASK, detection), again(Variant(Tiny(), TASK, detection))):
+        for _ in range(2):
+            torch.rand(3)  # whatever was drawn before
+            torch.manual_seed(4)
+            states.append(variant.build(feed).state_dict())
+    for name, x in states[0].items():
+        assert torch.equal(x, states[1][name]) and torch.equal(states[2][name], states[3][name])
+    weight = "stages.0.0.conv2.weight"
+    moved = (states[2][weight] / states[0][weight] - 1).abs()
+    assert 0 < moved.mean() < 1e-5
+    runs = [Variant(Tiny(), TASK, detection).trained(feed, replace(STEP, steps=2), Trial(0))[0] for _ in range(2)]
+    assert all(torch.equal(a, b) for a, b in zip(*(run.state_dict().values() for run in runs), strict=True))

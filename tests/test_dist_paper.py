@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import cross_entropy
 
 from minilib import claims
 from minilib.claims import Measurements, judge
+from minilib.errors import BadInput
 from minilib.models.clip import TINY, Architecture
-from minilib.models.small_clip import small_clip
+from minilib.models.small_clip import small_clip, tokenize
 from minilib.papers.dist import counts, figures, small, zero_shot
 from minilib.papers.dist import study as dist_study
 from minilib.papers.dist.method import DiST, ImageSizes
@@ -19,10 +21,11 @@ from minilib.papers.dist.released import released
 from minilib.papers.dist.small import LABELS, Inputs
 from minilib.papers.dist.study import STUDY, VARIANTS
 from minilib.settings import key
+from minilib.study import Trial
 from minilib.study.feeds import random_labels
 from minilib.study.real import Run, run
 from minilib.training import train
-from minilib.world import COLOURS, MOTIONS, SHAPES, clip_batch, clip_scenes, sample_times
+from minilib.world import COLOURS, MOTIONS, SHAPES, TASKS, TIMINGS, clip_batch, clip_scenes, sample_times
 from minilib.world.export import export_kinetics
 from minilib.world.moving import moving_pixels
 
@@ -72,11 +75,13 @@ def test_parameters_and_gradients():
 def measurable(name):
     """Whether the study measures this metric: a run's own, or one of those beside it."""
     also = {
-        "dist": (
+        "timing/dist": (
+            "pairs",
             *("cka/temporal", "cka/integrated", "cka/itself", "cka/other_clips"),
             *("moving/temporal", "moving/spatial", "moving/differences", "moving/other_clips", "moving/uniform"),
         ),
-        "evl": ("cka",),
+        "timing/evl": ("cka",),
+        "timing/control/shuffled_frames": ("pairs",),
         "zeroshot/dist": ("clip", "fused"),
         "zeroshot_motion/dist": ("clip", "fused"),
     }
@@ -100,12 +105,12 @@ def test_claims_and_tables_name_what_is_measured():
             assert measurable(f"grid/{row.variant}"), (name, label)
             assert row.paper is None or PAPER.number(row.paper) > 0, (name, label)
     appearance = STUDY.tables["appearance"]
-    assert appearance["γ = 4"] == dist_study.Row("appearance/gamma4", "t1d.gamma4.k400")
+    assert appearance["γ = 4"] == dist_study.Row("hard_appearance/gamma4", "t1d.gamma4.k400")
     assert PAPER.number(appearance["DiST"].paper) == 83.6 and PAPER.number(STUDY.tables["1a"]["EVL"].paper) == 61.0
 
 
 def test_chance_of_each_task_is_the_claims_files():
-    pairs = {"motion": "dist", "appearance": "appearance/dist", "noun": "noun/dist"}
+    pairs = {task: f"{task}/dist" for task in ("timing", "hard_appearance", "hard_noun", "action")}
     pairs |= {"unseen_objects": "zeroshot/dist", "unseen_motions": "zeroshot_motion/dist"}
     for task, variant in pairs.items():
         assert PAPER.tasks[task].chance == pytest.approx(VARIANTS[variant].task.chance, abs=1e-4)
@@ -114,8 +119,8 @@ def test_chance_of_each_task_is_the_claims_files():
 def test_gains_are_of_dist_over_what_lacks_the_part():
     lacking = {"encoder_gain": "integration_only", "lead_over_evl": "evl", "dense_gain": "gamma1"}
     for name, other in lacking.items():
-        assert PAPER.derived[f"{name}/motion"] == {"grid/dist": 1, f"grid/{other}": -1}
-        assert PAPER.derived[f"{name}/appearance"] == {"grid/appearance/dist": 1, f"grid/appearance/{other}": -1}
+        for task in ("timing", "hard_appearance"):
+            assert PAPER.derived[f"{name}/{task}"] == {f"grid/{task}/dist": 1, f"grid/{task}/{other}": -1}
 
 
 # --- variants ---
@@ -131,13 +136,42 @@ def test_class_texts_are_whitened():
     assert ((small.centre(raw) * moved).sum(-1) > 0).all()
     nouns = small.class_features(clip, SHAPES)
     assert torch.equal(small.classes_of(clip, "noun"), small.centre(nouns))
-    assert built("dist").recogniser.scale == 16.0
+    assert torch.equal(small.classes_of(clip, "hard noun"), small.centre(nouns))
+    assert torch.equal(small.classes_of(clip, "action"), torch.cat([moved, small.centre(nouns)]))
+    timings = small.classes_of(clip, "timing")
+    assert (timings @ timings.T - torch.eye(len(TIMINGS))).max() < 0.2
+    assert built("timing/dist").recogniser.scale == 16.0
+
+
+def test_words_stand_for_timings_that_the_small_clip_has_no_words_for():
+    for name in TIMINGS:
+        if name not in small.SAID:
+            tokenize([name])
+            continue
+        with pytest.raises(BadInput, match="has no word"):
+            tokenize([name])
+    assert len({small.SAID.get(name, name) for name in TIMINGS}) == len(TIMINGS) and set(small.SAID) < set(TIMINGS)
+
+
+def test_verb_and_noun_at_once_are_two_answers():
+    torch.manual_seed(0)
+    scores = torch.randn(5, len(MOTIONS) + len(SHAPES))
+    verb, noun, label = scores[:, : len(MOTIONS)], scores[:, len(MOTIONS) :], torch.tensor([0, 7, 8, 50, 95])
+    both = small.Actions(nn.Identity())(scores)
+    assert both.shape == (5, len(TASKS["action"]))
+    assert [TASKS["action"][i] for i in both.argmax(1)] == [
+        f"{SHAPES[n]} {MOTIONS[v]}" for v, n in zip(verb.argmax(1), noun.argmax(1), strict=True)
+    ]
+    due = cross_entropy(verb, label // len(SHAPES)) + cross_entropy(noun, label % len(SHAPES))
+    assert torch.allclose(cross_entropy(both, label), due, atol=1e-5)
+    inputs = few("action/dist").task.feed("train", 0).at(np.arange(2))[0]
+    assert built("action/dist")(inputs).shape == built("action/evl")(inputs).shape == (2, len(TASKS["action"]))
 
 
 def test_the_small_world_draws_larger_weights():
     torch.manual_seed(0)
     net = DiST(ImageSizes.of(small_clip().visual), small.SMALL)
-    drawn, published = built("dist").recogniser.net.branches.input_linears, net.branches.input_linears
+    drawn, published = built("timing/dist").recogniser.net.branches.input_linears, net.branches.input_linears
     assert drawn[0].weight.std().item() == pytest.approx(96**-0.5, rel=0.05)
     assert published[0].weight.std().item() == pytest.approx(0.02, rel=0.05)
 
@@ -150,7 +184,7 @@ def reordered(inputs: Inputs) -> Inputs:
 
 @pytest.mark.parametrize("name", ["order_blind", "full_image", "dist", "integration_only", "evl", "st_adapter"])
 def test_only_some_variants_can_see_order(name):
-    model = built(name).eval()
+    model = built(f"timing/{name}").eval()
     for parameter in model.parameters():
         if parameter.requires_grad and not parameter.any():
             torch.nn.init.normal_(parameter, std=0.1)
@@ -163,7 +197,7 @@ def test_only_some_variants_can_see_order(name):
 def test_moments_do_not_betray_the_direction_to_the_order_blind():
     evenly = {}
     for name in ("order_blind", "dist"):
-        task = few(name).task
+        task = few(f"timing/{name}").task
         times = sample_times(task.source("val", 0).steps)[:: task.gamma]
         evenly[name] = np.allclose(times, 1 - times[::-1])
     assert evenly == {"order_blind": True, "dist": False}  # every second frame from the first is a little early
@@ -171,8 +205,8 @@ def test_moments_do_not_betray_the_direction_to_the_order_blind():
 
 @pytest.mark.parametrize("name", ["dist", "spatial_only", "order_blind", "full_image"])
 def test_what_trains(name):
-    model = built(name).train()
-    inputs, label = few(name).task.feed("train", 0).at(np.arange(4))
+    model = built(f"timing/{name}").train()
+    inputs, label = few(f"timing/{name}").task.feed("train", 0).at(np.arange(4))
     torch.nn.functional.cross_entropy(model(inputs), label).backward()
     trains = [which for which, p in model.named_parameters() if p.requires_grad]
     without = [which for which, p in model.named_parameters() if (p.grad is None) == (which in trains)]
@@ -181,22 +215,24 @@ def test_what_trains(name):
 
 
 def test_each_variant_is_what_its_name_says():
-    noun = dist_study.ablations("noun").items()
+    noun = dist_study.ablations("hard noun").items()
     design = {name: each.build.keywords["design"] for name, each in noun if "design" in each.build.keywords}
     assert (design["gamma8"].gamma, design["t8"].frames, design["dist"].gamma) == (8, 8, 2)
     assert [design[f"alpha_{part}"].integration for part in ("1_8", "1_4", "1")] == [12, 24, 96]
     assert [design[f"beta_1_{part}"].temporal for part in (12, 6, 4)] == [8, 16, 24]
     assert design["no_interaction"].phi_at == () != design["to_temporal_only"].phi_at
-    assert VARIANTS["full_image"].lr == 0.1 and VARIANTS["dist"].lr == 1.0
+    assert VARIANTS["timing/full_image"].lr == 0.1 and VARIANTS["timing/dist"].lr == 1.0
     for name, variant in VARIANTS.items():  # the model, the clips and the table agree on the task and its frames
         words = variant.build.keywords if hasattr(variant.build, "keywords") else {}
         assert words.get("labels", variant.task.labels) == variant.task.labels, name
         if "design" in words:
             shown = (variant.task.frames, variant.task.gamma)
             assert shown == (words["design"].frames, words["design"].gamma), name
-        assert name.startswith(("appearance/", "noun/", "zeroshot")) == (variant.task.labels != "motion") or (
-            name.startswith("zeroshot_motion")
-        ), name
+        on = {"zeroshot": "noun", "zeroshot_motion": "motion"}
+        task = name.partition("/")[0]
+        assert variant.task.labels == on.get(task, task.replace("_", " ")), name
+        clips = {"hard appearance": 512, "hard noun": 128}  # sixteen a class
+        assert variant.task.train == clips.get(variant.task.labels, 4096), name
 
 
 # --- runs ---
@@ -205,32 +241,32 @@ def test_each_variant_is_what_its_name_says():
 def test_keys_of_all_variants_and_recipes_differ():
     keys = {name: key(variant, STUDY.recipes["grid"]) for name, variant in VARIANTS.items()}
     assert len(set(keys.values())) == len(keys)
-    assert key(VARIANTS["dist"], STUDY.recipes["core"]) != keys["dist"]
-    for field in fields(VARIANTS["dist"].task):
+    assert key(VARIANTS["timing/dist"], STUDY.recipes["core"]) != keys["timing/dist"]
+    for field in fields(VARIANTS["timing/dist"].task):
         changed = {"labels": "noun", "control": "labels"}.get(field.name, 3)
-        other = replace(VARIANTS["dist"], task=replace(VARIANTS["dist"].task, **{field.name: changed}))
-        assert key(other, STUDY.recipes["grid"]) != keys["dist"], field.name
+        other = replace(VARIANTS["timing/dist"], task=replace(VARIANTS["timing/dist"].task, **{field.name: changed}))
+        assert key(other, STUDY.recipes["grid"]) != keys["timing/dist"], field.name
     known = replace(VARIANTS["zeroshot_motion/known"].task, known=False)
     assert key(known) != key(VARIANTS["zeroshot_motion/known"].task)
 
 
 def test_cached_features_are_those_made_as_needed():
-    feed = few("dist").task.feed("train", 0)
+    feed = few("timing/dist").task.feed("train", 0)
     inputs, label = feed.at(np.array([3, 7]))
     assert inputs.features.cls.shape == (4, 2, 4, 96)
-    frames, due = clip_batch("motion", 0, "train", np.array([3, 7]), 8)
+    frames, due = clip_batch("timing", 0, "train", np.array([3, 7]), 8)
     assert torch.equal(inputs.frames, frames) and torch.equal(label, due)
-    model = built("dist").eval()
+    model = built("timing/dist").eval()
     with torch.no_grad():
         error = (model(inputs) - model(Inputs(frames, 2))).abs().max()
     assert 0 < error < 5e-3  # the cache has half precision; frames in another order are off by 0.1 and more
-    alone = few("order_blind").task.feed("train", 0).at(np.array([3]))[0]
-    assert torch.equal(alone.frames, clip_batch("motion", 0, "train", np.array([3]), 4)[0])
+    alone = few("timing/order_blind").task.feed("train", 0).at(np.array([3]))[0]
+    assert torch.equal(alone.frames, clip_batch("timing", 0, "train", np.array([3]), 4)[0])
 
 
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_shuffled_frames_keep_their_pictures_and_lose_their_order(split):
-    plain, mixed = (few(name).task.feed(split, 0) for name in ("dist", "control/shuffled_frames"))
+    plain, mixed = (few(f"timing/{name}").task.feed(split, 0) for name in ("dist", "control/shuffled_frames"))
     (a, label), (b, same) = (feed.at(np.arange(6)) for feed in (plain, mixed))
     assert torch.equal(label, same) and b.features is None and not torch.equal(a.frames, b.frames)
     for before, after in zip(a.frames.flatten(2), b.frames.flatten(2), strict=True):
@@ -240,7 +276,7 @@ def test_shuffled_frames_keep_their_pictures_and_lose_their_order(split):
 
 
 def test_shuffled_labels_are_random_in_training_and_true_in_test():
-    for name in ("dist", "appearance/dist", "noun/dist", "zeroshot/dist", "zeroshot_motion/dist"):
+    for name in ("timing/dist", "hard_appearance/dist", "hard_noun/dist", "zeroshot/dist", "zeroshot_motion/dist"):
         control = name.removesuffix("dist") + "control/shuffled_labels"
         plain, wrong = few(name).task, few(control).task
         (a, label), (b, drawn) = (task.feed("train", 0).batches(0, 12)(1) for task in (plain, wrong))
@@ -253,47 +289,47 @@ def test_shuffled_labels_are_random_in_training_and_true_in_test():
 
 
 def test_seeds_repeat_and_variants_share_their_clips():
-    first, again, other = (few("dist").run(QUICK, seed).history.loss for seed in (0, 0, 1))
+    first, again, other = (few("timing/dist").run(QUICK, Trial(seed)).history.loss for seed in (0, 0, 1))
     assert first == again != other
     for split in ("train", "test"):
         frames = [
             few(name).task.feed(split, seed).at(np.arange(3))[0].frames
-            for name, seed in (("dist", 3), ("alpha_1", 3), ("dist", 4))
+            for name, seed in (("timing/dist", 3), ("timing/alpha_1", 3), ("timing/dist", 4))
         ]
         assert torch.equal(frames[0], frames[1]) and not torch.equal(frames[0], frames[2])
 
 
 def test_a_run_is_a_plain_training_of_its_parts():
-    variant = few("full_image")
-    outcome = variant.run(QUICK, 5)
+    variant = few("timing/full_image")
+    outcome = variant.run(QUICK, Trial(5))
     torch.manual_seed(5)
     model, feed = variant.build(None), variant.task.feed("train", 5)
-    plain = train(model, feed.batches(5, 4), replace(QUICK, lr=0.1 * QUICK.lr, seed=5), 12)
+    plain = train(model, feed.batches(5, 4), replace(QUICK, lr=0.1 * QUICK.lr, seed=5), 16)
     assert plain.loss == outcome.history.loss
 
 
 def test_rows_of_one_variant_with_what_it_looks_at(tmp_path):
     study = replace(STUDY, variants=STUDY.smoke().variants, recipes={"grid": QUICK})
     rows = Measurements("dist", tmp_path, committed=tmp_path)
-    value = study.measure("grid/dist", 0, rows)
-    assert study.measure("grid/dist", 0, rows) == value
+    value = study.measure("grid/timing/dist", 0, rows)
+    assert study.measure("grid/timing/dist", 0, rows) == value
     found = [json.loads(line)["metric"] for line in (tmp_path / "rows" / "dist.jsonl").read_text().splitlines()]
-    assert len(found) == 10 and all(measurable(metric) for metric in found)
-    study.measure("grid/evl", 0, rows)
-    assert set(rows.seeds_of()) == {*found, "grid/evl", "grid/evl/cka"} | {"lead_over_evl/motion"}
+    assert len(found) == 11 and all(measurable(metric) for metric in found)
+    study.measure("grid/timing/evl", 0, rows)
+    assert set(rows.seeds_of()) == {*found, "grid/timing/evl", "grid/timing/evl/cka", "lead_over_evl/timing"}
 
 
 def test_the_smoke_study_runs_every_kind_of_variant():
     smoke = STUDY.smoke()
     assert smoke.variants.keys() == VARIANTS.keys() and smoke.recipes["core"].steps == 4
-    assert (smoke.variants["dist"].task.train, smoke.variants["zeroshot/dist"].task.test) == (64, 16)
+    assert (smoke.variants["timing/dist"].task.train, smoke.variants["zeroshot/dist"].task.test) == (64, 16)
 
 
 # --- what trained models look at ---
 
 
 def test_moving_objects_cover_what_they_cover():
-    source = few("dist").task.source("val", 0)
+    source = few("timing/dist").task.source("val", 0)
     moving = figures.by_patch(moving_pixels(source, np.arange(12), 2))
     assert moving.shape == (12, 4, 8, 8) and 0 <= moving.min() and moving.max() == 1
     radius = np.exp(clip_scenes(0, "val", np.arange(12)).pose(np.array([1 / 16]))[:, 0, 0, 2])
@@ -301,8 +337,8 @@ def test_moving_objects_cover_what_they_cover():
 
 
 def test_fractions_know_what_moves():
-    feed = few("dist").task.feed("val", 0)
-    found = figures.magnitudes(built("dist"), feed, np.arange(12))
+    feed = few("timing/dist").task.feed("val", 0)
+    found = figures.magnitudes(built("timing/dist"), feed, np.arange(12))
     maps, fractions = found.maps, found.fractions()
     assert found.fraction((found.moving == 1).float()) == pytest.approx(100)
     assert fractions["uniform"] == pytest.approx(100 * float(found.moving.mean()))
@@ -313,16 +349,16 @@ def test_fractions_know_what_moves():
     assert torch.allclose(
         maps["differences"][:, 0], step.unflatten(1, (8, 8)).unflatten(3, (8, 8)).mean((2, 4)), atol=1e-4
     )
-    z = built("dist").eval().recogniser.parts(inputs.frames, inputs.features)["temporal"][-1]
+    z = built("timing/dist").eval().recogniser.parts(inputs.frames, inputs.features)["temporal"][-1]
     assert torch.allclose(maps["temporal"], z[:, ::2].norm(dim=-1))
 
 
 def test_cka_compares_means_of_the_layers_that_it_names():
-    model, (inputs, _) = built("dist").eval(), few("dist").task.feed("val", 0).at(np.arange(5))
+    model, (inputs, _) = built("timing/dist").eval(), few("timing/dist").task.feed("val", 0).at(np.arange(5))
     with torch.no_grad():
         parts = model.recogniser.parts(inputs.frames, inputs.features)
         integrated, temporal = figures.integrated(model, inputs), figures.temporal(model, inputs)
-        queries = figures.evl(built("evl").eval(), inputs)
+        queries = figures.evl(built("timing/evl").eval(), inputs)
     assert torch.allclose(integrated[2], parts["integrated"][2][:, :, 0].mean(1))
     assert torch.allclose(temporal[1], parts["temporal"][1].flatten(1, 3).mean(1))
     assert torch.equal(figures.image(model, inputs)[3], inputs.features.cls[3].mean(1))
@@ -331,13 +367,13 @@ def test_cka_compares_means_of_the_layers_that_it_names():
 
 
 def test_cka_of_a_model_with_itself_and_of_other_clips():
-    feed, model = few("dist").task.feed("val", 0), built("dist")
+    feed, model = few("timing/dist").task.feed("val", 0), built("timing/dist")
     own = figures.cka(model, figures.image, feed)
     assert torch.allclose(own.diagonal(), torch.ones(4, dtype=own.dtype)) and torch.allclose(own, own.T)
     assert figures.cka(model, figures.temporal, feed).shape == (4, 4)
     here, elsewhere = (figures.cka(model, layers, feed).mean() for layers in (figures.integrated, figures.other_clips))
     assert here > elsewhere + 0.2
-    rival = built("evl")
+    rival = built("timing/evl")
     matrix = figures.cka(rival, figures.evl, feed)
     assert figures.of_evl(rival, feed, "cpu") == {"cka": pytest.approx(float(matrix.mean()))}
     found = figures.of_dist(model, feed, "cpu")
@@ -355,7 +391,7 @@ def test_zero_shot_classes_are_in_no_training_clip(name):
     trained = replace(task, train=200).source("train", 0).labels(np.arange(200))
     tested = task.source("test", 0).labels(np.arange(50))
     assert not set(trained.tolist()) & set(task.unseen) and set(tested.tolist()) <= set(task.unseen)
-    outcome = few(name).run(QUICK, 0)
+    outcome = few(name).run(QUICK, Trial(0))
     assert outcome.metrics.keys() == {"", "clip", "fused"} and all(
         0 <= each <= 100 for each in outcome.metrics.values()
     )

@@ -13,9 +13,9 @@ from minilib.batch.executed import read_notebook
 from minilib.claims import Measurements, judge, load
 from minilib.claims.table import headlines
 from minilib.files import ROOT
-from minilib.study import load_study
+from minilib.study import Trial, load_study
 from minilib.study.counting import record_counts
-from minilib.study.work import wanted
+from minilib.study.plan import wanted
 
 FILES = {
     "claims/toy.yaml": """
@@ -161,7 +161,7 @@ def test_the_next_paper_in_seven_steps(toy):
     for each in missing:
         if each.metric.startswith("grid/"):
             study.measure(each.metric, each.seed, rows)
-    outcome = study.variants["mean"].run(study.recipes["core"], 0)
+    outcome = study.variants["mean"].run(study.recipes["core"], Trial())
     assert isinstance(outcome.model, MeanColour) and len(outcome.history.loss) == 2
     assert isinstance(figures.weights(outcome.model), mpl.figure.Figure)
 

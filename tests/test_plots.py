@@ -23,14 +23,17 @@ def closed():
 def test_an_ablation_shows_every_seed_its_mean_and_the_papers_value():
     table = {"ours": ("grid/a", 66.0), "not measured": ("grid/b", None), "one seed": ("grid/c", 60.0)}
     figure = plots.ablation("Table 1", table, {"grid/a": {0: 40.0, 1: 50.0, 2: 45.0}, "grid/c": {0: 20.0}}, chance=8.3)
-    (axis,) = figure.axes
-    seeds, paper = ([line for line in axis.lines if line.get_marker() == mark] for mark in "oD")
+    axis, beside = figure.axes
+    seeds = [line for line in axis.lines if line.get_marker() == "o"]
     assert [list(line.get_xdata()) for line in seeds] == [[40, 50, 45], [20]]
-    assert [float(line.get_xdata()[0]) for line in paper] == [66, 60]
+    paper = [(float(line.get_xdata()[0]), float(line.get_ydata()[0])) for line in beside.lines]
+    assert paper == [(66, 0), (60, 2)] and [text.get_text() for text in beside.texts] == ["66", "60"]
+    assert beside.get_ylim() == axis.get_ylim(), "a row stands at one height in both"
     assert [round(bar.get_width(), 6) for bar in axis.patches] == [45, 20]
     assert [label.get_text() for label in axis.get_yticklabels()] == list(table)
     assert axis.get_title(loc="left") == "Table 1 (1 to 3 seeds)"
-    assert plots.ablation("T", {"x": ("m", None)}, {}).axes[0].get_title(loc="left") == "T (no seeds)"
+    (alone,) = plots.ablation("T", {"x": ("m", None)}, {}).axes
+    assert alone.get_title(loc="left") == "T (no seeds)"
 
 
 def test_rows_that_nobody_measured_keep_their_place():

@@ -3,16 +3,22 @@
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from minilib.claims import Measurements, load
+from minilib.claims.pairs import NO_HALF
+from minilib.claims.rows import append_rows
+from minilib.claims.verdicts import judge
 from minilib.errors import BadInput
+from minilib.resume import Diverged
 from minilib.settings import declared, describe, key
-from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Tuned, Variant, WorldTask, damaged
-from minilib.study.feeds import random_labels
-from minilib.study.work import UNKNOWN, alone, rows_of, wanted
+from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
+from minilib.study.feeds import Kept, random_labels, within_pairs
+from minilib.study.plan import STEPS, UNKNOWN, expected, ranked, runs_of, seconds_of, wanted
+from minilib.study.work import alone, rows_of
 from minilib.training import TrainSettings
 from minilib.world import WorldClips, shuffled, train_batches
 
@@ -172,7 +178,7 @@ def test_inputs_come_first_so_that_no_cache_changes_a_start():
             torch.rand(self.draws)
             return super().feed(split, seed, device)
 
-    runs = [Variant(mean_model, Drawing(frames=2, train=8, test=8, draws=n)).run(RECIPE, 0) for n in (0, 5)]
+    runs = [Variant(mean_model, Drawing(frames=2, train=8, test=8, draws=n)).run(RECIPE, Trial(0)) for n in (0, 5)]
     assert runs[0].history.loss == runs[1].history.loss
     assert torch.equal(runs[0].model.head.weight, runs[1].model.head.weight)
 
@@ -187,18 +193,18 @@ def test_a_seed_trains_and_tests_on_clips_of_its_own():
 
 
 def test_variants_share_a_seeds_clips_and_recipe_and_differ_in_rate():
-    one, two = VARIANTS["plain"].run(RECIPE, 3), VARIANTS["plain"].run(RECIPE, 3)
+    one, two = VARIANTS["plain"].run(RECIPE, Trial(3)), VARIANTS["plain"].run(RECIPE, Trial(3))
     assert one.history.loss == two.history.loss and one.metrics == two.metrics
-    assert VARIANTS["plain"].run(RECIPE, 4).history.loss != one.history.loss
-    fast = replace(VARIANTS["plain"], lr=3.0).run(RECIPE, 3).history.loss
-    assert fast == VARIANTS["plain"].run(RECIPE.at_rate(3.0), 3).history.loss != one.history.loss
+    assert VARIANTS["plain"].run(RECIPE, Trial(4)).history.loss != one.history.loss
+    fast = replace(VARIANTS["plain"], lr=3.0).run(RECIPE, Trial(3)).history.loss
+    assert fast == VARIANTS["plain"].run(RECIPE.at_rate(3.0), Trial(3)).history.loss != one.history.loss
 
 
 def test_what_a_run_draws_is_its_seeds():
     """Two recipes alike but for what augmentation draws: the seed of the run decides it, not the recipe's."""
     erased = replace(RECIPE, erasing=0.5, seed=9)
-    runs = [VARIANTS["plain"].run(replace(erased, seed=seed), 3).history.loss for seed in (9, 3)]
-    assert runs[0] == runs[1] != VARIANTS["plain"].run(RECIPE, 3).history.loss
+    runs = [VARIANTS["plain"].run(replace(erased, seed=seed), Trial(3)).history.loss for seed in (9, 3)]
+    assert runs[0] == runs[1] != VARIANTS["plain"].run(RECIPE, Trial(3)).history.loss
 
 
 def test_an_endless_task_never_repeats_and_equals_the_worlds_batches():
@@ -207,6 +213,45 @@ def test_an_endless_task_never_repeats_and_equals_the_worlds_batches():
     for step in (0, 1, 7):
         for a, b in zip(ours(step), theirs(step), strict=True):
             assert torch.equal(a, b)
+
+
+def test_what_is_kept_is_asked_once_and_stays_as_it_was():
+    asked = []
+
+    def squares(indices):
+        asked.extend(indices.tolist())
+        return torch.as_tensor(indices)[:, None] ** 2
+
+    kept = Kept(squares, 10)
+    for indices in ([3, 1, 3], [1, 9], [9, 3, 1]):
+        assert kept(np.array(indices)).tolist() == [[i * i] for i in indices]
+    assert sorted(asked) == [1, 3, 9]
+
+
+def test_an_epoch_that_comes_back_is_the_one_that_was_there():
+    plain = Clips(WorldClips("motion", 0, "train", 8, 2), limit=8)
+    feed = TASK.feed("train", 0)
+    for step in (0, 1, 2, 5):
+        for a, b in zip(feed.batches(0, 6)(step), plain.batches(0, 6)(step), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_accuracy_within_pairs_asks_only_for_the_order():
+    feed = Clips(WorldClips("motion", 0, "test", 24, 2))
+    labels = torch.cat([label for _, label in feed.test()])
+
+    class Knows(nn.Module):
+        """Says the true class, with `flip` for some clips the mirrored one."""
+
+        def __init__(self, flip):
+            super().__init__()
+            self.flip = flip
+
+        def forward(self, frames):
+            return nn.functional.one_hot(labels ^ self.flip, 12).float()
+
+    assert within_pairs(Knows(torch.zeros(24, dtype=torch.long)), feed) == {"pairs": 100}
+    assert within_pairs(Knows((torch.arange(24) < 6).long()), feed) == {"pairs": 75}
 
 
 def test_controls_damage_what_they_say_and_nothing_else():
@@ -275,6 +320,47 @@ def test_a_tuned_recipe_sweeps_on_validation_clips_and_takes_the_best(rows):
     assert tried == tuned.recipe.for_share(tuned.share).at_rate(3.0) and tried.steps == 2
 
 
+def test_a_tuned_recipe_may_try_lengths_as_well(rows):
+    tuned = Tuned(replace(RECIPE, steps=12), rates=(1.0, 3.0), lengths=(0.5, 1.0))
+    study = replace(STUDY, recipes={"tuned": tuned}, grids={"tuned": ("plain",)})
+    tries = study.tries("tuned.half/plain")
+    assert list(tries) == ["rate1_length0.5", "rate3_length0.5", "rate1_length1", "rate3_length1"]
+    assert tries["rate3_length1"] == "tuned.rate3_length1/plain" and not study.tries(tries["rate3_length1"])
+    assert [study.resolve(each, rows)[1].steps for each in tries.values()] == [2, 2, 4, 4]
+    for each, value in zip(tries.values(), (10.0, 30.0, 20.0, 30.0), strict=True):
+        rows.record(each, value, tuned.seed, study.settings(each, rows))
+    assert study.resolve("tuned/plain", rows)[1] == tuned.recipe.at_rate(3.0).for_share(0.5)
+    assert study.resolve("tuned.half/plain", rows)[1].steps == 3
+    assert tuned.smoke().tries() == {"rate1": (1.0, 1.0)}
+
+
+def test_a_sweep_is_looked_up_and_measured_only_where_that_is_asked_for(rows, monkeypatch):
+    with pytest.raises(BadInput, match=r"tuned/plain: tuned.rate0.33/plain of its sweep is not measured yet"):
+        STUDY.settings("tuned/plain", rows)
+    STUDY.measure("tuned/plain", 0, rows)
+    found = [(row.metric, row.seed) for row in rows.rows()]
+    assert found == [(f"tuned.rate{rate}/plain", 1000) for rate in ("0.33", "1", "3")] + [("tuned/plain", 0)]
+    monkeypatch.setattr(Variant, "run", None)
+    assert STUDY.best_try("tuned", "plain", rows) in STUDY.recipes["tuned"].tries()
+    only = replace(STUDY, recipes={"tuned": Tuned(RECIPE, rates=(3.0,))})
+    assert not only.tries("tuned/plain") and only.resolve("tuned/plain", rows)[1] == RECIPE.at_rate(3.0)
+
+
+def test_a_rate_at_which_training_diverges_loses(rows):
+    class Exploding(Mean):
+        def forward(self, frames):
+            return super().forward(frames) * float("inf")
+
+    def exploding(feed):
+        return Exploding(12)
+
+    study = replace(STUDY, variants={"plain": Variant(declared("exploding")(exploding), TASK)})
+    assert study.measure("tuned.rate3/plain", 1000, rows) == 0.0
+    with pytest.raises(Diverged, match="the loss is nan at step 0"):
+        study.measure("grid/plain", 0, rows)
+    assert [row.metric for row in rows.rows()] == ["tuned.rate3/plain"]
+
+
 def test_the_sweep_never_sees_test_clips(rows, monkeypatch):
     asked = []
     plain = WorldTask.feed
@@ -339,16 +425,53 @@ def test_headline_claims_and_their_gates_come_first(rows, folder):
     claims = load("toy", folder)
     missing = wanted(STUDY, claims, rows, range(2))
     order = list(dict.fromkeys(each.metric for each in missing))
-    assert order[:6] == ["tuned/plain", "tuned.half/plain", "grid/also", "grid.half/also", "grid/plain", "grid/wrong"]
-    assert order[6:] == ["grid/shuffled", "grid/weighted"]
+    tries = [f"tuned.rate{rate}/plain" for rate in ("0.33", "1", "3")]
+    assert order[:5] == [*tries, "tuned/plain", "tuned.half/plain"]
+    assert order[5:9] == ["grid/also", "grid.half/also", "grid/plain", "grid/wrong"]
+    assert order[9:] == ["grid/shuffled", "grid/weighted"]
     assert missing[0].why.startswith("headline main") and missing[-1].why == "no claim waits for it"
-    assert [each.seed for each in missing[:2]] == [0, 1]
+    assert [each.seed for each in missing[:5]] == [1000, 1000, 1000, 0, 1]
+    assert [each.tries for each in missing[:4]] == [(), (), (), tuple(tries)] and missing[9].tries == ()
+    assert missing[3].rank < missing[-4].rank < missing[-1].rank
+    assert missing[3].rank[2] == pytest.approx(UNKNOWN * (3 * 2 + 2 * (6 + 3 + 4 + 2 + 4 + 4))), "steps, each row once"
     STUDY.measure("grid/also", 0, rows)
     after = wanted(STUDY, claims, rows, range(2))
     assert ("grid/also", 0) not in {(each.metric, each.seed) for each in after} and len(after) == len(missing) - 1
     assert {each.metric for each in wanted(STUDY, claims, rows, range(2), ["plain"])} == {
-        "tuned/plain", "tuned.half/plain", "grid/plain"
+        *tries, "tuned/plain", "tuned.half/plain", "grid/plain"
     }  # fmt: skip
+
+
+def test_of_two_headlines_the_cheaper_comes_first_and_a_decided_one_last(rows, folder):
+    claim = """
+- {id: cheap, headline: true, source: a, statement: A., kind: ordering, task: motion, paper: [plain, also],
+   pairs: [{better: grid/weighted, worse: chance}]}
+"""
+    (folder / "toy.yaml").write_text(CLAIMS + claim)
+    claims = load("toy", folder)
+    missing = wanted(STUDY, claims, rows, range(5))
+    assert [each.metric for each in missing[:10:5]] == ["grid/weighted", "grid.half/weighted"]
+    ranks = {each.why.partition(",")[0]: each.rank for each in missing}
+    assert ranks["headline cheap"] < ranks["headline main"] < ranks["ordering dull"]
+    assert ranks["headline cheap"][2] == pytest.approx(5 * UNKNOWN * (4 + 2 + 4 + 4)) and ranks["headline cheap"][
+        :2
+    ] == (False, False)
+    runs = {"cheap": ["grid/weighted"], "main": ["grid/also", "grid/plain"], "dull": ["grid/plain"]}
+    lacking = {name: [each for each in missing if each.metric == name] for names in runs.values() for name in names}
+    judged = [
+        replace(verdict, verdict="holds here") if verdict.id == "cheap" else verdict for verdict in judge(claims, [])
+    ]
+    assert [names for _, _, names in ranked(claims, judged, runs, lacking)][:3] == [
+        ["grid/also", "grid/plain"], ["grid/weighted"], ["grid/plain"]
+    ]  # fmt: skip
+
+
+def test_half_the_steps_are_wanted_where_nothing_else_lacks(rows, folder):
+    claims = load("toy", folder)
+    dull = next(verdict for verdict in judge(claims, []) if verdict.id == "dull")
+    assert runs_of(STUDY, claims, dull) == ["grid/also", "grid/shuffled", "grid/plain", "grid/wrong"]
+    gated = replace(dull, why=f"Length: {NO_HALF}; more")
+    assert runs_of(STUDY, claims, gated)[:4] == ["grid/also", "grid.half/also", "grid/shuffled", "grid.half/shuffled"]
 
 
 def test_seconds_are_those_of_earlier_runs(rows, folder):
@@ -357,7 +480,19 @@ def test_seconds_are_those_of_earlier_runs(rows, folder):
     assert missing["grid/plain"] == 8.0
     assert missing["tuned/plain"] == pytest.approx(8.0 * 6 / 4)
     assert missing["tuned.half/plain"] == pytest.approx(8.0 * 3 / 4)
-    assert missing["grid/weighted"] == UNKNOWN
+    assert missing["tuned.rate3/plain"] == pytest.approx(8.0 * 2 / 4)
+    assert missing["grid/weighted"] == 8.0 and missing["grid.half/also"] == 4.0
+    for device, seconds in (("there, 9 cores", 90.0), ("here, 2 cores", 3.0), ("here, 2 cores", 5.0), ("H200", 7.0)):
+        row = rows.rows()[0].model_copy(
+            update={"metric": "grid/also", "device": device, "seconds": seconds, "seed": int(seconds)}
+        )
+        append_rows(rows.path, [row])
+    assert seconds_of(rows) == {"grid/plain": 8.0, "grid/also": 4.0}
+    rows.device = "cuda:0"
+    assert seconds_of(rows) == {"grid/also": 7.0}
+    assert expected("grid.half/weighted", STUDY, {}) == pytest.approx(2 * UNKNOWN)
+    untrained = replace(STUDY, recipes={"grid": object()})
+    assert expected("grid/weighted", untrained, {}) == pytest.approx(STEPS * UNKNOWN)
 
 
 def test_two_processes_do_not_measure_the_same_row(tmp_path):
@@ -369,8 +504,9 @@ def test_two_processes_do_not_measure_the_same_row(tmp_path):
 
 
 def test_an_unknown_metric_is_one_line(rows):
-    with pytest.raises(BadInput, match="no metric of toy"):
-        STUDY.measure("grid/nothing", 0, rows)
+    for name in ("grid/nothing", "gird/plain", "grid.rate1/plain", "tuned.rate9/plain", "grid.quarter/plain"):
+        with pytest.raises(BadInput, match="no metric of toy"):
+            STUDY.measure(name, 0, rows)
 
 
 def test_smoke_is_a_few_steps_on_a_handful_of_clips(rows):

@@ -22,8 +22,9 @@ from minilib.resume import History
 from minilib.study import Study, Tuned, work
 from minilib.study import __main__ as command
 from minilib.study.counting import record_counts
+from minilib.study.plan import Wanted
 from minilib.study.study import Outcome
-from minilib.study.work import Job, Wanted, do, measure_all, rows_of, threads_of
+from minilib.study.work import Done, Job, Queue, do, measure_all, rows_of, threads_of
 from minilib.training import TrainSettings
 
 RECIPE = TrainSettings(steps=4, batch=4, warmup=1)
@@ -43,8 +44,8 @@ class Constant:
 
     level: float
 
-    def run(self, recipe, seed, device="cpu", label="training", split="test", checkpoint=None):
-        return Outcome(nn.Identity(), History([], 0.0), {"": self.level + seed})
+    def run(self, recipe, trial):
+        return Outcome(nn.Identity(), History([], 0.0), {"": self.level + trial.seed})
 
     def smoke(self):
         return replace(self, level=-self.level)
@@ -101,8 +102,8 @@ def test_the_names_of_what_can_be_measured_are_listed(toy, capsys):
 def test_the_plan_has_a_line_a_metric_and_measures_nothing(toy, capsys):
     code, out, _ = lines(capsys, "--plan", "--out", toy, "--seeds", 2)
     assert not code and [line.partition(":")[0] for line in out[:-1]] == ORDER
-    assert out[0] == "grid/a: seeds 0, 1; 240 s; headline ab, not testable here"
-    assert out[-1] == "12 runs, 0.4 hours of one core" and not (toy / "rows").exists()
+    assert out[0] == "grid/a: seeds 0, 1; 1 s; headline ab, not testable here"
+    assert out[-1] == "12 runs, 0.0 hours of one core" and not (toy / "rows").exists()
     assert len(lines(capsys, "--plan", "--out", toy)[1][0].split(",")) == 6  # five seeds
     code, out, _ = lines(capsys, "--plan", "--out", toy, "--recipe", "grid", "--variants", "a", "core/a")
     assert [line.partition(":")[0] for line in out[:-1]] == ["grid/a", "grid.half/a"]
@@ -147,13 +148,14 @@ def test_times_are_taken_alone_with_the_rows_of_the_device(toy, capsys, monkeypa
 
 def test_every_option_says_what_it_does_and_has_the_default_that_it_names():
     options = {action.dest: action for action in command.parser()._actions}
-    assert all(action.help for action in options.values()) and "measures what a paper's study lacks" in (
+    assert all(action.help for action in options.values()) and "measures what papers' studies lack" in (
         command.parser().format_help()
     )
-    given = vars(command.parser().parse_args(["toy"]))
+    given = vars(command.parser().parse_args(["toy", "other"]))
     assert given == {
-        "paper": "toy", "variants": [], "recipe": "", "seeds": 5, "jobs": 1, "minutes": None, "device": "cpu",
-        "scale": "small", "out": "results", "plan": False, "list": False, "costs": False,
+        "papers": ["toy", "other"], "variants": [], "recipe": "", "seeds": 5, "jobs": 1, "minutes": None,
+        "device": "cpu", "scale": "small", "out": "results", "plan": False, "list": False, "costs": False,
+        "cluster": None, "ask": [],
     }  # fmt: skip
     for name in ("seeds", "jobs", "device"):
         assert f"(default: {given[name]})" in options[name].help
@@ -172,14 +174,128 @@ def test_a_line_is_shown_as_soon_as_its_run_is_done(toy, monkeypatch):
 
 def test_a_job_says_what_it_found_and_how_long_it_took(toy):
     job = Job("toy", "grid/b", 3, str(toy), threads=1)
-    found, value, seconds = do(job)
-    assert found is job and value == 23.0 and 0 < seconds < 60 and torch.get_num_threads() == 1
+    found, value, seconds, error = do(job)
+    assert found is job and value == 23.0 and 0 < seconds < 60 and not error and torch.get_num_threads() == 1
     assert list((toy / "locks").iterdir()) == [toy / "locks" / "toy.grid.b.3"]
     with work.alone(toy / "locks" / "toy.grid.b.4"):
-        assert do(replace(job, seed=4)) == (replace(job, seed=4), None, 0.0)
-    assert command.said(None) == "another process is at it" and command.said(1.25) == "1.2"
+        assert do(replace(job, seed=4)) == (replace(job, seed=4), None, 0.0, "")
+    assert command.said(Done(job, None)) == "another process is at it" and command.said(Done(job, 1.25)) == "1.2"
     smoke = do(replace(job, scale="smoke", threads=2))
     assert smoke[1] == -17.0 and torch.get_num_threads() == 2
+
+
+def queue(*jobs):
+    return Queue([Job("toy", metric, seed, "out", tries=tuple(tries)) for metric, seed, *tries in jobs])
+
+
+def test_a_row_waits_for_its_sweep_and_other_work_goes_first():
+    jobs = queue(("t.1/a", 9), ("t.2/a", 9), ("t/a", 0, "t.1/a", "t.2/a"), ("g/b", 0), ("t/c", 0, "t.3/c"))
+    taken = [jobs.next(0.0) for _ in range(4)]
+    assert [job.metric for job in taken] == ["t.1/a", "t.2/a", "g/b", "t/c"], "the tries of t/c were there before"
+    assert jobs.next(0.0) is None and [job.metric for job in jobs.waiting] == ["t/a"]
+    assert jobs.took(Done(taken[0], 1.0), 0.0) == [Done(taken[0], 1.0)] and jobs.next(0.0) is None
+    assert jobs.took(Done(taken[2], None), 0.0) == [Done(taken[2], None)], "no row waits for it"
+    jobs.took(Done(taken[1], 1.0), 0.0)
+    assert jobs.next(0.0).metric == "t/a" and not jobs.waiting
+
+
+def test_the_sweep_of_another_paper_says_nothing():
+    here, there = Job("toy", "t.1/a", 9, "out"), Job("other", "t/a", 0, "out", tries=("t.1/a",))
+    assert [Queue([here, there]).next(0.0), *Queue([there]).waiting] == [here, there]
+    jobs = Queue([here, there])
+    jobs.next(0.0)
+    assert jobs.next(0.0) == there
+
+
+def test_a_try_that_another_process_is_at_is_looked_at_again_later():
+    jobs = queue(("t.1/a", 9), ("t/a", 0, "t.1/a"))
+    first = jobs.next(0.0)
+    assert jobs.took(Done(first, None), 10.0) == [] and jobs.next(10.0 + work.AGAIN / 2) is None
+    assert jobs.next(10.0 + work.AGAIN) == first
+    jobs.took(Done(first, 1.0), 20.0)
+    assert jobs.next(20.0).metric == "t/a"
+
+
+def test_without_a_try_its_rows_are_left_out_and_said():
+    jobs = queue(("t.1/a", 9), ("t/a", 0, "t.1/a"), ("t/a", 1, "t.1/a"), ("g/b", 0))
+    failed = Done(jobs.next(0.0), None, 3.0, "BadInput: no")
+    said = jobs.took(failed, 0.0)
+    assert said[0] == failed and [(each.job.seed, each.error) for each in said[1:]] == [
+        (0, "left out, for t.1/a failed"), (1, "left out, for t.1/a failed")
+    ]  # fmt: skip
+    assert [job.metric for job in jobs.waiting] == ["g/b"]
+    jobs = Queue(
+        [Job("toy", "t.1/a", 9, "out"), *(Job(on, "t/a", 0, "out", tries=("t.1/a",)) for on in ("toy", "other"))]
+    )
+    jobs.took(Done(jobs.next(0.0), None, error="no"), 0.0)
+    assert [job.paper for job in jobs.waiting] == ["other"], "whose sweep is there"
+
+
+def test_a_sweep_is_measured_before_its_rows_and_counted_in_the_plan(toy, capsys, monkeypatch):
+    swept = replace(STUDY, recipes=STUDY.recipes | {"tuned": Tuned(replace(RECIPE, steps=3000))})
+    for module in (work, command):
+        monkeypatch.setattr(module, "load_study", lambda paper: swept)
+    code, out, _ = lines(capsys, "--plan", "--out", toy, "--recipe", "tuned", "--seeds", 2)
+    assert [line.partition(";")[0] for line in out] == [
+        "tuned.rate0.33/a: seeds 1000", "tuned.rate1/a: seeds 1000", "tuned.rate3/a: seeds 1000", "tuned/a: seeds 0, 1",
+        "5 runs, 0.3 hours of one core"
+    ]  # fmt: skip
+    code, out, _ = lines(capsys, "--out", toy, "--recipe", "tuned", "--seeds", 2, "--jobs", 3)
+    assert not code and sorted(out[:3])[0] == "tuned.rate0.33/a seed 1000: 1010.0 (0 s)"
+    assert sorted(out[3:]) == ["tuned/a seed 0: 10.0 (0 s)", "tuned/a seed 1: 11.0 (0 s)"]
+    assert lines(capsys, "--plan", "--out", toy, "--recipe", "tuned", "--seeds", 2)[1] == [
+        "0 runs, 0.0 hours of one core"
+    ]
+
+
+@dataclass(frozen=True)
+class Failing(Constant):
+    """Fails, by an error of ours or another one."""
+
+    error: type = BadInput
+
+    def run(self, recipe, trial):
+        raise self.error("no\nway")
+
+
+@pytest.mark.parametrize("error", [BadInput, RuntimeError])
+def test_a_run_that_fails_is_said_and_stops_no_other(toy, capsys, monkeypatch, error):
+    failing = replace(STUDY, variants=STUDY.variants | {"a": Failing(1.0, error)})
+    monkeypatch.setattr(work, "load_study", lambda paper: failing)
+    code, out, err = lines(capsys, "--out", toy, "--recipe", "grid", "--seeds", 1)
+    assert code == 1 and f"grid/a seed 0: {error.__name__}: no way (0 s)" in out and "grid/b seed 0: 20.0 (0 s)" in out
+    assert ("Traceback" in err) == (error is RuntimeError)
+
+
+@dataclass(frozen=True)
+class Timed(Constant):
+    """Scores what depends on the machine."""
+
+    timed = True
+
+
+def test_what_is_timed_is_not_measured_beside_other_runs(toy, capsys, monkeypatch):
+    study = replace(STUDY, variants=STUDY.variants | {"b": Timed(3.0)})
+    for module in (work, command):
+        monkeypatch.setattr(module, "load_study", lambda paper: study)
+    ask = ("--out", toy, "--recipe", "grid", "--seeds", 1)
+    _, out, _ = lines(capsys, *ask, "--jobs", 2)
+    assert out[0] == "left out, for they are timed: 2 runs; measure them with --jobs 1" and len(out) == 3
+    assert lines(capsys, *ask)[1] == ["grid/b seed 0: 3.0 (0 s)", "grid.half/b seed 0: 3.0 (0 s)"]
+
+
+def test_several_papers_are_measured_in_one_call_most_wanted_first(toy, capsys, monkeypatch):
+    other = replace(STUDY, paper="other", grids={"grid": ("b",)})
+    (toy.parent / "other.yaml").write_text(CLAIMS.replace("grid/a, worse: grid/b", "grid/b, worse: chance"))
+    for module in (work, command):
+        monkeypatch.setattr(module, "load_study", lambda paper: {"toy": STUDY, "other": other}[paper])
+    assert lines(capsys, "other", "--list", "--recipe", "grid")[1] == ["grid/a", "grid/b", "grid/b"]
+    code, out, _ = lines(capsys, "other", "--plan", "--out", toy)
+    names = [line.partition(":")[0] for line in out[:-1]]
+    assert names == ["other grid/b", "other grid.half/b"] + [f"toy {name}" for name in ORDER]
+    code, out, _ = lines(capsys, "other", "--out", toy, "--recipe", "grid", "--seeds", 1)
+    assert not code and out[0] == "other grid/b seed 0: 20.0 (0 s)" and out[2] == "toy grid/a seed 0: 10.0 (0 s)"
+    assert rows_of("other", str(toy), "small", "cpu").seeds_of()["grid/b"] == {0: 20.0}
 
 
 def test_no_job_begins_after_so_many_minutes(toy, monkeypatch):
@@ -194,7 +310,7 @@ def test_no_job_begins_after_so_many_minutes(toy, monkeypatch):
 
     def slow(job):
         clock[0] += 40.0
-        return job, 1.0, 40.0
+        return Done(job, 1.0, 40.0)
 
     asked = []
     monkeypatch.setattr(work, "do", slow)
@@ -213,17 +329,19 @@ def test_no_job_begins_after_so_many_minutes(toy, monkeypatch):
 def test_processes_share_the_cores(monkeypatch):
     monkeypatch.setattr(work, "cores", lambda: 8)
     assert [threads_of(n) for n in (1, 2, 3, 8, 9)] == [8, 4, 2, 1, 1]
+    assert threads_of(1, "cuda:0") == 1
 
 
 def test_the_plan_adds_up():
     missing = [
-        Wanted("grid/a", 0, 1800.0, "why a"),
-        Wanted("grid/b", 0, 900.0, "why b"),
-        Wanted("grid/a", 2, 1800.0, "x"),
+        Wanted("toy", "grid/a", 0, 1800.0, why="why a"),
+        Wanted("toy", "grid/b", 0, 900.0, why="why b"),
+        Wanted("toy", "grid/a", 2, 1800.0, why="x"),
     ]
     assert command.plan(missing).splitlines() == [
         "grid/a: seeds 0, 2; 3,600 s; why a", "grid/b: seeds 0; 900 s; why b", "3 runs, 1.2 hours of one core"
     ]  # fmt: skip
+    assert command.plan(missing, several=True).splitlines()[0] == "toy grid/a: seeds 0, 2; 3,600 s; why a"
     assert command.known("grid/a", ["grid/a"]) and command.known("a", ["grid/a"]) and command.known("a/b", ["grid/a/b"])
     assert not command.known("grid", ["grid/a"])
 

@@ -14,12 +14,12 @@ from minilib.papers.victr import figures, unseen, videos
 from minilib.papers.victr.baselines import Hitchhiker, TemporalTransformer, XClip
 from minilib.papers.victr.classifier import AffinityClassifier, Embeddings, Scores, multi_label, victr_loss
 from minilib.papers.victr.method import TemporalAttention
-from minilib.papers.victr.small import LOSS, InBatchLoss, Loss, Whitening, other_names, texts_of, whitened
-from minilib.papers.victr.study import GRID, HEADS, PLAIN, STUDY, TUNING
+from minilib.papers.victr.small import LOSS, Loss, Whitening, confined, other_names, texts_of, whitened
+from minilib.papers.victr.study import ASKED, DIRECTIONS, GRID, HEADS, PLAIN, STUDY, TUNING
 from minilib.papers.victr.variants import Start
 from minilib.settings import key
+from minilib.study import Trial, real
 from minilib.study import embedded as study_embedded
-from minilib.study import real
 from minilib.study.embedded import Embedded, Longer, LongMotions, Motions
 from minilib.world import LONG_MOTIONS, MOTIONS, SHAPES, WorldClips
 from minilib.world.busy_clips import BusyClips, QuestionClips
@@ -72,11 +72,11 @@ def test_long_and_asked_clips():
     own = ((0, "val", 4, 6), (1, "val", 4, 6), (0, "test", 4, 6), (0, "val", 4, 7), (0, "val", 5, 6))
     keys = {BusyClips(*each).key() for each in own} | {replace(long, count=4).key()}
     assert len(keys) == 6, "the rhythm counts, too"
-    questions = unseen.Questions()
-    asked = QuestionClips(0, "val", 4, questions.frames)
+    asked = QuestionClips(0, "val", 4, 12)
     assert asked.frames([0]).shape[1] == 12 and asked.labels(2) == asked.questions[2].right
-    assert min(questions.views) == 0 and max(questions.views) + unseen.FRAMES == questions.frames
-    assert asked.key() != QuestionClips(1, "val", 4, 12).key()
+    alone = replace(asked, rhythm=dict(ASKED)["questions_one"].rhythm)
+    assert len({each.key() for each in (asked, alone, QuestionClips(1, "val", 4, 12))}) == 3
+    assert {int(clips._asked(np.arange(4))[0].present.sum(1).min()) for clips in (asked, alone)} == {1, 2}
 
 
 def test_chance_is_the_same_in_the_claims_and_in_the_tasks():
@@ -128,6 +128,18 @@ def test_held_out_names_are_the_sum_of_their_parts(text):
     names = other_names(unseen.words(held, text), seen)
     found = (F.normalize(names, dim=-1) @ F.normalize(sums, dim=-1).T).argmax(1)
     assert (found == torch.arange(len(held))).float().mean() > (0.95 if text is unseen.name else 0.5)
+
+
+def test_confined_names_have_so_many_directions_and_their_length():
+    names = whitened(tuple(LONG_MOTIONS))[0].classes
+    for directions in DIRECTIONS:
+        made = confined(names, directions)
+        assert torch.linalg.matrix_rank(made, tol=1e-3) == directions and torch.equal(made, confined(names, directions))
+        assert torch.allclose(made.norm(dim=-1), names.norm(dim=-1))
+        cosines = F.normalize(made, dim=-1) @ F.normalize(made, dim=-1).T - 2 * torch.eye(len(made))
+        assert cosines.max() < 0.99, "no two names became one"
+        variant = VARIANTS[f"long/directions{directions}/victr"]
+        assert torch.equal(variant.build(some(variant.task)).names, made)
 
 
 # --- baselines ---
@@ -221,22 +233,19 @@ def test_every_knob_of_a_start_does_what_it_says():
 def test_long_clips_train_longer_in_smaller_batches_with_a_bias(monkeypatch):
     variant, taken = VARIANTS["long/victr"], []
     monkeypatch.setattr("minilib.study.study.Variant.run", lambda self, recipe, *rest: taken.append((recipe, rest)))
-    variant.run(GRID, 7, "cpu", "label", "val", None)
-    assert taken == [(replace(GRID, steps=400, batch=12), (7, "cpu", "label", "val", None))]
+    variant.run(GRID, Trial(7, label="label", split="val"))
+    assert taken == [(replace(GRID, steps=400, batch=12), (Trial(7, label="label", split="val"),))]
     assert isinstance(variant, Longer) and variant.build.bias == -1.2 and VARIANTS["victr"].build.bias is None
     assert variant.objective == Loss(multi_label) and VARIANTS["victr"].objective == Loss(F.cross_entropy)
 
 
-def test_the_loss_weighs_attributes_by_a_tenth_and_in_a_batch_knows_only_its_classes():
+def test_the_loss_weighs_attributes_by_a_tenth():
     model, clips = reader()
     scores = model.scores(clips.frames)
     assert torch.allclose(LOSS(model, clips.frames, clips.labels), victr_loss(scores, clips.labels, weight=0.1))
     unweighted = Loss(weight=0.0)(model, clips.frames, clips.labels)
     assert torch.allclose(unweighted, F.cross_entropy(scores.logits, clips.labels))
-    present = sorted(set(clips.labels.tolist()))
-    place = torch.tensor([present.index(label) for label in clips.labels.tolist()])
-    own = model.reading(model.names[present])
-    assert torch.allclose(InBatchLoss()(model, clips.frames, clips.labels), LOSS(own, clips.frames, place))
+    own = model.reading(model.names[:3])
     assert len(model.names) == len(MOTIONS) and own.head is model.head
 
 
@@ -286,8 +295,8 @@ def test_statements_leave_the_colour_out():
 def test_zero_shot_gives_the_splits_mean_and_deviation_and_leaves_the_model_alone(name, random_embeddings, monkeypatch):
     scored = []
     monkeypatch.setattr(unseen, "top1", lambda model, feed, device: scored.append((model, feed)) or 10.0 * len(scored))
-    variant = replace(VARIANTS[name].smoke(), questions=None)
-    outcome = variant.run(QUICK, 1)
+    variant = replace(VARIANTS[name].smoke(), questions=())
+    outcome = variant.run(QUICK, Trial(1))
     assert outcome.score == 20.0 and outcome.metrics["std"] == pytest.approx(np.std([10, 20, 30]))
     assert [len(model.names) for model, _ in scored[:3]] == [16, 16, 16]
     assert all(model.head is outcome.model.head for model, _ in scored[:3]) and len(outcome.model.names) == 48
@@ -307,13 +316,13 @@ def test_each_control_of_zero_shot_damages_what_it_names(random_embeddings, monk
     monkeypatch.setattr(Embedded, "damaged", noted)
     for control, tested in (("frames", "frames"), ("labels", None)):
         damaged.clear()
-        replace(VARIANTS[f"zeroshot/control/shuffled_{control}"].smoke(), questions=None).run(QUICK, 2)
+        replace(VARIANTS[f"zeroshot/control/shuffled_{control}"].smoke(), questions=()).run(QUICK, Trial(2))
         assert damaged == [(control, len(unseen.SEEN), 2)] + 3 * [(tested, 16, 2)]
 
 
 def test_questions_are_answered_from_the_clip(random_embeddings, monkeypatch):
     """A model that knows the right statement answers everything; its neighbour's knowledge answers about a fifth."""
-    source = QuestionClips(1, "test", 64, 12)
+    source = QuestionClips(1, "test", 64, unseen.FRAMES)
     right = torch.tensor([question.right for question in source.questions])
 
     class Knows(nn.Module):
@@ -332,7 +341,7 @@ def test_questions_are_answered_from_the_clip(random_embeddings, monkeypatch):
 
 def test_few_shot_draws_more_of_the_same_clips_and_the_probe_starts_from_nothing(random_embeddings):
     probe = replace(VARIANTS["few/probe"], train=2400, test=60, few=replace(TUNING, recipe=QUICK, shots=(1, 2)))
-    outcome = probe.run(GRID, 0)
+    outcome = probe.run(GRID, Trial(0))
     assert set(outcome.metrics) == {"", "few1", "few2"} and outcome.score == outcome.metrics["few2"]
     assert not outcome.history.loss and VARIANTS["few/probe"].few.recipe.lr == 10 * TUNING.recipe.lr
     assert TUNING.shots == (2, 4, 8, 16)
@@ -345,7 +354,7 @@ def test_claims_tables_and_tasks_name_what_is_measured():
     paper = claims.load("victr")
     more = {name: {"std"} for name in ZERO_SHOT} | {"few/probe": {f"few{k}" for k in TUNING.shots}}
     for name in ZERO_SHOT:
-        more[name] |= {"questions"} if VARIANTS[name].questions else set()
+        more[name] |= {kind for kind, _ in VARIANTS[name].questions}
         more[name] |= {f"few{k}" for k in TUNING.shots} if VARIANTS[name].few else set()
     made = set()
     for recipe, grid in STUDY.grids.items():
@@ -355,7 +364,9 @@ def test_claims_tables_and_tasks_name_what_is_measured():
     wanted = {metric for claim in orderings for metric in paper.base_metrics(claim)}
     for task in paper.tasks.values():
         wanted |= {*task.positive.metrics, *task.negative.metrics}
-    wanted |= {f"grid/{row.variant}" for table in STUDY.tables.values() for row in table.values()}
+    for rows in STUDY.tables.values():
+        metrics = {row.variant for row in rows.values()}
+        assert any({f"{recipe}/{each}" for each in metrics} <= made for recipe in ("grid", "tuned")), sorted(metrics)
     assert wanted <= made, sorted(wanted - made)
     for table in STUDY.tables:
         STUDY.printed(table, paper)
@@ -368,24 +379,24 @@ def test_claims_tables_and_tasks_name_what_is_measured():
 def test_gains_are_differences_of_rows(tmp_path):
     rows = Measurements("victr", tmp_path, committed=tmp_path)
     for metric, value in (("", 40.0), ("rich/", 46.0)):
-        rows.record(f"grid/zeroshot/{metric}victr", value + 5.0)
-        rows.record(f"grid/zeroshot/{metric}clip_text", value)
-    rows.record("grid/zeroshot/rich/clip_text", 41.0)
+        rows.record(f"tuned/zeroshot/{metric}victr", value + 5.0)
+        rows.record(f"tuned/zeroshot/{metric}clip_text", value)
+    rows.record("tuned/zeroshot/rich/clip_text", 41.0)
     found = rows.seeds_of()
     assert found["gain/names"] == {0: 5.0} and found["gain/rich"] == {0: 10.0}
-    rows.record("grid/zeroshot/clip_text", 47.0)
+    rows.record("tuned/zeroshot/clip_text", 47.0)
     assert rows.seeds_of()["gain/names"] == {0: -2.0}, "never stale"
 
 
 def test_a_row_is_found_again_with_all_that_the_model_was_asked(tmp_path, random_embeddings, monkeypatch):
     study = STUDY.smoke()
     rows = Measurements("victr", tmp_path, "smoke", committed=tmp_path)
-    value = study.measure("grid/zeroshot/victr", 0, rows)
+    value = study.measure("tuned/zeroshot/victr", 0, rows)
     monkeypatch.setattr(unseen, "train", None)
     again = Measurements("victr", tmp_path, "smoke", committed=tmp_path)
-    assert study.measure("grid/zeroshot/victr", 0, again) == value
+    assert study.measure("tuned/zeroshot/victr", 0, again) == value
     kept = again.seeds_of("smoke")
-    assert all(kept[f"grid/zeroshot/victr/{each}"].keys() == {0} for each in ("std", "few1", "questions"))
+    assert all(kept[f"tuned/zeroshot/victr/{each}"].keys() == {0} for each in ("std", "few1", *dict(ASKED)))
 
 
 def changed(thing):
@@ -405,14 +416,22 @@ def test_every_setting_is_in_the_key_and_no_two_variants_share_one():
     keys = [key(variant) for variant in VARIANTS.values()]
     assert len(set(keys)) == len(VARIANTS)
     variant, zero_shot = VARIANTS["long/victr"], VARIANTS["zeroshot/victr"]
-    parts = [variant, variant.build, variant.task, variant.objective, zero_shot, zero_shot.few, zero_shot.questions]
+    parts = [
+        variant,
+        variant.build,
+        variant.task,
+        variant.objective,
+        zero_shot,
+        zero_shot.few,
+        dict(ASKED)["questions"],
+    ]
     for part in [*parts, VARIANTS["few/probe"]]:
         for name, other in changed(part):
             assert key(other) != key(part), f"{type(part).__name__}.{name}"
     assert key(replace(variant, build=replace(variant.build, scale=8.0))) != key(variant)
     assert key(replace(variant, objective=Loss(multi_label, 0.2))) != key(variant)
     assert key(replace(zero_shot, few=replace(zero_shot.few, objective=Loss(weight=0.2)))) != key(zero_shot)
-    assert key(replace(zero_shot, objective=Loss())) != key(zero_shot)
+    assert key(replace(zero_shot, objective=Loss(weight=0.2))) != key(zero_shot)
     assert key(replace(variant.task, rhythm=replace(variant.task.rhythm, objects=(1, 3)))) != key(variant.task)
     heads = {key(head) for head in HEADS.values()}
     assert len(heads) == len(HEADS) - 1, "only the full head stands for two rows, with and without attributes"

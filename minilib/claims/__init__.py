@@ -12,6 +12,7 @@ from minilib.claims.files import load, papers
 from minilib.claims.measurements import Measurements
 from minilib.claims.model import Claim, Claims
 from minilib.claims.rows import Row, all_rows, append_rows, read_rows, settings_hash
+from minilib.claims.said import beside_noise, means, noise_line, ranking
 from minilib.claims.table import Table, count_line, counts, headlines, orderings, table, tally
 from minilib.claims.tasks import Pair, Task
 from minilib.claims.verdicts import VERDICTS, Verdict, false_calls, judge
@@ -29,6 +30,7 @@ __all__ = [
     "Verdict",
     "all_rows",
     "append_rows",
+    "beside_noise",
     "count_line",
     "counts",
     "environment",
@@ -37,8 +39,11 @@ __all__ = [
     "judge",
     "latest",
     "load",
+    "means",
+    "noise_line",
     "orderings",
     "papers",
+    "ranking",
     "read_rows",
     "settings_hash",
     "table",

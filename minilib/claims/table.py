@@ -32,17 +32,20 @@ CELL = "text-align:left;vertical-align:top"
 
 @dataclass(frozen=True, repr=False)
 class Table:
-    """Rows of text under a header, and a line above them; `_repr_html_` for notebooks, `str()` for a terminal."""
+    """Rows of text under a header, and a line above them; `_repr_html_` for notebooks, `str()` for a terminal. In a
+    notebook a table with a text in `folded` is shut, under that text."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     caption: str = ""
+    folded: str = ""
 
     def _repr_html_(self) -> str:
         head = "".join(f'<th style="{CELL}">{escape(name)}</th>' for name in self.header)
         body = "".join(f"<tr>{''.join(self._cell(text) for text in row)}</tr>" for row in self.rows)
         above = f'<caption style="{CELL}">{escape(self.caption)}</caption>' if self.caption else ""
-        return f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        table = f"<table>{above}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+        return f"<details><summary>{escape(self.folded)}</summary>{table}</details>" if self.folded else table
 
     @staticmethod
     def _cell(text: str) -> str:

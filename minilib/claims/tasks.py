@@ -46,8 +46,10 @@ class Pair(Control):
 
 
 class Task(Strict):
-    """What an ordering is measured on. An end is a number, or the metric whose rows give it."""
+    """What an ordering is measured on. An end is a number, or the metric whose rows give it. moved: on which task its
+    claims were first, and why that one could not show them."""
 
+    moved: Text | None = None
     chance: FiniteFloat | Name
     oracle: FiniteFloat | Name
     positive: Control | None = None  # an effect that is true by construction and must show

@@ -7,7 +7,8 @@ python -m minilib.study zeroi2v --plan         # what is missing, most wanted fi
 """
 
 from minilib.study.feeds import Clips, Feed, RandomLabels, ShuffledFrames, Task, WorldTask, damaged, top1
-from minilib.study.study import Outcome, Row, Study, Tuned, Variant, load_study
+from minilib.study.recipes import Tuned
+from minilib.study.study import Outcome, Row, Study, Trial, Variant, load_study
 
 __all__ = [
     "Clips",
@@ -18,6 +19,7 @@ __all__ = [
     "ShuffledFrames",
     "Study",
     "Task",
+    "Trial",
     "Tuned",
     "Variant",
     "WorldTask",

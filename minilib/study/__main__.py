@@ -1,4 +1,4 @@
-"""`python -m minilib.study PAPER`: measures what a paper's study lacks, or says what that is and what it costs."""
+"""`python -m minilib.study PAPER ...`: measures what papers' studies lack, or says what that is and what it costs."""
 
 from __future__ import annotations
 
@@ -6,18 +6,21 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from minilib import cluster
 from minilib.claims import load
 from minilib.commands import answer
 from minilib.errors import BadInput
 from minilib.files import writable_folder
 from minilib.progress import progress
+from minilib.study.plan import Wanted, wanted
+from minilib.study.recipes import parts_of
 from minilib.study.study import load_study
-from minilib.study.work import Job, Wanted, measure_all, rows_of, threads_of, wanted
+from minilib.study.work import Done, Job, measure_all, measure_on, rows_of, threads_of
 
 
 def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(prog="python -m minilib.study", description=__doc__.split(": ", 1)[1])
-    made.add_argument("paper", help="the name of its claims file, for instance zeroi2v")
+    made.add_argument("papers", nargs="+", metavar="PAPER", help="the name of its claims file, for instance zeroi2v")
     made.add_argument("--variants", nargs="*", default=[], metavar="NAME", help='"<variant>" or "<recipe>/<variant>"')
     made.add_argument("--recipe", default="", help="only this recipe: core, grid, tuned (default: all)")
     made.add_argument("--seeds", type=int, default=5, help="seeds 0 to SEEDS - 1 (default: 5)")
@@ -26,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     made.add_argument("--scale", default="small", choices=("smoke", "small"), help="smoke: a few steps, no verdicts")
     made.add_argument("--out", default="results", help="folder with rows/PAPER.jsonl, read and appended")
+    cluster.add_arguments(made)
     made.add_argument("--plan", action="store_true", help="print what is missing, most wanted first, and its seconds")
     made.add_argument("--list", action="store_true", help="print the names of everything that can be measured")
     made.add_argument("--costs", action="store_true", help="measure times and memory instead; let nothing else run")
@@ -43,48 +47,60 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """What `main` was asked for."""
-    study = load_study(args.paper).at(args.scale)
+    studies = {paper: load_study(paper).at(args.scale) for paper in args.papers}
     if args.list:
-        print("\n".join(study.metrics(args.recipe)))
+        print("\n".join(name for study in studies.values() for name in study.metrics(args.recipe)))
         return 0
     out = str(writable_folder(args.out, "--out"))
-    rows = rows_of(args.paper, out, args.scale, args.device)
+    rows = {paper: rows_of(paper, out, args.scale, args.device) for paper in studies}
     if args.costs:
-        if study.costs is None:
-            raise BadInput(f"{args.paper} has no costs that are timed")
-        study.costs(rows)
+        for paper, study in studies.items():
+            if study.costs is None:
+                raise BadInput(f"{paper} has no costs that are timed")
+            study.costs(rows[paper])
         return 0
-    unknown = [name for name in args.variants if not known(name, study.metrics())]
-    if unknown:
-        raise BadInput(f"--variants {unknown[0]!r}: not of {args.paper}; --list names what is there")
-    missing = [
+    metrics = [metric for study in studies.values() for metric in study.metrics()]
+    if unknown := [name for name in args.variants if not known(name, metrics)]:
+        raise BadInput(f"--variants {unknown[0]!r}: not of {', '.join(studies)}; --list names what is there")
+    every = [
         each
-        for each in wanted(study, load(args.paper), rows, range(args.seeds), args.variants)
-        if args.recipe in ("", each.metric.partition("/")[0].partition(".")[0])
+        for paper, study in studies.items()
+        for each in wanted(study, load(paper), rows[paper], range(args.seeds), args.variants)
+        if args.recipe in ("", parts_of(each.metric)[0])
     ]
+    missing = sorted(every, key=lambda each: each.rank)
     if args.plan:
-        print(plan(missing))
+        print(plan(missing, several=len(studies) > 1))
         return 0
-    threads = threads_of(args.jobs)
-    jobs = [Job(args.paper, w.metric, w.seed, out, args.scale, args.device, threads) for w in missing]
-    for job, value, seconds in progress(measure_all(jobs, args.jobs, args.minutes), total=len(jobs), desc=args.paper):
-        print(f"{job.metric} seed {job.seed}: {said(value)} ({seconds:.0f} s)", flush=True)
-    return 0
+    there = cluster.executor(args.cluster, f"{out}/cluster", args.ask, "-".join(studies)) if args.cluster else None
+    if (args.jobs > 1 or there) and (timed := [w for w in missing if studies[w.paper].timed(w.metric)]):
+        print(f"left out, for they are timed: {len(timed)} runs; measure them with --jobs 1", flush=True)
+        missing = [w for w in missing if w not in timed]
+    threads = cluster.wanted(args.ask)["cpus_per_task"] if there else threads_of(args.jobs, args.device)
+    jobs = [Job(w.paper, w.metric, w.seed, out, args.scale, args.device, threads, w.tries) for w in missing]
+    failed = False
+    measured = measure_on(there, jobs) if there else measure_all(jobs, args.jobs, args.minutes)
+    for done in progress(measured, total=len(jobs), desc=", ".join(studies)):
+        name = f"{done.job.paper} {done.job.metric}" if len(studies) > 1 else done.job.metric
+        print(f"{name} seed {done.job.seed}: {said(done)} ({done.seconds:.0f} s)", flush=True)
+        failed = failed or bool(done.error)
+    return int(failed)
 
 
 def known(name: str, metrics: Sequence[str]) -> bool:
     return name in metrics or any(metric.partition("/")[2] == name for metric in metrics)
 
 
-def said(value: float | None) -> str:
-    return "another process is at it" if value is None else f"{value:.1f}"
+def said(done: Done) -> str:
+    return done.error or ("another process is at it" if done.value is None else f"{done.value:.1f}")
 
 
-def plan(missing: Sequence[Wanted]) -> str:
-    """A line a metric: its missing seeds, seconds in all, and why it is wanted; the sum at the end."""
+def plan(missing: Sequence[Wanted], several: bool = False) -> str:
+    """A line a metric, after its paper where there are several: its missing seeds, seconds in all, and why it is
+    wanted; the sum at the end."""
     lines: dict[str, list[Wanted]] = {}
     for each in missing:
-        lines.setdefault(each.metric, []).append(each)
+        lines.setdefault(f"{each.paper} {each.metric}" if several else each.metric, []).append(each)
     text = [
         f"{metric}: seeds {', '.join(str(w.seed) for w in each)}; {sum(w.seconds for w in each):,.0f} s; {each[0].why}"
         for metric, each in lines.items()

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,8 +20,9 @@ from minilib.metrics.detection import every_frame
 from minilib.models.x3d import X3D
 from minilib.resume import History
 from minilib.study.feeds import Clips, Feed
+from minilib.study.recipes import Recipe
 from minilib.study.stages import Stage, State
-from minilib.study.study import Outcome, Recipe, Variant
+from minilib.study.study import Outcome, Trial, Variant
 from minilib.training import Batches
 from minilib.world import LONG_MOTIONS, SPARSE, LongClips, Rhythm, WorldClips
 
@@ -91,7 +91,7 @@ class Detection:
         clips = self.clips(split, seed)
         inputs = stored_levels(self.fine, clips, seed, device) if self.fine else None
         start = self.start.state(seed, device) if self.start and split == "train" else None
-        feed = StartedClips(clips, inputs, len(clips), start)
+        feed = StartedClips(clips, inputs, len(clips), start=start)
         return OtherLabels(feed) if self.control == "labels" else feed
 
     def score(self, model: nn.Module, feed: Feed, device: str = "cpu") -> float:
@@ -161,14 +161,15 @@ class WithLevels:
 
 class StoredLevels:
     """Indices (b,) -> clips with the levels of a fine stream that stays as it is. All of them are made here, each of a
-    whole clip, which is its own video. Each level keeps its own size: frames are so small that conv5 has one place."""
+    whole clip, which is its own video, and stay on `device`. Each level keeps its own size: frames are so small that
+    conv5 has one place."""
 
     @torch.no_grad()
     def __init__(self, fine: X3D, clips: LongClips, device: str = "cpu", batch: int = 32):
         fine.to(device).eval()
         self.clips = clips
         parts = [
-            [level.cpu() for level in fine.features(clips.frames(indices).to(device))]
+            fine.features(clips.frames(indices).to(device))
             for indices in np.split(np.arange(len(clips)), range(batch, len(clips), batch))
         ]
         self.levels = [torch.cat(level) for level in zip(*parts, strict=True)]
@@ -208,21 +209,13 @@ class Ensemble:
 
     members: tuple[Variant, ...]
 
-    def run(
-        self,
-        recipe: Recipe,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        split: str = "test",
-        checkpoint: Path | None = None,
-    ) -> Outcome:
+    def run(self, recipe: Recipe, trial: Trial) -> Outcome:
         """As `Variant.run`; the members' own losses are not kept."""
         models, found = [], []
         for member in self.members:
-            feed = member.task.feed(split, seed, device)
-            models.append(Stage(member, recipe, label).model(feed, seed, device))
-            found.append(probabilities(models[-1], feed, device))
+            feed = member.task.feed(trial.split, trial.seed, trial.device)
+            models.append(Stage(member, recipe, trial.label).model(feed, trial.seed, trial.device))
+            found.append(probabilities(models[-1], feed, trial.device))
         score = every_frame(list(torch.stack(found).mean(0)), list(feed.source.rendered.labels)).mean
         return Outcome(nn.ModuleList(models), History([], 0.0), {"": score})
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from minilib.metrics.detection import detection_score
 from minilib.models.clip import FrameFeatures, ImageText
 from minilib.models.small_clip import small_clip
 from minilib.study.feeds import WorldTask, random_labels
-from minilib.study.study import Outcome, Variant
+from minilib.study.study import Outcome, Trial, Variant
 from minilib.training import Batches, TrainSettings
 from minilib.world import LONG_MOTIONS, Rhythm, epoch_indices, shuffled
 from minilib.world.busy_clips import BusyClips
@@ -140,14 +139,6 @@ class Longer(Variant):
     times: int = 2
     batch: int = 12
 
-    def run(
-        self,
-        recipe: TrainSettings,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        split: str = "test",
-        checkpoint: Path | None = None,
-    ) -> Outcome:
+    def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
         recipe = replace(recipe, steps=self.times * recipe.steps, batch=self.batch)
-        return super().run(recipe, seed, device, label, split, checkpoint)
+        return super().run(recipe, trial)

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from minilib.metrics.pairs import pair_accuracy
 from minilib.training import Batches, accuracy, evaluate
 from minilib.world import TASKS, WorldClips, epoch_indices, shuffled
 
@@ -41,18 +42,39 @@ class Source(Protocol):
     def labels(self, indices) -> Tensor: ...
 
 
+class Kept:
+    """A function of indices (b,) -> (b, ...), asked once for each of `count` indices; what it said is kept in memory.
+    For clips that an epoch comes back to: rendering them would take longer than a training step on a GPU."""
+
+    def __init__(self, function: Callable[[np.ndarray], Tensor], count: int):
+        self.function, self.known, self.values = function, np.zeros(count, bool), None
+
+    def __call__(self, indices: np.ndarray) -> Tensor:
+        indices = np.atleast_1d(indices)
+        new = np.unique(indices[~self.known[indices]])
+        if len(new):
+            values = self.function(new)
+            if self.values is None:
+                self.values = values.new_empty(len(self.known), *values.shape[1:])
+            self.values[torch.as_tensor(new)] = values
+            self.known[new] = True
+        return self.values[torch.as_tensor(indices)]
+
+
 @dataclass(frozen=True)
 class Clips:
     """A source's clips as a feed. inputs: indices (b,) -> what the model takes, by default the frames; cached features
-    say `inputs=features.batch`. Trains on the first `limit` clips in a new order every epoch; None: no clip twice."""
+    say `inputs=features.batch`. Trains on the first `limit` clips in a new order every epoch; None: no clip twice.
+    labels: indices (b,) -> labels, by default the source's."""
 
     source: Source
     inputs: Callable[[np.ndarray], object] | None = None
     limit: int | None = None
+    labels: Callable[[np.ndarray], Tensor] | None = None
 
     def at(self, indices: np.ndarray) -> tuple[object, Tensor]:
         """Inputs and labels of the clips `indices`."""
-        return (self.inputs or self.source.frames)(indices), self.source.labels(indices)
+        return (self.inputs or self.source.frames)(indices), (self.labels or self.source.labels)(indices)
 
     def batches(self, seed: int, size: int) -> Batches:
         def at(step: int) -> tuple[object, Tensor]:
@@ -145,6 +167,11 @@ def top1(model: nn.Module, feed: Feed, device: str = "cpu") -> float:
     return accuracy(*evaluate(model, (([inputs], label) for inputs, label in feed.test()), device))
 
 
+def within_pairs(model: nn.Module, feed: Feed, device: str = "cpu") -> dict[str, float]:
+    """`pairs`: of a task whose classes are mirrored pairs, accuracy within the pair; who sees no order is at 50."""
+    return {"pairs": pair_accuracy(*evaluate(model, (([inputs], label) for inputs, label in feed.test()), device))}
+
+
 @dataclass(frozen=True)
 class WorldTask:
     """Classification of the small world's clips, `frames` a clip. train: learn from the first so many clips (None: no
@@ -171,7 +198,10 @@ class WorldTask:
 
     def whole(self, split: str, seed: int, device: str = "cpu") -> Feed:
         """The undamaged feed."""
-        return Clips(self.source(split, seed), limit=self.train)
+        source = self.source(split, seed)
+        if split != "train" or self.train is None:
+            return Clips(source)
+        return Clips(source, Kept(source.frames, self.train), self.train, Kept(source.labels, self.train))
 
     def feed(self, split: str, seed: int, device: str = "cpu") -> Feed:
         return damaged(self.whole(split, seed, device), self.control, len(self.classes))

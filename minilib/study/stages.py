@@ -2,6 +2,7 @@
 
 A stage is a variant after a recipe. What it starts from may be a stage itself, so a whole history is one value. The
 file is found by a key of everything that made the weights: the stage in words, the seed, device and threads, the code.
+Several processes that need the same stage wait for the one that trains it.
 A task asks for its stages when it makes a feed, before the seed of the run is set.
 """
 
@@ -22,9 +23,11 @@ from minilib.code import modules
 from minilib.environment import device_name
 from minilib.errors import BadInput
 from minilib.files import RUNS, write_whole
+from minilib.processes import one_at_a_time
 from minilib.settings import describe, key
 from minilib.study.feeds import Feed
-from minilib.study.study import Recipe, Variant
+from minilib.study.recipes import Recipe
+from minilib.study.study import Trial, Variant
 
 FOLDER = RUNS / "stages"
 
@@ -43,16 +46,21 @@ class Stage:
         """The weights, from disk where they have been made; raises BadInput for a file that cannot be read."""
         where = (seed, device_name(device), torch.get_num_threads(), torch.__version__, code_of(self.variant))
         path = FOLDER / f"{key(describe(self), *where)}.safetensors"
-        if path.exists():
-            try:
-                return safetensors.torch.load_file(path)
-            except safetensors.SafetensorError as error:
-                raise BadInput(f"{path}: cannot be read, remove it and it is made again ({error})") from error
+        if not path.exists():
+            with one_at_a_time(FOLDER.parent / "locks" / path.stem):
+                if not path.exists():  # or another process made it meanwhile
+                    self._make(path, seed, device)
+        try:
+            return safetensors.torch.load_file(path)
+        except safetensors.SafetensorError as error:
+            raise BadInput(f"{path}: cannot be read, remove it and it is made again ({error})") from error
+
+    def _make(self, path: Path, seed: int, device: str) -> None:
+        """Trains and writes the file, whole or not at all."""
         inputs = self.variant.task.feed("train", seed, device)
-        model, _ = self.variant.trained(inputs, self.recipe, seed, device, self.name)
+        model, _ = self.variant.trained(inputs, self.recipe, Trial(seed, device, self.name))
         state = {name: x.detach().cpu().contiguous() for name, x in model.state_dict().items()}
         write_whole(path, safetensors.torch.save(state))
-        return state
 
     def model(self, inputs: Feed, seed: int, device: str = "cpu") -> nn.Module:
         """The trained model itself, which the variant builds on `inputs`."""

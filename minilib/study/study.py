@@ -18,9 +18,10 @@ from torch import nn
 from minilib.claims import Claims, Measurements
 from minilib.errors import BadInput
 from minilib.progress import progress
-from minilib.resume import History
+from minilib.resume import Diverged, History
 from minilib.settings import describe, key
 from minilib.study.feeds import Feed, Task
+from minilib.study.recipes import Recipe, Tuned, parts_of
 from minilib.training import Objective, TrainSettings, train
 
 FOLDERS = {"image_to_video_compared": "comparison"}  # papers whose folder has another name
@@ -38,29 +39,23 @@ class Outcome(NamedTuple):
         return self.metrics[""]
 
 
-class Recipe(Protocol):
-    """How to train: `TrainSettings`, or a frozen dataclass of several with the same methods."""
+@dataclass(frozen=True)
+class Trial:
+    """One run of a variant. The seed makes its clips and its start; label is what the progress bar says; the model is
+    tested on clips of `split`; a run that was cut off goes on from `checkpoint`."""
 
-    def at_rate(self, factor: float) -> Recipe: ...
-
-    def for_share(self, share: float) -> Recipe: ...
-
-    def smoke(self) -> Recipe: ...
+    seed: int = 0
+    device: str = "cpu"
+    label: str = "training"
+    split: str = "test"
+    checkpoint: Path | None = None
 
 
 class Runnable(Protocol):
     """Anything that a recipe and a seed turn into an `Outcome`: a `Variant`, an ensemble, a zero-shot reader. A frozen
     dataclass, so that it can stand in the settings of a row."""
 
-    def run(
-        self,
-        recipe: Recipe,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        split: str = "test",
-        checkpoint: Path | None = None,
-    ) -> Outcome: ...
+    def run(self, recipe: Recipe, trial: Trial) -> Outcome: ...
 
     def smoke(self) -> Runnable: ...
 
@@ -77,44 +72,28 @@ class Variant:
     lr: float = 1.0
     also: Callable[[nn.Module, Feed, str], Mapping[str, float]] | None = None
 
-    def run(
-        self,
-        recipe: TrainSettings,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        split: str = "test",
-        checkpoint: Path | None = None,
-    ) -> Outcome:
+    def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
         """Trains on the seed's own clips and tests on its own clips of `split`."""
-        train_inputs = self.task.feed("train", seed, device)
-        test_inputs = self.task.feed(split, seed, device)
-        model, history = self.trained(train_inputs, recipe, seed, device, label, checkpoint)
-        score = self.task.score(model, test_inputs, device)
-        more = self.also(model, test_inputs, device) if self.also else {}
+        train_inputs = self.task.feed("train", trial.seed, trial.device)
+        test_inputs = self.task.feed(trial.split, trial.seed, trial.device)
+        model, history = self.trained(train_inputs, recipe, trial)
+        score = self.task.score(model, test_inputs, trial.device)
+        more = self.also(model, test_inputs, trial.device) if self.also else {}
         return Outcome(model, history, {"": score, **more})
 
-    def trained(
-        self,
-        inputs: Feed,
-        recipe: TrainSettings,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        checkpoint: Path | None = None,
-    ) -> tuple[nn.Module, History]:
+    def trained(self, inputs: Feed, recipe: TrainSettings, trial: Trial) -> tuple[nn.Module, History]:
         """The model, built once the inputs are there and the seed is set, after the recipe."""
-        torch.manual_seed(seed)
+        torch.manual_seed(trial.seed)
         model = self.build(inputs)
         history = train(
             model,
-            inputs.batches(seed, recipe.batch),
-            recipe.at_rate(self.lr).with_seed(seed),
+            inputs.batches(trial.seed, recipe.batch),
+            recipe.at_rate(self.lr).with_seed(trial.seed),
             len(self.task.classes),
-            device,
-            checkpoint,
+            trial.device,
+            trial.checkpoint,
             every=CHECKPOINT_EVERY,
-            label=label,
+            label=trial.label,
             objective=self.objective,
         )
         return model, history
@@ -124,20 +103,6 @@ class Variant:
 
 
 CHECKPOINT_EVERY = 200  # steps
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """A recipe whose rate each variant chooses for itself: of `rates` the one with the best score on validation clips
-    after a share of the steps, with a seed of its own. Every variant gets the same three tries."""
-
-    recipe: Recipe
-    rates: tuple[float, ...] = (1 / 3, 1.0, 3.0)
-    share: float = 1 / 3
-    seed: int = 1000
-
-    def smoke(self) -> Tuned:
-        return replace(self, recipe=self.recipe.smoke(), rates=(1.0,), share=1.0)
 
 
 @dataclass(frozen=True)
@@ -171,10 +136,10 @@ class Study:
         variants = {name: variant.smoke() for name, variant in self.variants.items()}
         return replace(self, variants=variants, recipes={name: each.smoke() for name, each in self.recipes.items()})
 
-    def printed(self, table: str, claims: Claims) -> dict[str, tuple[str, float | None]]:
-        """A table as pictures take it: label -> (metric of the grid, the paper's number)."""
+    def printed(self, table: str, claims: Claims, recipe: str = "grid") -> dict[str, tuple[str, float | None]]:
+        """A table as pictures take it: label -> (metric of a recipe, the paper's number)."""
         return {
-            label: (f"grid/{row.variant}", None if row.paper is None else claims.number(row.paper))
+            label: (f"{recipe}/{row.variant}", None if row.paper is None else claims.number(row.paper))
             for label, row in self.tables[table].items()
         }
 
@@ -184,29 +149,49 @@ class Study:
 
     def resolve(self, metric: str, rows: Measurements) -> tuple[Runnable, Recipe]:
         """The variant and the recipe of "<recipe>[.<suffix>]/<variant>". Suffixes: `half`, half of the steps, and of a
-        tuned recipe `rate<factor>`, one try of its sweep. A tuned rate is looked up, or found by the sweep."""
-        name, _, which = metric.partition("/")
-        name, _, suffix = name.partition(".")
-        if name not in self.recipes or which not in self.variants:
+        tuned recipe `rate<factor>`, one try of its sweep. Raises BadInput for a metric that is none, and for a tuned
+        one whose sweep is incomplete."""
+        name, suffix, which = parts_of(metric)
+        recipe = self.recipes.get(name)
+        tried = isinstance(recipe, Tuned) and suffix in recipe.tries()
+        if recipe is None or which not in self.variants or not (tried or suffix in ("", "half")):
             known = (
                 f"its recipes are {', '.join(self.recipes)}; `python -m minilib.study {self.paper} --list` lists all"
             )
             raise BadInput(f"{metric!r} is no metric of {self.paper}: {known}")
-        recipe = self.recipes[name]
+        if tried:
+            return self.variants[which], recipe.trying(suffix)
         if isinstance(recipe, Tuned):
-            tuned = recipe
-            if suffix.startswith("rate"):
-                rate = {f"rate{each:.2g}": each for each in tuned.rates}[suffix]
-                return self.variants[which], tuned.recipe.for_share(tuned.share).at_rate(rate)
-            recipe = tuned.recipe.at_rate(self.rate(name, which, rows))
+            recipe = recipe.chosen(self.best_try(name, which, rows))
         return self.variants[which], recipe.for_share(0.5) if suffix == "half" else recipe
 
-    def rate(self, recipe: str, variant: str, rows: Measurements) -> float:
-        """The rate that a variant chooses under a tuned recipe: the sweep's rows, measured where they are missing."""
-        tuned = self.recipes[recipe]
-        if len(tuned.rates) == 1:
-            return tuned.rates[0]
-        return max(tuned.rates, key=lambda rate: self.measure(f"{recipe}.rate{rate:.2g}/{variant}", tuned.seed, rows))
+    def tries(self, metric: str) -> dict[str, str]:
+        """What must be tried before a tuned metric is measured: suffix -> metric, none where there is no choice."""
+        name, suffix, which = parts_of(metric)
+        tuned = self.recipes.get(name)
+        if not isinstance(tuned, Tuned) or suffix in tuned.tries() or len(tuned.tries()) == 1:
+            return {}
+        return {each: f"{name}.{each}/{which}" for each in tuned.tries()}
+
+    def untried(self, metric: str, rows: Measurements) -> list[str]:
+        """Of `tries` those that have no row yet."""
+        tries = self.tries(metric).values()
+        return [each for each in tries if rows.row(each, self.seed_of(each), self.settings(each, rows)) is None]
+
+    def seed_of(self, metric: str) -> int:
+        """The seed of the tries of a tuned recipe."""
+        return self.recipes[parts_of(metric)[0]].seed
+
+    def best_try(self, recipe: str, variant: str, rows: Measurements) -> str:
+        """The suffix of the try that a variant chooses under a tuned recipe, looked up; of equals the first."""
+        tuned, metric = self.recipes[recipe], f"{recipe}/{variant}"
+        if missing := self.untried(metric, rows):
+            raise BadInput(f"{metric}: {missing[0]} of its sweep is not measured yet; `Study.measure` measures it")
+        scores = {
+            suffix: rows.row(each, tuned.seed, self.settings(each, rows)).value
+            for suffix, each in self.tries(metric).items()
+        }
+        return max(scores, key=scores.get) if scores else next(iter(tuned.tries()))
 
     def settings(self, metric: str, rows: Measurements) -> object:
         """All that makes a row but its seed, as plain data."""
@@ -214,20 +199,31 @@ class Study:
 
     def measure(self, metric: str, seed: int, rows: Measurements) -> float:
         """The score of one variant under one recipe with one seed: the row that is there, or the run that makes it and
-        all its other metrics."""
+        all its other metrics, after the sweep that a tuned recipe needs."""
+        for each in self.untried(metric, rows):
+            self.measure(each, self.seed_of(each), rows)
         variant, recipe = self.resolve(metric, rows)
         settings = describe((variant, recipe))
         known = rows.row(metric, seed, settings)
         if known is not None:
             return known.value
-        split = "val" if ".rate" in metric.partition("/")[0] else "test"
+        split = "val" if parts_of(metric)[1].startswith("rate") else "test"
         name = f"{self.paper}.{metric.replace('/', '.')}.{seed}.{key(settings)}.pt"
         state = rows.path.parents[1] / "training" / name
         with rows.timing() as taken:
-            outcome = variant.run(recipe, seed, rows.device, metric, split, state)
-        rows.record(metric, outcome.metrics, seed, settings, taken.seconds, taken.peak_memory)
+            try:
+                metrics = variant.run(recipe, Trial(seed, rows.device, metric, split, state)).metrics
+            except Diverged:
+                if split == "test":
+                    raise
+                metrics = {"": 0.0}  # a rate that is too large loses
+        rows.record(metric, metrics, seed, settings, taken.seconds, taken.peak_memory)
         state.unlink(missing_ok=True)
-        return outcome.score
+        return metrics[""]
+
+    def timed(self, metric: str) -> bool:
+        """Whether the run of a metric depends on how fast this machine is just now."""
+        return getattr(self.variants[parts_of(metric)[2]], "timed", False)
 
     def measure_grid(self, rows: Measurements, seeds: list[int], recipe: str = "grid") -> None:
         """Every variant of a recipe's grid with every seed."""

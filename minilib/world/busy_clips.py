@@ -14,7 +14,7 @@ from torch import Tensor
 
 from minilib.world.batches import sample_times
 from minilib.world.long import BUSY, Rhythm, long_labels, long_scenes
-from minilib.world.questions import Question, question_clips
+from minilib.world.questions import ONCE, Question, question_clips
 from minilib.world.render import render
 from minilib.world.scenes import Scenes
 
@@ -56,6 +56,7 @@ class QuestionClips:
     split: str
     count: int
     steps: int
+    rhythm: Rhythm = ONCE
 
     def __len__(self) -> int:
         return self.count
@@ -66,11 +67,14 @@ class QuestionClips:
 
     def frames(self, indices) -> Tensor:
         """uint8 (b, t, h, w, 3)."""
-        return render(question_clips(self.seed, self.split, indices)[0], sample_times(self.steps))
+        return render(self._asked(indices)[0], sample_times(self.steps))
 
     @cached_property
     def questions(self) -> list[Question]:
-        return question_clips(self.seed, self.split, np.arange(self.count))[1]
+        return self._asked(np.arange(self.count))[1]
+
+    def _asked(self, indices) -> tuple[Scenes, list[Question]]:
+        return question_clips(self.seed, self.split, indices, rhythm=self.rhythm)
 
     def labels(self, indices) -> Tensor:
         """int64 (b,): the right answer."""

@@ -64,7 +64,7 @@ class LongClips:
         return self.rendered.labels[indices]
 
 
-@lru_cache(maxsize=6)
+@lru_cache(maxsize=16)  # of some 100 MB each: train and test of the seeds that a process meets
 def _rendered(clips: LongClips) -> Rendered:
     if clips.shuffle:
         return Rendered(*(shuffled(each) for each in _rendered(replace(clips, shuffle=False))))

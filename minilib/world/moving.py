@@ -12,12 +12,12 @@ from torch import Tensor
 from minilib.world.batches import sample_times
 from minilib.world.clips import WorldClips
 from minilib.world.render import render
-from minilib.world.scenes import clip_scenes
+from minilib.world.tasks import task_scenes
 
 
 def moving_pixels(source: WorldClips, indices: np.ndarray, every: int = 1) -> Tensor:
     """1 where an object with a motion is seen, else 0, in every `every`-th frame of a source: float (b, t, h, w)."""
-    scenes = clip_scenes(source.seed, source.split, indices)
+    scenes = task_scenes(source.task, source.seed, source.split, indices, source.combinations, source.motions)
     _, ids = render(scenes, sample_times(source.steps)[::every], source.size, ids=True)
     acting = torch.as_tensor((scenes.motion[:, :, 0] >= 0) & scenes.present)  # (b, o)
     acting = torch.cat([torch.zeros(len(acting), 1, dtype=torch.bool), acting], 1).to(ids.device)  # 0: the background

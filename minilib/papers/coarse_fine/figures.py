@@ -5,12 +5,18 @@ Axes: b clips, t frames, n grid points.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
+from minilib.claims.words import several
 from minilib.cost import multiply_adds
 from minilib.papers.coarse_fine.grid import inverse, leading_zero_grid
 from minilib.papers.coarse_fine.method import CoarseFine, CoarseStream
+from minilib.papers.coarse_fine.variants import true_confidence
 from minilib.study import Feed, Row
 from minilib.study.detection import OnLevels
 
@@ -31,12 +37,6 @@ def correlation(density: Tensor, informative: Tensor) -> float:
     x, y = (each[mixed].double() - each[mixed].double().mean(1, keepdim=True) for each in (density, informative))
     size = (x.square().sum(1) * y.square().sum(1)).sqrt()
     return float(((x * y).sum(1) / size.clamp(min=1e-3)).mean())
-
-
-def true_confidence(informative: Tensor, ratio: int = 4, contrast: float = 0.9) -> Tensor:
-    """What a perfect head would say: the fraction of each interval in which something happens, times `contrast`;
-    bool (b, t) -> (b, t / ratio)."""
-    return contrast * informative.float().unflatten(1, (-1, ratio)).mean(2)
 
 
 def coarse_of(model: nn.Module) -> CoarseStream:
@@ -68,8 +68,57 @@ def work(network: nn.Module, frames: int = 64, size: int = 32) -> float:
     return multiply_adds(network.eval(), torch.zeros(1, frames, size, size, 3, dtype=torch.uint8)) / 1e6
 
 
+# --- what is seen, in sentences that are made of what was measured ----------------------------------------------------
+
+
+def live_line(
+    live: Mapping[str, Sequence[float]],
+    rows: Mapping[str, Mapping[int, float]],
+    one: tuple[str, str],
+    other: tuple[str, str],
+    recipe: str = "tuned",
+) -> str:
+    """Whether two networks, (variant, name) each, stand live as in the rows of a recipe."""
+    a, b = (fmean(live[name]) for name, _ in (one, other))
+    text = f"Live {one[1]} has {a:.1f} and {other[1]} {b:.1f}: {a - b:+.1f} points."
+    first, second = (rows.get(f"{recipe}/{name}", {}) for name, _ in (one, other))
+    differences = [first[seed] - second[seed] for seed in first.keys() & second.keys()]
+    if not differences:
+        return f"{text} Rows of longer trainings, which could bear that out, are not measured yet."
+    longer = fmean(differences)
+    agrees = "the same sign" if longer * (a - b) > 0 else "another sign: so few seeds decide nothing"
+    return f"{text} In {several(len(differences), 'seeds')} of longer trainings it is {longer:+.1f}, {agrees}."
+
+
+def mask_line(level: str, mask: Tensor, frames: Tensor) -> str:
+    """What a mask (t, h, w) lets through where frames uint8 (t, h', w', 3) change most, a tenth of all places, and
+    elsewhere; neighbours in time are compared."""
+    change = frames.float().diff(dim=0).abs().mean(-1)
+    change = F.adaptive_avg_pool2d(change[:, None], mask.shape[1:])[:, 0]
+    most = change >= change.flatten().quantile(0.9)
+    moving, rest = float(mask[1:][most].mean()), float(mask[1:][~most].mean())
+    if max(moving, rest) < 1.1 * min(moving, rest):
+        said = "it does not tell what moves from what rests"
+    else:
+        said = "it keeps what moves" if moving > rest else "it keeps what rests"
+    return f"{level}: the mask lets {moving:.2f} through where the picture changes most, {rest:.2f} elsewhere: {said}."
+
+
+def tradeoff_line(costs: Mapping[str, float], scores: Mapping[str, float]) -> str:
+    """The best network, the cheapest, and their distance."""
+    known = [name for name in scores if name in costs]
+    if len(known) < 2:
+        return "Not measured yet: there is nothing to weigh."
+    best, cheapest = max(known, key=scores.get), min(known, key=costs.get)
+    if best == cheapest:
+        return f"{best} is both the best and the cheapest of them."
+    times, points = costs[best] / costs[cheapest], scores[best] - scores[cheapest]
+    return f"{best} is the best: {points:.1f} points above {cheapest}, the cheapest, at {times:.1f} times its work."
+
+
 # --- tables ---------------------------------------------------------------------------------------------------------
 
+TRAINED = ("3.3e at 1/8", "sigma", "brief actions")  # tables of the recipe "long"
 CONTROLS = ("grid_pool", "control/noise_grid", "control/shuffled_frames", "control/shuffled_labels")
 TABLES = {
     "3.2": {  # the thesis' mAP is of 25 frames a video
@@ -107,6 +156,30 @@ TABLES = {
         "average": Row("average_pool", "map.t33e.average"),
         "stride": Row("striding", "map.t33e.stride"),
         "Grid Pool": Row("grid_pool", "map.t33e.grid"),
+    },
+    "3.3e at 1/8": {  # trained longer, as are the tables below
+        "stride": Row("striding_eighth"),
+        "max": Row("max_eighth"),
+        "Grid Pool, released": Row("grid_eighth"),
+        "unpooled in one step": Row("grid_eighth_one_step"),
+        "a head taught by labels": Row("grid_eighth_taught"),
+        "a head that knows": Row("grid_eighth_oracle"),
+        "the same, unpooled in two steps": Row("grid_eighth_oracle_two_step"),
+    },
+    "sigma": {
+        "X3D": Row("x3d"),
+        "Coarse-Fine, T/8": Row("sigma_8"),
+        "T/16": Row("coarse_fine"),
+        "T/32": Row("sigma_32"),
+        "T/16, fusion at ten times the rate": Row("fast_fusion"),
+    },
+    "brief actions": {
+        "X3D": Row("brief/x3d"),
+        "Coarse alone, Grid Pool": Row("brief/grid_pool"),
+        "Coarse-Fine, T/16": Row("brief/coarse_fine"),
+        "Coarse-Fine, T/32": Row("brief/sigma_32"),
+        "frames shuffled": Row("brief/control/shuffled_frames"),
+        "labels of other clips": Row("brief/control/shuffled_labels"),
     },
     "3.3f": {
         "SlowFast_det": Row("slowfast", "map.t33f.slowfast"),

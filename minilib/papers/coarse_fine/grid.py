@@ -127,7 +127,11 @@ class GridPool(Pooling):
         self.head, self.grid = head(channels, strides), grid
 
     def forward(self, x: Tensor) -> Pooled:
-        locations, cdf = self.grid(self.head(x), x.shape[2])
+        return self.at(x, self.head(x))
+
+    def at(self, x: Tensor, confidence: Tensor) -> Pooled:
+        """The same with given confidences (b, t / ratio)."""
+        locations, cdf = self.grid(confidence, x.shape[2])
         pooled = sample(x.transpose(1, 2), locations).transpose(1, 2)
         return Pooled(
             pooled, locations, cdf * x.shape[2]

@@ -60,10 +60,14 @@ class CoarseStream(nn.Module):
     def normalise(self, frames: Tensor) -> Tensor:
         return self.backbone.normalise(frames)
 
-    def sampled(self, clips: Tensor) -> tuple[Tensor, Pooled]:
-        """res2 of all frames (b, c, t, h, w), and what the pooling takes of it."""
+    def before(self, clips: Tensor) -> Tensor:
+        """res2 of all frames (b, c, t, h, w), which is what the pooling sees."""
         net = self.backbone
-        before = net.stages[0](net.stem(net.pixels(clips)))
+        return net.stages[0](net.stem(net.pixels(clips)))
+
+    def sampled(self, clips: Tensor) -> tuple[Tensor, Pooled]:
+        """`before`, and what the pooling takes of it."""
+        before = self.before(clips)
         return before, self.pool(before)
 
     def finish(self, pooled: Pooled, frames: int, levels: Levels | None = None, start=0, valid=None) -> Tensor:
@@ -87,7 +91,9 @@ class CoarseStream(nn.Module):
             return Alone()
         if valid is None:
             valid = torch.ones(len(pooled.x), levels[0].shape[2], dtype=torch.bool, device=pooled.x.device)
-        start = torch.as_tensor(start, device=pooled.x.device, dtype=pooled.centres.dtype).view(-1, 1)
+        if not isinstance(start, Tensor):
+            start = torch.full((1,), float(start), device=pooled.x.device)  # no copy that a GPU would be waited for
+        start = start.to(pooled.centres.device, pooled.centres.dtype).view(-1, 1)
         return self.fusion(levels, pooled._replace(centres=pooled.centres + start), valid)
 
     def forward(self, clips: Tensor, levels: Levels | None = None, start=0, valid: Tensor | None = None) -> Tensor:

@@ -1,4 +1,5 @@
 """What Coarse-Fine is compared with in Tables 3.3 and 3.4: other grids, fixed poolings, simpler fusions, more losses.
+Of ours is what takes Grid Pool apart: an unpooling in one step, a head that labels teach; `oracle` has one that knows.
 
 Each takes the place of a part of `grid`, `fusion` or `method`, as a class or a function.
 
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 
 from minilib.errors import BadInput
 from minilib.papers.coarse_fine.fusion import Levels, resize
-from minilib.papers.coarse_fine.grid import Pooled, Pooling, inverse, sample
+from minilib.papers.coarse_fine.grid import GridPool, Pooled, Pooling, inverse, sample
 from minilib.papers.coarse_fine.method import CoarseStream, detection_loss
 
 # --- grids and heads of Grid Pool -------------------------------------------------------------------------------------
@@ -42,6 +43,20 @@ def inverse_grid(confidence: Tensor, frames: int) -> tuple[Tensor, Tensor]:
 def released_strides(ratio: int) -> tuple[int, int]:
     """The released head strides twice by ratio / 2: right for 4, but a "1/8" is in truth 1/16 (Table 3.3d's rows)."""
     return ratio // 2, ratio // 2
+
+
+class OneStep(GridPool):
+    """Grid Unpool in one step: scores interpolated between the grid's own places, as for every other pooling."""
+
+    def unpool(self, scores: Tensor, pooled: Pooled, frames: int) -> Tensor:
+        return Pooling.unpool(self, scores, pooled, frames)
+
+
+def true_confidence(informative: Tensor, ratio: int = 4, contrast: float = 0.9) -> Tensor:
+    """What a perfect head would say: the fraction of each interval in which something happens, times `contrast`; bool
+    (b, t) -> (b, t / ratio), the last interval filled up with frames in which nothing does."""
+    frames = F.pad(informative.float(), (0, -informative.shape[1] % ratio))
+    return contrast * frames.unflatten(1, (-1, ratio)).mean(2)
 
 
 class NoiseHead(nn.Module):
@@ -162,6 +177,21 @@ def flow(before: Tensor, pooled: Pooled, motion: Callable[[Tensor], Tensor] = ch
     borders, middles = pooled.locations[:, 1:-1], (pooled.locations[:, 1:] + pooled.locations[:, :-1]) / 2
     # amount[i] lies between frames i and i + 1, hence the half
     return sample(amount, middles - 0.5).mean() - sample(amount, borders - 0.5).mean()
+
+
+@dataclass(frozen=True)
+class Taught:
+    """The detection loss, and `weight` times the cross-entropy of the head's confidences with `true_confidence`, which
+    the labels know: an objective of `minilib.training.train` for a coarse-only network. Ours."""
+
+    weight: float = 1.0
+
+    def __call__(self, model: CoarseStream, clips: Tensor, labels: Tensor) -> Tensor:
+        before = model.before(clips)
+        confidence = model.pool.head(before)
+        scores = model.finish(model.pool.at(before, confidence), before.shape[2])
+        truth = true_confidence(labels.amax(2) > 0, model.pool.ratio, contrast=1.0)
+        return detection_loss(scores, labels) + self.weight * F.binary_cross_entropy(confidence, truth)
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,12 @@ def thesis_view(frames: int, width: int, device: torch.device) -> View:
     """The text's: windows of half the width, its integer part, with the seam of Sec. 4.5.3; both views travel from left
     to right."""
     half = width // 2
-    right = 1 - border(torch.tensor(float(half), device=device), width)
+    right = 1 - border(torch.tensor(float(half)), width)  # on the CPU, whose seam need not be waited for
     seam = ((right > 0) & (right < 1)).nonzero()[:, 0]
     low, high = (int(seam[0]), int(seam[-1]) + 1) if len(seam) else (half, half)
     steps = torch.arange(frames, device=device) / max(frames - 1, 1)
-    return View(low, high, (steps * (width - high)).round().long(), (steps * low).round().long(), right[low:high])
+    fraction = right[low:high].to(device)
+    return View(low, high, (steps * (width - high)).round().long(), (steps * low).round().long(), fraction)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from minilib.training import TrainSettings
 from minilib.world import LONG_MOTIONS
 
 CLASSES = len(LONG_MOTIONS)  # short and long clips show the same ten motions; the last layer is new all the same
-PRETRAIN = TrainSettings(steps=120, batch=16, lr=1e-2, warmup=10)
+PRETRAIN = TrainSettings(steps=200, batch=16, lr=5e-3, warmup=20)
 SCRATCH = replace(PRETRAIN, steps=3 * PRETRAIN.steps)
 
 

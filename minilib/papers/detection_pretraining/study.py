@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -21,16 +20,17 @@ from minilib.papers.coarse_fine.variants import Striding
 from minilib.papers.detection_pretraining.figures import TABLES, by_frames
 from minilib.papers.detection_pretraining.pretexts import CLASSES, PRETEXTS
 from minilib.resume import History
-from minilib.study import Feed, Study, Tuned, Variant
+from minilib.study import Feed, Study, Trial, Tuned, Variant
 from minilib.study.detection import Detection, Ensemble, OnLevels, StartedClips
+from minilib.study.noise import again
 from minilib.study.stages import Stage
 from minilib.training import TrainSettings
-from minilib.world import Rhythm
+from minilib.world import BUSY, Rhythm
 
 MEETING = Rhythm(actions=(0.12, 0.25), rests=(0.1, 0.4), objects=(2, 3))  # frames of no, one and several actions
 
-TUNE = TrainSettings(steps=60, batch=8, lr=5e-3, warmup=6)
-JOIN = TrainSettings(steps=40, batch=8, lr=3e-3, warmup=4)
+TUNE = TrainSettings(steps=80, batch=8, lr=3e-3, warmup=8)
+JOIN = TrainSettings(steps=60, batch=8, lr=3e-3, warmup=6)
 
 # --- fine-tuning -----------------------------------------------------------------------------------------------------
 
@@ -89,17 +89,9 @@ class TwoStages:
 class Member(Variant):
     """One network, fine-tuned by the recipe of the stage that it is in."""
 
-    def trained(
-        self,
-        inputs: Feed,
-        recipe: TwoStages,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        checkpoint: Path | None = None,
-    ) -> tuple[nn.Module, History]:
+    def trained(self, inputs: Feed, recipe: TwoStages, trial: Trial) -> tuple[nn.Module, History]:
         own = recipe.join if self.task.fine else recipe.tune
-        return super().trained(inputs, own, seed, device, label, checkpoint)
+        return super().trained(inputs, own, trial)
 
 
 GRID = TwoStages(TUNE, JOIN)
@@ -115,11 +107,12 @@ def member(
     fusion: Callable[..., nn.Module] | None = None,
     fine: str | None = None,
     control: str | None = None,
+    rhythm: Rhythm = MEETING,
 ) -> Member:
     """start: the pretext of an X3D or of a coarse stream; None is random weights. fine: that of a fine stream."""
     stage = start and (tuned(start) if fusion else PRETEXTS[start])
-    task = Detection(rhythm=MEETING, control=control, start=stage, fine=fine and tuned(fine))
-    also = by_frames if pool is None and start in ("cls", *AUGMENTED) else None
+    task = Detection(rhythm=rhythm, control=control, start=stage, fine=fine and tuned(fine))
+    also = by_frames if pool is None and rhythm is MEETING and start in ("cls", *AUGMENTED) else None
     return Member(Stream(pool, fusion), task, detection, also=also)
 
 
@@ -144,6 +137,11 @@ VARIANTS = {
     "control/no_pretraining": member(None),
     "control/shuffled_labels": member(None, control="labels"),
     "ensemble": Ensemble(tuple(map(member, AUGMENTED))),
+    # Table 4.3
+    **{f"crowded/{name}": member(name, rhythm=BUSY) for name in ("cls", "joint")},
+    "crowded/ensemble": Ensemble(tuple(member(name, rhythm=BUSY) for name in AUGMENTED)),
+    "crowded/control/no_pretraining": member(None, rhythm=BUSY),
+    "crowded/control/shuffled_labels": member(None, control="labels", rhythm=BUSY),
     # Tables 4.1, 4.2(b) and 4.5(a)
     **{f"slow/{name}": member(name, Striding) for name in ("cls", *AUGMENTED)},
     **{f"coarse/{name}": member(name, GridPool) for name in ("cls", *AUGMENTED)},
@@ -156,16 +154,20 @@ VARIANTS = {
     # Table 4.5(b); sigma = T/8 is Coarse-Fine itself
     **{f"sigma_{w}/{name}": coarse_fine(name, name, 1 / w) for w in (16, 32) for name in ("cls", "vc")},
 }
-LONG = TwoStages(replace(TUNE, steps=300, warmup=15), replace(JOIN, steps=200, warmup=10))
+AGAIN = {f"again/{name}": again(member(name)) for name in ("cls", "joint")}
+LONG = TwoStages(
+    TrainSettings(steps=200, batch=16, lr=3e-3, warmup=15), TrainSettings(steps=150, batch=16, lr=3e-3, warmup=12)
+)
 HEADLINE = ("cls", "joint", *AUGMENTED, "ensemble", "coarse_fine/cls", "coarse_fine/joint")
 
 STUDY = Study(
     "detection_pretraining",
-    VARIANTS,
-    recipes={"core": GRID, "grid": GRID, "tuned": Tuned(LONG)},
+    VARIANTS | AGAIN,
+    recipes={"core": GRID, "grid": GRID, "long": LONG, "tuned": Tuned(LONG)},
     grids={
         "core": ("control/no_pretraining", "cls", "vf", "joint"),
         "grid": tuple(VARIANTS),
+        "long": ("cls", "joint", *AGAIN),
         "tuned": (*HEADLINE, *(f"coarse/{name}" for name in ("cls", *AUGMENTED))),
     },
     tables=TABLES,

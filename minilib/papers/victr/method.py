@@ -70,12 +70,12 @@ class TemporalAttention(Attention):
         mean_t sum_s A[t, s] V x[s] = V sum_s (mean_t A[t, s]) x[s], head by head.
         """
         x, d = self.normed(z), z.shape[-1]
-        weight, bias = self.project.weight, self.project.bias
-        q, k = F.linear(x, weight[: 2 * d], bias[: 2 * d]).unflatten(-1, (2, self.heads, -1)).movedim(-3, 0)
+        (weight, values), (bias, shift) = (part.split([2 * d, d]) for part in (self.project.weight, self.project.bias))
+        q, k = F.linear(x, weight, bias).unflatten(-1, (2, self.heads, -1)).movedim(-3, 0)
         scores = q.transpose(-3, -2) @ k.movedim(-3, -1) * (d // self.heads) ** -0.5  # (b, n, h, t, t)
         read = scores.softmax(-1).mean(-2) @ x  # (b, n, h, d)
-        value = torch.einsum("bnhd,hcd->bnhc", read, weight[2 * d :].unflatten(0, (self.heads, -1)))
-        return self.out(value.flatten(-2) + bias[2 * d :])
+        value = torch.einsum("bnhd,hcd->bnhc", read, values.unflatten(0, (self.heads, -1)))
+        return self.out(value.flatten(-2) + shift)
 
 
 class DividedAttention(nn.Module):
@@ -86,7 +86,7 @@ class DividedAttention(nn.Module):
         self.cross, self.temporal = Attention(width, heads), TemporalAttention(width, heads, frames)
 
     def _crossed(self, tokens: Tokens) -> Tensor:
-        parts = (z + self.cross(z) for z in (tokens.at(span) for span in spans(tokens.steps)))
+        parts = (z + self.cross(z) for z in (tokens.at(span) for span in spans(tokens.steps, tokens.numbers)))
         return joined(parts, tokens.steps, 1)
 
     def forward(self, tokens: Tokens) -> Tensor:
@@ -98,7 +98,8 @@ class DividedAttention(nn.Module):
         """The same with the text's mean over time: video (b, t, d), text (b, n, d)."""
         z = self._crossed(tokens)
         video, text = z[:, :, 0], z[:, :, 1:].transpose(1, 2)
-        parts = (recomputed(self._pooled_text, text[:, span]) for span in spans(text.shape[1]))
+        spread = (text[:, span] for span in spans(text.shape[1], text.numel()))
+        parts = (recomputed(self._pooled_text, part, text.numel()) for part in spread)
         return video + self.temporal(video), joined(parts, text.shape[1], 1)
 
     def _pooled_text(self, z: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ Axes: b clips, t frames, n names, m attributes, d width, c directions.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import torch
@@ -71,10 +71,18 @@ def other_names(names: Sequence[str], classes: tuple[str, ...], components: int 
     return whitened(classes, components)[1](texts_of(names))
 
 
+def confined(names: Tensor, directions: int) -> Tensor:
+    """Names (n, d) as they look in so many random directions, always the same, and as long as before."""
+    drawn = torch.randn(names.shape[-1], directions, generator=torch.Generator().manual_seed(0))
+    basis = torch.linalg.qr(drawn).Q  # (d, c)
+    return F.normalize(names @ basis, dim=-1) @ basis.mT * names.shape[-1] ** 0.5
+
+
 @dataclass(frozen=True)
 class Build:
     """A reader at its start. head(start) makes the head; auxiliary: whether it reads attributes; `bias` for losses that
-    need one; position: standard deviation of the temporal positions.
+    need one; position: standard deviation of the temporal positions; directions: what the names of classes are confined
+    to, None leaves them as far from each other as they are.
 
     The thesis has four layers, which cost twice as much. CLIP's temperature of 100 is too sharp for a short recipe, and
     at X-CLIP's 0.02 for positions, meant for many epochs, it hardly gets to the order of the frames.
@@ -89,6 +97,7 @@ class Build:
     scale: float = 16.0
     position: float = 0.5
     components: int = 24
+    directions: int | None = None
 
     def __call__(self, train_inputs: Embedded) -> Reader:
         head = self.head(Start(WIDTH, HEADS, self.frames, len(self.classes), self.layers, self.scale, self.bias))
@@ -97,6 +106,8 @@ class Build:
             if isinstance(part, TemporalAttention):
                 nn.init.trunc_normal_(part.position, std=self.position)
         names, _ = whitened(self.classes, self.components)
+        if self.directions is not None:
+            names = replace(names, classes=confined(names.classes, self.directions))
         return Reader(head, names if self.auxiliary else Names(names.classes), train_inputs.frames)
 
 
@@ -111,13 +122,4 @@ class Loss:
         return victr_loss(model.scores(frames), labels, self.entropy, self.weight)
 
 
-@dataclass(frozen=True)
-class InBatchLoss(Loss):
-    """Against the classes that occur in the batch: all of them at once would cost several times as much."""
-
-    def __call__(self, model: Reader, frames: Tensor, labels: Tensor) -> Tensor:
-        classes, place = labels.unique(return_inverse=True)
-        return victr_loss(model.scores(frames, model.names[classes]), place, self.entropy, self.weight)
-
-
-LOSS, IN_BATCH = Loss(), InBatchLoss()
+LOSS = Loss()

@@ -2,8 +2,9 @@
 
 After every weighting (Sec. 5.3.1, 5.3.3) a text token of a frame is the clip's embedding of that name times a number.
 So it is kept as those two and spread over the frames only where attention asks for it, a quarter of the frames at a
-time. The MLP's first matrix then meets n names instead of t n tokens, as W (a e) = a (W e); in the last layer, which
-is pooled over time, so does its second. All of it is the paper's sum in another order.
+time where they are many. The MLP's first matrix then meets n names instead of t n tokens, as W (a e) = a (W e); in the
+last layer, which is pooled over time, so does its second. All of it is the paper's sum in another order. What remains
+grows with the square of the names only in the attention among the tokens of a frame, which is the paper's.
 
 Axes: b clips, t frames, n names (classes, then attributes), d width.
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -19,20 +21,24 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 BLOCKS = 4  # what spreads over frames or names is made for a quarter of them at a time
+FEW = 2**19  # numbers, 2 MB: so few are made at once and kept, where launching operators costs more than memory
 
 
-def spans(length: int) -> list[slice]:
-    """`length` places as at most BLOCKS neighbouring slices."""
-    size = -(-length // BLOCKS)
+def spans(length: int, numbers: int) -> list[slice]:
+    """`length` places, at which `numbers` numbers stand, as at most BLOCKS neighbouring slices; one if they are few."""
+    size = length if numbers <= FEW else -(-length // BLOCKS)
     return [slice(start, min(start + size, length)) for start in range(0, length, size)]
 
 
 def joined(parts: Iterable[Tensor], length: int, dim: int) -> Tensor:
     """`torch.cat`; without gradients each part is freed before the next is made."""
     if torch.is_grad_enabled():
-        return torch.cat(list(parts), dim)
+        parts = list(parts)
+        return torch.cat(parts, dim) if len(parts) > 1 else parts[0]
     out, at = None, 0
     for part in parts:
+        if part.shape[dim] == length:
+            return part
         if out is None:
             out = part.new_empty(*part.shape[:dim], length, *part.shape[dim + 1 :])
         out.narrow(dim, at, part.shape[dim]).copy_(part)
@@ -40,11 +46,12 @@ def joined(parts: Iterable[Tensor], length: int, dim: int) -> Tensor:
     return out
 
 
-def recomputed(function: Callable[..., Tensor], *inputs: Tensor) -> Tensor:
-    """`function(*inputs)`, which in training is computed again for the backward pass instead of kept."""
-    if not torch.is_grad_enabled():
-        return function(*inputs)
-    return checkpoint(function, *inputs, use_reentrant=False, preserve_rng_state=False)
+def recomputed(function: Callable[[Tensor], Tensor], x: Tensor, numbers: int) -> Tensor:
+    """`function(x)`, which in training is computed again for the backward pass instead of kept, unless the `numbers`
+    that it would keep are few."""
+    if numbers <= FEW or not torch.is_grad_enabled():
+        return function(x)
+    return checkpoint(function, x, use_reentrant=False, preserve_rng_state=False)
 
 
 class Mlp(nn.Module):
@@ -71,6 +78,11 @@ class Weighted:
     def steps(self) -> int:
         return self.video.shape[1]
 
+    @property
+    def numbers(self) -> int:
+        """How many all tokens would hold."""
+        return self.video.numel() * (1 + self.weight.shape[-1])
+
     def at(self, frames: slice) -> Tensor:
         """All tokens of some frames, the video's first: (b, t', 1 + n, d)."""
         text = self.weight[:, frames, :, None] * self.text[:, None]
@@ -94,21 +106,28 @@ class Fed:
     def steps(self) -> int:
         return self.before.steps
 
+    @property
+    def numbers(self) -> int:
+        return self.before.numbers
+
     def _active(self, weight: Tensor) -> Tensor:
         """MLP(z) up to its second matrix, for the frames of `weight` (b, t', n): (b, t', n, 4 d)."""
         return self.mlp.activation(torch.addcmul(self.mlp.up.bias, weight[..., None], self.hidden[:, None]))
 
     def at(self, frames: slice) -> Tensor:
         weight = self.before.weight[:, frames]
-        text = recomputed(lambda w: self.mlp.down(self._active(w)), weight)  # recomputing ends before the last product
+        hidden = weight.numel() * self.hidden.shape[-1]
+        text = recomputed(lambda w: self.mlp.down(self._active(w)), weight, hidden)  # ends before the last product
         text = torch.addcmul(text, weight[..., None], self.before.text[:, None])
         return torch.cat([self.video[:, frames, None], text], 2)
 
     def pooled(self) -> tuple[Tensor, Tensor]:
         """Means over time: video (b, d), text (b, n, d)."""
         weight = self.before.weight
-        total = sum(recomputed(lambda w: self._active(w).sum(1), weight[:, span]) for span in spans(self.steps))
-        text = weight.mean(1)[..., None] * self.before.text + self.mlp.down(total / self.steps)
+        hidden = weight.numel() * self.hidden.shape[-1]
+        parts = (weight[:, span] for span in spans(self.steps, hidden))
+        total = reduce(torch.add, (recomputed(lambda w: self._active(w).sum(1), part, hidden) for part in parts))
+        text = torch.addcmul(self.mlp.down(total / self.steps), weight.mean(1)[..., None], self.before.text)
         return self.video.mean(1), text
 
 
@@ -121,6 +140,10 @@ class Dense:
     @property
     def steps(self) -> int:
         return self.tokens.shape[1]
+
+    @property
+    def numbers(self) -> int:
+        return self.tokens.numel()
 
     def at(self, frames: slice) -> Tensor:
         return self.tokens[:, frames]

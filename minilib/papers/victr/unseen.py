@@ -5,7 +5,8 @@ motions, one pair a *split*; a spin, which not every shape shows, is never held 
 splits, as one Kinetics model serves all splits in the paper, and asked which of a split's 16 classes a clip shows:
 chance is one in 16. Then the same model
 - is tuned on k clips of each class of the first split (few-shot);
-- answers what an object does, in clips of several objects, of which it sees four frames at a time (questions).
+- answers what an object does, in clips of several objects, and of one alone, where nothing needs to be told apart
+  (questions).
 
 Axes: b clips, t frames, n names, d width.
 """
@@ -15,7 +16,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from pathlib import Path
 from statistics import mean, pstdev
 
 import numpy as np
@@ -23,14 +23,15 @@ import torch
 
 from minilib.datasets.few_shot import few_shot
 from minilib.papers.victr.recogniser import Reader
-from minilib.papers.victr.small import IN_BATCH, LOSS, Build, Loss, other_names
+from minilib.papers.victr.small import LOSS, Build, Loss, other_names
 from minilib.resume import History
-from minilib.study import Outcome, top1
+from minilib.study import Outcome, Trial, top1
 from minilib.study.embedded import Embedded, embedded
 from minilib.study.study import CHECKPOINT_EVERY
 from minilib.training import TrainSettings, train
-from minilib.world import MOTIONS, SHAPES, Question, WorldClips, clip_scenes
+from minilib.world import MOTIONS, SHAPES, Question, Rhythm, WorldClips, clip_scenes
 from minilib.world.busy_clips import QuestionClips
+from minilib.world.questions import ONCE
 
 Class = tuple[int, int]  # shape, motion
 PAIRS = tuple(pair for pair, name in enumerate(MOTIONS[::2]) if not name.startswith("spinning"))
@@ -116,26 +117,24 @@ class FewShot:
 
 @dataclass(frozen=True)
 class Questions:
-    """Asks a question about each of `count` clips of `frames`. views: where neighbouring frames begin, as many as the
-    model reads."""
+    """Asks a question about each of `count` clips of a rhythm. The model sees frames as in training, FRAMES over the
+    whole clip: what it knows of motions is how they look at this distance."""
 
     count: int = 1024
-    frames: int = 12
-    views: tuple[int, ...] = (0, 2, 4, 6, 8)
+    rhythm: Rhythm = ONCE
 
     @torch.no_grad()
     def __call__(self, model: Reader, seed: int, split: str, device: str) -> float:
-        """How many are answered right, in percent: the answer whose statement the clip's views are nearest to."""
-        source = QuestionClips(seed, split, self.count, self.frames)
+        """How many are answered right, in percent: the answer whose statement the clip is nearest to."""
+        source = QuestionClips(seed, split, self.count, FRAMES, self.rhythm)
         clips, asked = embedded(source, device), [statements(question) for question in source.questions]
         every = sorted({statement for each in asked for statement in each})
         names = other_names(every, words(SEEN)).to(device)
         choice = torch.tensor([[every.index(statement) for statement in each] for each in asked])
         right, model = 0, model.to(device).eval()
         for (frames, label), which in zip(clips.test(64), choice.split(64), strict=True):
-            views = [frames[:, start : start + FRAMES].to(device) for start in self.views]
-            score = sum(model.scores(view, names[which.to(device)]).logits.softmax(-1) for view in views)
-            right += int((score.argmax(-1).cpu() == label).sum())
+            logits = model.scores(frames.to(device), names[which.to(device)]).logits
+            right += int((logits.argmax(-1).cpu() == label).sum())
         return 100 * right / self.count
 
     def smoke(self) -> Questions:
@@ -148,27 +147,20 @@ class Questions:
 @dataclass(frozen=True)
 class ZeroShot:
     """Trained on the seen classes, which `build` reads; `splits` holds the words for those of each split. Metrics: the
-    mean accuracy over the splits, and `std` their standard deviation; few-shot accuracies and `questions` where asked
-    for. train, test: how many clips, of which each use takes those of its classes."""
+    mean accuracy over the splits, and `std` their standard deviation; few-shot accuracies and those of each kind of
+    `questions` where asked for. train, test: how many clips, of which each use takes those of its classes."""
 
     build: Build
     splits: tuple[tuple[str, ...], ...]
     few: FewShot | None = None
-    questions: Questions | None = None
+    questions: tuple[tuple[str, Questions], ...] = ()
     control: str | None = None
-    objective: Loss = IN_BATCH
+    objective: Loss = LOSS
     train: int = 4096
     test: int = 2048
 
-    def run(
-        self,
-        recipe: TrainSettings,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        split: str = "test",
-        checkpoint: Path | None = None,
-    ) -> Outcome:
+    def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
+        seed, split, device = trial.seed, trial.split, trial.device
         clips = clips_of(SEEN, seed, "train", self.train, device).damaged(self.control, len(SEEN), seed)
         held = [clips_of(classes, seed, split, self.test, device) for classes in HELD]
         torch.manual_seed(seed)
@@ -179,9 +171,9 @@ class ZeroShot:
             recipe.with_seed(seed),
             len(SEEN),
             device,
-            checkpoint,
+            trial.checkpoint,
             every=CHECKPOINT_EVERY,
-            label=label,
+            label=trial.label,
             objective=self.objective,
         )
         names = [other_names(each, self.build.classes, self.build.components) for each in self.splits]
@@ -192,13 +184,13 @@ class ZeroShot:
         if self.few and split == "test":
             pool = clips_of(HELD[0], seed, "train", self.train, device)
             metrics |= self.few(model, pool, held[0], seed, device)
-        if self.questions and split == "test":
-            metrics["questions"] = self.questions(model, seed, split, device)
+        if split == "test":
+            metrics |= {kind: questions(model, seed, split, device) for kind, questions in self.questions}
         return Outcome(model, history, metrics)
 
     def smoke(self) -> ZeroShot:
-        few, questions = (each and each.smoke() for each in (self.few, self.questions))
-        return replace(self, train=400, test=100, few=few, questions=questions)
+        questions = tuple((kind, each.smoke()) for kind, each in self.questions)
+        return replace(self, train=400, test=100, few=self.few and self.few.smoke(), questions=questions)
 
 
 @dataclass(frozen=True)
@@ -211,15 +203,8 @@ class FewShotProbe:
     train: int = 4096
     test: int = 2048
 
-    def run(
-        self,
-        recipe: TrainSettings,
-        seed: int,
-        device: str = "cpu",
-        label: str = "training",
-        split: str = "test",
-        checkpoint: Path | None = None,
-    ) -> Outcome:
+    def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
+        seed, split, device = trial.seed, trial.split, trial.device
         seen = clips_of(SEEN, seed, "train", self.train, device)
         pool, test = (clips_of(HELD[0], seed, *of, device) for of in (("train", self.train), (split, self.test)))
         torch.manual_seed(seed)

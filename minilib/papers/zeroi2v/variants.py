@@ -70,16 +70,15 @@ class SharedLowRank(nn.Module):
 
 
 class Slices(nn.Module):
-    """A free difference on some rows or columns of a weight: for 'only tuning temporal head'."""
+    """A free difference on some rows (dim 0) or columns (dim 1) of a weight: for 'only tuning temporal head'."""
 
-    def __init__(self, index: tuple, shape: torch.Size):
+    def __init__(self, dim: int, places: Tensor, shape: torch.Size):
         super().__init__()
-        self.index, self.delta = index, nn.Parameter(torch.zeros(shape))
+        self.dim, self.delta = dim, nn.Parameter(torch.zeros(shape))
+        self.register_buffer("places", places, persistent=False)
 
     def forward(self, weight: Tensor) -> Tensor:
-        weight = weight.clone()
-        weight[self.index] = weight[self.index] + self.delta
-        return weight
+        return weight.index_add(self.dim, self.places, self.delta)
 
 
 def _into(attention: VideoAttention) -> tuple[nn.Module, str]:
@@ -116,8 +115,8 @@ def tune_temporal_heads(backbone: nn.Module) -> nn.Module:
             raise BadInput("tuning temporal heads: the backbone has none")
         columns = torch.arange(heads * width // attention.heads)  # temporal heads come first
         rows = torch.cat([columns + i * width for i in range(3)])
-        parametrize.register_parametrization(owner, name, Slices((rows,), torch.Size((len(rows), width))))
-        columns_of_o = Slices((slice(None), columns), torch.Size((width, len(columns))))
+        parametrize.register_parametrization(owner, name, Slices(0, rows, torch.Size((len(rows), width))))
+        columns_of_o = Slices(1, columns, torch.Size((width, len(columns))))
         parametrize.register_parametrization(attention.out, "weight", columns_of_o)
     return backbone
 

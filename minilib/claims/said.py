@@ -1,0 +1,87 @@
+"""Sentences about rows, made from rows: who is ahead, whether in the paper's order, and how far noise alone reaches.
+
+A table is what `Study.printed` gives: label -> (metric, the paper's number or None); rows are {metric: {seed: value}}.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from statistics import fmean
+
+from minilib.claims.model import Claims
+from minilib.claims.table import Table
+from minilib.claims.verdicts import Verdict
+from minilib.claims.words import in_words, number, several
+
+Printed = Mapping[str, tuple[str, float | None]]
+Rows = Mapping[str, Mapping[int, float]]
+
+
+def means(table: Printed, rows: Rows) -> dict[str, float]:
+    """The mean over seeds of each line of a table that is measured."""
+    return {label: fmean(rows[metric].values()) for label, (metric, _) in table.items() if rows.get(metric)}
+
+
+def ranking(table: Printed, rows: Rows, unit: str = "") -> str:
+    """Which line is ahead and which behind, by how many seeds, and how many pairs stand in the paper's order."""
+    found = means(table, rows)
+    if len(found) < 2:
+        return "Not measured yet: there is nothing to compare."
+    best, last = max(found, key=found.get), min(found, key=found.get)
+    counts = sorted({len(rows[table[label][0]]) for label in found})
+    seeds = several(counts[0], "seeds") if len(counts) == 1 else f"{in_words(counts[0])} to {counts[-1]} seeds"
+    ahead, behind = (f"“{label}” with {number(found[label])}{unit}" for label in (best, last))
+    text = f"Ahead is {ahead}, behind {behind} ({seeds})."
+    same, pairs = same_order(table, found)
+    if pairs:
+        stand = "stands" if same == 1 else "stand"
+        text += f" Of {several(pairs, 'pairs')} that the paper orders, {in_words(same)} {stand} in its order here."
+    if absent := len(table) - len(found):
+        text += f" {several(absent, 'rows').capitalize()} {'is' if absent == 1 else 'are'} not measured yet."
+    return text
+
+
+def same_order(table: Printed, found: Mapping[str, float]) -> tuple[int, int]:
+    """Of the pairs of measured lines to which the paper gives different numbers: how many stand in its order, and how
+    many there are."""
+    paper = {label: value for label, (_, value) in table.items() if value is not None and label in found}
+    pairs = [(a, b) for a, b in combinations(paper, 2) if paper[a] != paper[b]]
+    return sum((paper[a] - paper[b]) * (found[a] - found[b]) > 0 for a, b in pairs), len(pairs)
+
+
+# --- noise: derived metrics "noise/<variant>", what a start that is moved by a millionth changes ---------------------
+
+
+def noise_floors(rows: Rows) -> dict[str, float]:
+    """The root mean square over seeds, by variant."""
+    return {
+        metric.removeprefix("noise/"): math.sqrt(fmean(change**2 for change in changes.values()))
+        for metric, changes in rows.items()
+        if metric.startswith("noise/") and changes
+    }
+
+
+def noise_line(rows: Rows) -> str:
+    """What noise alone changes, in one sentence."""
+    floors = noise_floors(rows)
+    if not floors:
+        return "The noise floor is not measured yet."
+    listed = ", ".join(f"{name} {number(floor)}" for name, floor in floors.items())
+    return f"The same seed with its start moved by a millionth ends elsewhere, by so many points (rms): {listed}."
+
+
+def beside_noise(claims: Claims, verdicts: Sequence[Verdict], rows: Rows) -> Table:
+    """Each headline claim's interval, and beside it the largest noise floor of one seed, and of the mean of so many."""
+    judged = {verdict.id: verdict for verdict in verdicts}
+    floor = max(noise_floors(rows).values(), default=None)
+    lines = []
+    for claim in claims.claims:
+        if not claim.headline:
+            continue
+        seeds = min((len(rows.get(metric, {})) for metric in claim.metrics), default=0)
+        one = "not measured" if floor is None else number(floor)
+        mean = number(floor / math.sqrt(seeds)) if floor is not None and seeds else "not measured"
+        lines.append((claim.statement, judged[claim.id].why, one, mean))
+    return Table(("claim", "difference and interval", "noise, one seed", "noise, their mean"), tuple(lines))

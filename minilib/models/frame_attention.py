@@ -1,0 +1,197 @@
+"""Attention over the frames of a video, for any UNet of diffusers: its self-attention looks at other frames, its maps
+can be read and replaced, its keys and values reduced.
+
+Processors are attached for as long as a `with` block lasts; then those that were there come back. Attention is fused
+unless a map is asked for.
+
+Axes: b videos (or halves of a guided batch), t frames, n tokens of a frame, s frames that a frame looks at, m keys
+after reduction, c heads, d channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+import torch.nn.functional as F
+from diffusers.models.attention_processor import Attention
+from torch import Tensor, nn
+
+from minilib.errors import BadInput
+
+Span = Callable[[int], list[list[int]]]  # frames -> for each of t frames the s frames whose tokens it looks at
+
+
+def own_frame(frames: int) -> list[list[int]]:
+    """Plain self-attention: each frame looks at itself."""
+    return [[t] for t in range(frames)]
+
+
+def first_frame(frames: int) -> list[list[int]]:
+    """Text2Video-Zero's: each frame looks at the first."""
+    return [[0]] * frames
+
+
+def sparse(frames: int) -> list[list[int]]:
+    """FateZero's: each frame looks at the one before (the first at itself) and at the first."""
+    return [[max(t - 1, 0), 0] for t in range(frames)]
+
+
+def dense(frames: int) -> list[list[int]]:
+    """ControlVideo's: each frame looks at all."""
+    return [list(range(frames))] * frames
+
+
+@dataclass
+class Now:
+    """Where a sampler stands; the attached processors read it. size: rows and columns of the latents that go through
+    the UNet; region names what part of the frame they are."""
+
+    time: int = -1
+    size: tuple[int, int] = (0, 0)
+    region: str = "frame"
+
+
+class Maps(Protocol):
+    """Who reads attention maps and may replace them."""
+
+    def wants(self, layer: str, cross: bool, queries: int) -> bool:
+        """Whether to compute the map of a layer, whose frames have so many queries."""
+        ...
+
+    def __call__(self, layer: str, cross: bool, probabilities: Tensor) -> Tensor:
+        """The map to use in place of probabilities (b, t, c, n, m)."""
+        ...
+
+
+class Reduction(Protocol):
+    """Who makes fewer keys and values of the tokens of s frames."""
+
+    def __call__(self, layer: str, tokens: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        """(b, s * n, d) to (b, m, d); grid is s frames, rows and columns."""
+        ...
+
+
+class FrameAttention:
+    """One layer's processor: self-attention over the frames of `span`, cross-attention frame by frame.
+
+    frames: how many a video has; the batch is whole videos. `reduce` acts on the tokens from which keys and values are
+    made: for a mean that is the same as to reduce both, and cheaper. Only what diffusers calls `attn1` and `attn2` is
+    meant; layers with a group norm or keys of their own are BadInput when called.
+    """
+
+    def __init__(
+        self, layer: str, frames: int, span: Span, now: Now, maps: Maps | None = None, reduce: Reduction | None = None
+    ):
+        self.layer, self.frames, self.now, self.maps, self.reduce = layer, frames, now, maps, reduce
+        self.span, self.calls = span(frames), 0
+        self.shared = all(seen == self.span[0] for seen in self.span)  # then they share their keys
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: Tensor,
+        encoder_hidden_states: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        temb: Tensor | None = None,
+    ) -> Tensor:
+        if attn.group_norm is not None or attn.spatial_norm is not None or attn.added_kv_proj_dim is not None:
+            raise BadInput(f"{self.layer}: this kind of attention is not one of a transformer block")
+        if attention_mask is not None or len(hidden_states) % self.frames:
+            raise BadInput(
+                f"{self.layer}: a batch of {len(hidden_states)} without masks, whole videos of {self.frames} frames, "
+                "is all that it takes"
+            )
+        self.calls += 1
+        cross = encoder_hidden_states is not None
+        hidden = hidden_states.unflatten(0, (-1, self.frames))
+        tokens, groups = (encoder_hidden_states, self.frames) if cross else self.seen(hidden)
+        heads = lambda x, parts: x.unflatten(0, (-1, parts)).unflatten(-1, (attn.heads, -1)).transpose(2, 3)  # noqa: E731
+        keys, values = heads(attn.to_k(tokens), groups), heads(attn.to_v(tokens), groups)  # (b, t or 1, c, m, d)
+        queries = attn.to_q(hidden).unflatten(-1, (attn.heads, -1)).transpose(2, 3)  # (b, t, c, n, d)
+        if self.maps is not None and self.maps.wants(self.layer, cross, hidden.shape[2]):
+            weights = (queries @ keys.mT * attn.scale).softmax(-1)
+            out = self.maps(self.layer, cross, weights) @ values
+        elif groups == 1 and self.frames > 1:
+            folded = queries.transpose(1, 2).flatten(2, 3)
+            out = F.scaled_dot_product_attention(folded, keys[:, 0], values[:, 0], scale=attn.scale)
+            out = out.unflatten(2, (self.frames, -1)).transpose(1, 2)
+        else:
+            fused = F.scaled_dot_product_attention(
+                *(x.flatten(0, 1) for x in (queries, keys, values)), scale=attn.scale
+            )
+            out = fused.unflatten(0, (-1, self.frames))
+        out = attn.to_out[0](out.transpose(2, 3).flatten(3).flatten(0, 1))
+        out = attn.to_out[1](out) / attn.rescale_output_factor
+        return out + hidden_states if attn.residual_connection else out
+
+    def seen(self, hidden: Tensor) -> tuple[Tensor, int]:
+        """Tokens that frames look at, (b * groups, m, d), and the number of groups: one where all see the same."""
+        span = self.span[:1] if self.shared else self.span
+        tokens = hidden[:, torch.tensor(span, device=hidden.device)].flatten(2, 3).flatten(0, 1)
+        if self.reduce is not None:
+            tokens = self.reduce(self.layer, tokens, (len(span[0]), *self.rows_and_columns(hidden.shape[2])))
+        return tokens, len(span)
+
+    def rows_and_columns(self, tokens: int) -> tuple[int, int]:
+        """The layer's own resolution, some power of two below that of the latents."""
+        rows, columns = self.now.size
+        while rows * columns > tokens:
+            rows, columns = -(-rows // 2), -(-columns // 2)
+        if rows * columns != tokens:
+            raise BadInput(f"{self.layer}: {tokens} tokens are no halving of latents of {self.now.size}")
+        return rows, columns
+
+
+def layers(unet: nn.Module, kind: str) -> list[str]:
+    """Names of a UNet's self-attentions ("attn1") or cross-attentions ("attn2"), without temporal ones."""
+    return [name for name in unet.attn_processors if name.endswith(f".{kind}.processor") and "temp" not in name]
+
+
+@contextmanager
+def attached(
+    unet: nn.Module,
+    frames: int,
+    span: Span,
+    now: Now | None = None,
+    maps: Maps | None = None,
+    reduce: Reduction | None = None,
+) -> Iterator[dict[str, FrameAttention]]:
+    """While it lasts, self- and cross-attention of a UNet run through `FrameAttention`, which is yielded by layer.
+
+    `maps` reads both kinds, `reduce` acts on self-attention. Afterwards the processors that were there before run
+    again, in case of an error, too.
+    """
+    before, now = dict(unet.attn_processors), now or Now()
+    ours = {name: FrameAttention(name, frames, span, now, maps, reduce) for name in layers(unet, "attn1")}
+    ours |= {name: FrameAttention(name, frames, own_frame, now, maps) for name in layers(unet, "attn2")}
+    unet.set_attn_processor({**before, **ours})
+    try:
+        yield ours
+    finally:
+        unet.set_attn_processor(before)
+
+
+def check_ran(processors: dict[str, FrameAttention], calls: int = 1) -> None:
+    """BadInput unless every processor ran at least so often: a pipeline's other switches may have replaced them."""
+    silent = [name for name, processor in processors.items() if processor.calls < calls]
+    if silent:
+        raise BadInput(f"{silent[0]} never ran ({len(silent)} such layers): something else replaced the processors")
+
+
+@dataclass(frozen=True)
+class Pooling:
+    """The simple baselines of the appendix's Tables 6.3 and 6.4: keys and values are averages or maxima of `size`
+    tokens. pool: `torch.nn.functional.avg_pool2d` or `max_pool2d`. What does not fill a window is left out."""
+
+    pool: Callable[[Tensor, tuple[int, int]], Tensor]
+    size: tuple[int, int]
+
+    def __call__(self, layer: str, tokens: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        maps = tokens.unflatten(1, grid).flatten(0, 1).movedim(-1, 1)
+        size = tuple(min(part, side) for part, side in zip(self.size, grid[1:], strict=True))
+        pooled = self.pool(maps, size).flatten(2).mT
+        return pooled.unflatten(0, (-1, grid[0])).flatten(1, 2)

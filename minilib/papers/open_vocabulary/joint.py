@@ -1,0 +1,67 @@
+"""Joint optimisation (Sec. 5): slots with one name that touch become one, and boxes of what is left.
+
+The text merges two slots with the same label that are neighbours in at least one frame, until no pair is left. The
+released code also asks that the sum of both still has that label; it always has: where two vectors of products both
+have their maximum at k, so has their sum. So the fixed point is the connected parts of one graph, in any order of
+merging, and no pair is ever looked at by itself.
+
+Axes: b clips, s slots, u steps, r rows and c columns of patches.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IN_FRAME = ((0, 0, 1), (0, 1, 0))  # the text: spatial neighbours in at least one frame
+RELEASED = tuple(offset for offset in product((0, 1), repeat=3) if any(offset))  # forward, diagonals and time as well
+
+
+def touching(assigned: Tensor, slots: int, offsets: tuple[tuple[int, int, int], ...] = RELEASED) -> Tensor:
+    """Which slots are neighbours somewhere: assigned (b, u, r, c) to bool (b, s, s), symmetric."""
+    found = torch.zeros(len(assigned), slots * slots, dtype=torch.bool, device=assigned.device)
+    sizes = assigned.shape[1:]
+    for offset in offsets:
+        here = assigned[(slice(None), *(slice(0, size - step) for size, step in zip(sizes, offset, strict=True)))]
+        there = assigned[(slice(None), *(slice(step, None) for step in offset))]
+        found.scatter_(1, (here * slots + there).flatten(1), True)
+    found = found.unflatten(1, (slots, slots))
+    return found | found.transpose(1, 2)
+
+
+def merged(assigned: Tensor, names: Tensor, kept: Tensor, neighbours: Tensor) -> tuple[Tensor, Tensor]:
+    """The fixed point: (group of each token (b, u, r, c), which groups there are (b, s)).
+
+    names int64 (b, s), kept bool (b, s), neighbours bool (b, s, s). A group has the number of its first slot; a slot
+    that is not kept stays by itself and is no group.
+    """
+    slots = names.shape[1]
+    joined = neighbours & (names[:, :, None] == names[:, None]) & kept[:, :, None] & kept[:, None]
+    joined = joined | torch.eye(slots, dtype=torch.bool, device=names.device)
+    for _ in range(max(slots - 1, 1).bit_length()):  # each squaring doubles the length of the ways
+        joined = torch.bmm(joined.float(), joined.float()) > 0
+    first = joined.int().argmax(2)  # (b, s)
+    groups = F.one_hot(first, slots).bool().any(1) & kept
+    return first.gather(1, assigned.flatten(1)).view_as(assigned), groups
+
+
+def group_sums(sums: Tensor, assigned_names: Tensor) -> Tensor:
+    """Sums of slots (b, s, e) to those of groups, given the group of each slot (b, s): (b, s, e)."""
+    return torch.zeros_like(sums).scatter_add_(1, assigned_names[..., None].expand_as(sums), sums)
+
+
+def mask_boxes(masks: Tensor, scale: int = 1) -> Tensor:
+    """Boxes of masks bool (..., r, c): int64 (..., 4) as x0, y0, x1, y1, ends exclusive, times `scale` pixels a patch.
+
+    One box for a mask, however many parts it has. An empty mask has the box 0, 0, 0, 0, as released.
+    """
+    ends = []
+    for line in (masks.any(-2), masks.any(-1)):  # columns, rows
+        at = torch.arange(line.shape[-1], device=masks.device)
+        low, high = (at + (~line) * len(at)).amin(-1), ((at + 1) * line).amax(-1)
+        ends.append((torch.where(line.any(-1), low, 0), high))
+    (x0, x1), (y0, y1) = ends
+    return scale * torch.stack([x0, y0, x1, y1], -1)

@@ -1,0 +1,92 @@
+"""Names for slots (Sec. 4 and 5): the mean of a slot's patch features against the sentences of a vocabulary.
+
+Axes: b clips, s slots, u steps, r rows and c columns of patches, e joint embedding, k names (targets first).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from minilib.errors import BadInput
+from minilib.models.clip import ImageText
+
+SCALE = 100.0  # of the cosines, before a soft-max
+
+
+def photo(name: str) -> list[str]:
+    """The released code's prompt, without an article (Appendix D prints "a photo of a [CLASS]")."""
+    return [f"a photo of {name}"]
+
+
+def photo_of_a(name: str) -> list[str]:
+    """Appendix D's prompt."""
+    return [f"a photo of a {name}"]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Names to look for and names of backgrounds; each is the mean of its prompts' unit vectors.
+
+    Raises BadInput where there is nothing to look for, or a name occurs twice.
+    """
+
+    targets: tuple[str, ...]
+    background: tuple[str, ...] = ()
+    prompts: Callable[[str], Sequence[str]] = photo
+
+    def __post_init__(self):
+        if not self.targets:
+            raise BadInput("vocabulary: it is empty, name at least one thing to look for")
+        twice = [name for i, name in enumerate(self.names) if name in self.names[:i]]
+        if twice:
+            raise BadInput(f"vocabulary: {twice[0]!r} occurs twice")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.targets + self.background
+
+    @torch.no_grad()
+    def features(self, clip: ImageText) -> Tensor:
+        """Unit vectors of the names, (k, e)."""
+        sentences = [list(self.prompts(name)) for name in self.names]
+        found = clip.text_features([sentence for each in sentences for sentence in each])
+        return F.normalize(torch.stack([part.mean(0) for part in found.split([len(s) for s in sentences])]), dim=-1)
+
+
+def slot_sums(patches: Tensor, assigned: Tensor, slots: int) -> Tensor:
+    """Sums of the patch features in each slot, un-normalised (the released form; its direction is the mean's).
+
+    patches (b, t, r', c', e), assigned (b, u, r, c): (b, s, e). A step of several frames counts for each of them, and a
+    grid that is not the patches' is read at theirs: the share of each slot in each patch.
+    """
+    t, *grid = patches.shape[1:4]
+    steps = assigned.shape[1]
+    if t % steps:
+        raise BadInput(f"{t} frames of patches for {steps} steps of slots: the steps must divide the frames")
+    shares = F.one_hot(assigned, slots).movedim(-1, 2).to(patches.dtype)  # (b, u, s, r, c)
+    if tuple(shares.shape[-2:]) != tuple(grid):
+        shares = F.interpolate(shares.flatten(0, 1), tuple(grid), mode="area").unflatten(0, shares.shape[:2])
+    shares = shares.repeat_interleave(t // steps, 1)
+    return torch.einsum("btsrc,btrce->bse", shares, patches)
+
+
+def cosines(sums: Tensor, names: Tensor) -> Tensor:
+    """Slots (b, s, e) against names (k, e): (b, s, k). A slot without a patch has cosine 0 with everything."""
+    return F.normalize(sums, dim=-1) @ names.T
+
+
+def wanted(cosine: Tensor, targets: int, threshold: float = 0.0) -> Tensor:
+    """Which slots are kept, bool (b, s): the best of all names is a target, and its cosine exceeds lambda, `threshold`.
+
+    Of a clip in which no slot is, the one of the best target is kept, as released.
+    """
+    best = cosine.argmax(-1)
+    target = cosine[..., :targets].amax(-1)
+    kept = (best < targets) & (target > threshold)
+    fallback = F.one_hot(target.argmax(-1), cosine.shape[1]).bool()
+    return torch.where(kept.any(1, keepdim=True), kept, fallback)

@@ -1,0 +1,53 @@
+"""The card of the shipped checkpoints, written from what the trainings left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+HEAD = """# The small world's open-vocabulary localization
+
+**What it is.** Four small models of `minilib.papers.open_vocabulary`, half precision, {size:.2f} MB together:
+`video_encoder` (a masked autoencoder of clips of 8 frames), `image_encoder` (the same of single frames), `patch_clip`
+(the new last block for the second CLIP) and `video_slots` (slots on the video encoder's features).
+
+**What it was taught.** Clips of one to three moving objects, 96 x 96 pixels, and nothing else: no label, no box, no
+mask and no sentence. Patch-CLIP's teacher is the second CLIP, which learned from captions.
+
+**How.** `python -m minilib.papers.open_vocabulary.pretrain all --minutes 9 --device cuda`: everything in parallel on
+one device, for minutes; `TRIED` has the settings of slots. The best of them on validation clips was chosen, by DecRate
+after joint optimisation.
+"""
+
+TAIL = """
+**What it cannot do.** It knows the small world's clips of 8 frames and has seen no other video. Two objects of one
+shape that touch become one.
+"""
+
+
+def table(rows: list[list[str]]) -> str:
+    lines = ["| " + " | ".join(row) + " |" for row in rows]
+    return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
+
+
+def card(best: str, files: Mapping[str, str], found: Mapping[str, dict], size: int) -> str:
+    """Markdown: what was trained how long, to which loss, and what each setting of slots scores on validation clips."""
+    trained = [["training", "device", "seconds", "steps", "batch", "loss at the end", "shipped as"]]
+    shipped = {source: target for target, source in files.items()}
+    for name, each in found.items():
+        if not each["steps"]:
+            continue
+        loss = f"{each['losses'][-1][2]:.4f}" if each["losses"] else "-"
+        numbers = [f"{each['seconds']:.0f}", str(each["steps"]), str(each["batch"]), loss]
+        trained.append([name, each["device"], *numbers, shipped.get(name, "")])
+    slots = {name: each["scores"] for name, each in found.items() if name.startswith("slots_")}
+    metrics = list(next(iter(slots.values()))) if slots else []
+    scored = [["slots (validation clips, percent)", *metrics]]
+    for name, scores in slots.items():
+        mark = "**" if name == f"slots_{best}" else ""
+        scored.append([f"{mark}{name}{mark}", *(f"{scores.get(metric, float('nan')):.1f}" for metric in metrics)])
+    readers = {name: each["scores"] for name, each in found.items() if name.startswith(("patch_clip", "vanilla"))}
+    kinds = list(next(iter(readers.values()))) if readers else []
+    named = [["patch-CLIP, names of true masks (validation clips, percent)", *kinds]]
+    named += [[name, *(f"{scores[kind]:.1f}" for kind in kinds)] for name, scores in readers.items()]
+    tables = "\n\n".join(table(rows) for rows in (trained, scored, named))
+    return f"{HEAD.format(size=size / 1e6)}\n{tables}\n{TAIL}"

@@ -1,0 +1,86 @@
+"""The small world's words for open-vocabulary localization, and what a model's tubes score on its clips.
+
+Axes: b clips, t frames, s slots, u steps, r rows and c columns of patches, k names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from minilib.metrics.localization import best, cor_loc, dec_rate, overlaps
+from minilib.papers.open_vocabulary.joint import group_sums, mask_boxes, merged, touching
+from minilib.papers.open_vocabulary.naming import Vocabulary, cosines, slot_sums, wanted
+from minilib.world.localization import Localization
+from minilib.world.vocabulary import COLOURS, GROUNDS, PLACES, SHAPES, SIZES, TEXTURES
+
+
+def sentences(name: str, every: int = 7) -> Sequence[str]:
+    """Every seventh sentence of the kind that the second CLIP was taught, with this shape or on this ground."""
+    shapes = (name,) if name in SHAPES else SHAPES
+    grounds = (name,) if name in GROUNDS else GROUNDS
+    parts = list(product(SIZES, COLOURS, TEXTURES, shapes, PLACES, grounds))[::every]
+    return [f"a {z} {c} {t} {s} {p} on {g}" for z, c, t, s, p, g in parts]
+
+
+WORLD = Vocabulary(SHAPES, GROUNDS, sentences)
+
+
+@dataclass(frozen=True)
+class Found:
+    """Boxes int64 (b, t, s, 4) in pixels, those of slots that are no group without area; names int64 (b, s); cosines
+    (b, s, k)."""
+
+    boxes: Tensor
+    names: Tensor
+    cosines: Tensor
+
+
+def frame_boxes(assigned: Tensor, slots: int, frames: int, size: int) -> Tensor:
+    """Boxes of every slot in every frame: assigned (b, u, r, c) to int64 (b, t, s, 4)."""
+    masks = F.one_hot(assigned, slots).movedim(-1, 2).bool()
+    return mask_boxes(masks, size // assigned.shape[-1]).repeat_interleave(frames // assigned.shape[1], 1)
+
+
+def apart(assigned: Tensor, slots: int, patches: Tensor, names: Tensor, size: int) -> Found:
+    """Without joint optimisation: each slot by itself with its best name of all."""
+    cosine = cosines(slot_sums(patches, assigned, slots), names)
+    return Found(frame_boxes(assigned, slots, patches.shape[1], size), cosine.argmax(-1), cosine)
+
+
+def together(
+    assigned: Tensor, slots: int, patches: Tensor, names: Tensor, size: int, targets: int, threshold: float = 0.0
+) -> Found:
+    """With joint optimisation: slots of interest, merged where they touch and share a name."""
+    sums = slot_sums(patches, assigned, slots)
+    cosine = cosines(sums, names)
+    kept = wanted(cosine, targets, threshold)
+    label = cosine[..., :targets].argmax(-1)
+    tokens, groups = merged(assigned, label, kept, touching(assigned, slots))
+    group_of = torch.arange(slots, device=sums.device).expand(len(sums), -1)
+    # the group of a slot is that of its tokens; a slot without tokens stays itself
+    group_of = group_of.scatter(1, assigned.flatten(1), tokens.flatten(1))
+    cosine = cosines(group_sums(sums, group_of), names)
+    boxes = frame_boxes(tokens, slots, patches.shape[1], size) * groups[:, None, :, None]
+    return Found(boxes, label, cosine)
+
+
+def localization_scores(found: Found, truth: Localization) -> dict[str, float]:
+    """CorLoc, DecRate and the mean best IoU in percent, and how many of the objects that are found have their name."""
+    iou = best(found.boxes, truth.boxes).flatten(0, 1)
+    there = truth.there.flatten(0, 1)
+    every = overlaps(found.boxes, truth.boxes)  # (b, t, s, o)
+    named = found.names.gather(1, every.mean(1).argmax(1))  # (b, o): of the slot that fits best over all frames
+    right = (named == truth.names)[:, None].expand_as(truth.there).flatten(0, 1)
+    hits = there & (iou > 0.5)
+    return {
+        "iou": 100 * float(iou[there].mean()),
+        "cor_loc": cor_loc(iou, there),
+        "dec_rate": dec_rate(iou, there),
+        "named": 100 * float(right[hits].float().mean()) if hits.any() else 0.0,
+    }

@@ -1,0 +1,45 @@
+"""Sentences and tables about rows say what the rows say."""
+
+from minilib.claims import Table, load
+from minilib.claims.said import beside_noise, noise_floors, noise_line, ranking, same_order
+from minilib.claims.verdicts import judge
+
+TABLE = {"a": ("grid/a", 10.0), "b": ("grid/b", 12.0), "c": ("grid/c", 11.0), "none": ("grid/d", None)}
+ROWS = {"grid/a": {0: 1.0, 1: 3.0}, "grid/b": {0: 4.0}, "grid/c": {0: 1.5}, "grid/d": {0: 9.0}}
+
+
+def test_a_ranking_names_the_first_the_last_and_the_pairs_in_the_papers_order():
+    text = ranking(TABLE, ROWS, " %")
+    assert text.startswith("Ahead is “none” with 9.0 %, behind “c” with 1.5 % (one to 2 seeds).")
+    assert text.endswith("Of three pairs that the paper orders, two stand in its order here.")
+    assert same_order(TABLE, {"a": 2.0, "b": 1.0, "c": 1.5}) == (0, 3)
+    assert same_order({"a": ("x", 1.0), "b": ("y", 1.0)}, {"a": 1, "b": 2}) == (0, 0), "the paper has a tie"
+
+
+def test_what_is_not_measured_is_said():
+    assert ranking(TABLE, {"grid/a": {0: 1.0}}).startswith("Not measured yet")
+    text = ranking(TABLE, {name: ROWS[name] for name in ("grid/a", "grid/b", "grid/c")})
+    assert text.endswith("One row is not measured yet.")
+
+
+def test_noise_is_the_rms_of_what_a_moved_start_changes():
+    rows = {"noise/x": {0: 3.0, 1: -4.0}, "grid/a": {0: 50.0}, "noise/none": {}}
+    assert noise_floors(rows) == {"x": (12.5) ** 0.5}
+    assert "x 3.5" in noise_line(rows) and noise_line({}) == "The noise floor is not measured yet."
+
+
+def test_every_headline_interval_has_the_noise_beside_it():
+    claims = load("coarse_fine")
+    pair = next(claim for claim in claims.claims if claim.headline).pairs[0]
+    seeds = dict.fromkeys(range(4), 1.0)
+    table = beside_noise(
+        claims, judge(claims, []), {pair.better: seeds, pair.worse: seeds, "noise/x3d": {0: 3.0, 1: -3.0}}
+    )
+    assert len(table.rows) == sum(claim.headline for claim in claims.claims)
+    assert table.rows[0][2:] == ("3.0", "1.5") and table.rows[-1][3] == "not measured"
+
+
+def test_a_folded_table_is_shut_in_a_notebook():
+    table = Table(("x",), (("1",),), folded="all <of> them")
+    assert table._repr_html_().startswith("<details><summary>all &lt;of&gt; them</summary><table>")
+    assert "details" not in Table(("x",), (("1",),))._repr_html_()
