@@ -17,7 +17,7 @@ from minilib.resume import Diverged
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
 from minilib.study.feeds import Kept, random_labels, within_pairs
-from minilib.study.plan import UNKNOWN, ranked, runs_of, seconds_of, wanted
+from minilib.study.plan import STEPS, UNKNOWN, expected, ranked, runs_of, seconds_of, wanted
 from minilib.study.work import alone, rows_of
 from minilib.training import TrainSettings
 from minilib.world import WorldClips, shuffled, train_batches
@@ -432,7 +432,8 @@ def test_headline_claims_and_their_gates_come_first(rows, folder):
     assert missing[0].why.startswith("headline main") and missing[-1].why == "no claim waits for it"
     assert [each.seed for each in missing[:5]] == [1000, 1000, 1000, 0, 1]
     assert [each.tries for each in missing[:4]] == [(), (), (), tuple(tries)] and missing[9].tries == ()
-    assert missing[3].rank < missing[-4].rank < missing[-1].rank and missing[3].rank[2] == 22 * UNKNOWN - 7 * UNKNOWN
+    assert missing[3].rank < missing[-4].rank < missing[-1].rank
+    assert missing[3].rank[2] == pytest.approx(UNKNOWN * (3 * 2 + 2 * (6 + 3 + 4 + 2 + 4 + 4))), "steps, each row once"
     STUDY.measure("grid/also", 0, rows)
     after = wanted(STUDY, claims, rows, range(2))
     assert ("grid/also", 0) not in {(each.metric, each.seed) for each in after} and len(after) == len(missing) - 1
@@ -452,7 +453,9 @@ def test_of_two_headlines_the_cheaper_comes_first_and_a_decided_one_last(rows, f
     assert [each.metric for each in missing[:10:5]] == ["grid/weighted", "grid.half/weighted"]
     ranks = {each.why.partition(",")[0]: each.rank for each in missing}
     assert ranks["headline cheap"] < ranks["headline main"] < ranks["ordering dull"]
-    assert ranks["headline cheap"][2] == 20 * UNKNOWN and ranks["headline cheap"][:2] == (False, False)
+    assert ranks["headline cheap"][2] == pytest.approx(5 * UNKNOWN * (4 + 2 + 4 + 4)) and ranks["headline cheap"][
+        :2
+    ] == (False, False)
     runs = {"cheap": ["grid/weighted"], "main": ["grid/also", "grid/plain"], "dull": ["grid/plain"]}
     lacking = {name: [each for each in missing if each.metric == name] for names in runs.values() for name in names}
     judged = [
@@ -479,12 +482,17 @@ def test_seconds_are_those_of_earlier_runs(rows, folder):
     assert missing["tuned.half/plain"] == pytest.approx(8.0 * 3 / 4)
     assert missing["tuned.rate3/plain"] == pytest.approx(8.0 * 2 / 4)
     assert missing["grid/weighted"] == 8.0 and missing["grid.half/also"] == 4.0
-    for device, seconds in (("there", 90.0), ("here", 3.0), ("here", 5.0)):
+    for device, seconds in (("there, 9 cores", 90.0), ("here, 2 cores", 3.0), ("here, 2 cores", 5.0), ("H200", 7.0)):
         row = rows.rows()[0].model_copy(
             update={"metric": "grid/also", "device": device, "seconds": seconds, "seed": int(seconds)}
         )
         append_rows(rows.path, [row])
     assert seconds_of(rows) == {"grid/plain": 8.0, "grid/also": 4.0}
+    rows.device = "cuda:0"
+    assert seconds_of(rows) == {"grid/also": 7.0}
+    assert expected("grid.half/weighted", STUDY, {}) == pytest.approx(2 * UNKNOWN)
+    untrained = replace(STUDY, recipes={"grid": object()})
+    assert expected("grid/weighted", untrained, {}) == pytest.approx(STEPS * UNKNOWN)
 
 
 def test_two_processes_do_not_measure_the_same_row(tmp_path):

@@ -17,6 +17,7 @@ from minilib.papers.zeroi2v.study import LIVE, STUDY
 from minilib.settings import key
 from minilib.study import ShuffledFrames, real_training
 from minilib.study import real as on_videos
+from minilib.study.feeds import within_pairs
 from minilib.study.real import Run
 from minilib.training import TrainSettings, train
 from minilib.video import write_video
@@ -49,6 +50,7 @@ def test_every_count_meets_the_paper_except_where_facts_say_it_cannot(counted):
 
 def test_claims_name_metrics_that_are_measured_and_tables_numbers_that_are_printed():
     known = {*STUDY.metrics(), *PAPER.derived, "chance"}
+    known |= {f"grid/{name}/pairs" for name, variant in STUDY.variants.items() if variant.also is within_pairs}
     named = {name for claim in PAPER.claims if claim.kind == "ordering" for name in claim.metrics}
     named |= {part for parts in PAPER.derived.values() for part in parts}
     for task in PAPER.tasks.values():
@@ -65,12 +67,12 @@ def test_claims_name_metrics_that_are_measured_and_tables_numbers_that_are_print
 
 def test_gains_and_halves_have_the_right_sign(tmp_path):
     rows = claims.Measurements("zeroi2v", tmp_path, committed=tmp_path)
-    levels = {"zeroi2v": 60, "adapters": 45, "appearance/zeroi2v": 52, "appearance/adapters": 50, "probe_stdha": 20}
-    for name, value in (levels | {"full": 70}).items():
+    levels = {"zeroi2v": 60, "adapters": 45, "hard_appearance/zeroi2v": 52, "hard_appearance/adapters": 50}
+    for name, value in (levels | {"probe_stdha": 20, "full": 70}).items():
         rows.record(f"grid/{name}", value)
     found = {name: rows.seeds_of()[name][0] for name in PAPER.derived}
     assert found["gain/motion"] == 15 and found["halfway"] == 45
-    points = [100 / (100 - 100 / len(STUDY.variants[n].task.classes)) for n in ("zeroi2v", "appearance/zeroi2v")]
+    points = [100 / (100 - 100 / len(STUDY.variants[n].task.classes)) for n in ("zeroi2v", "hard_appearance/zeroi2v")]
     assert found["gain/appearance"] * points[0] == pytest.approx(2 * points[1], rel=1e-4)
 
 
@@ -105,8 +107,8 @@ def test_every_variant_has_a_key_of_its_own():
 def test_names_of_table_1c_are_receptive_fields_and_those_of_tables_2_and_3_sizes():
     for name, variant in STUDY.variants.items():
         settings = variant.build.keywords["strategy"].settings
-        if name[:2] in ("t4", "t8"):
-            frames, field = int(name[1]), int(name.partition("rf")[2])
+        if name.startswith("timing/t"):
+            frames, field = int(name[len("timing/t")]), int(name.partition("rf")[2])
             assert settings.frames == variant.task.frames == frames
             assert counts.receptive_field(settings.mixing.offsets) == field
     for name, number, width in (
@@ -126,7 +128,8 @@ def test_names_of_table_1c_are_receptive_fields_and_those_of_tables_2_and_3_size
 @pytest.mark.parametrize(
     "name, share, queries",
     [("zeroi2v", 1 / 6, False), ("hr_qkv", 1 / 6, True), ("hr_kv", 1 / 4, False), ("shift_kv", 1 / 4, False),
-     ("shift_qkv", 1 / 4, True), ("k1", 1 / 12, False), ("k4", 1 / 3, False), ("k6", 1 / 2, False)],
+     ("shift_qkv", 1 / 4, True), ("action/k1", 1 / 12, False), ("action/k2", 1 / 6, False),
+     ("action/k4", 1 / 3, False), ("action/k6", 1 / 2, False)],
 )  # fmt: skip
 def test_the_variants_of_table_1_move_the_share_of_channels_that_they_say(name, share, queries):
     qkv = torch.randn(1, 8, 1, 2, 3, 12, 8)
@@ -139,6 +142,16 @@ def test_few_clips_are_few_and_the_controls_damage_what_they_say():
     assert {n for n, variant in STUDY.variants.items() if variant.task.train == 192} == {
         "few/probe", "few/adapters", "few/zeroi2v", "few/st_adapter"
     }  # fmt: skip
+    assert {n for n, variant in STUDY.variants.items() if variant.task.train == 512} == {
+        "hard_appearance/probe", "hard_appearance/adapters", "hard_appearance/zeroi2v"
+    }  # fmt: skip
+    labels = {"timing/": "timing", "action/": "action", "hard_appearance/": "hard appearance"}
+    for name, variant in STUDY.variants.items():
+        own = [task for prefix, task in labels.items() if name.startswith(prefix)]
+        assert variant.task.labels == (own or ["motion"])[0], name
+    for task, claims_of in PAPER.tasks.items():
+        prefix = "" if task in ("motion", "order") else f"{task}/"
+        assert task == "few" or claims_of.negative.better.startswith(f"grid/{prefix}control/")
     whole = STUDY.variants["zeroi2v"].task.feed("train", 0).batches(0, 8)(1)
     frames = STUDY.variants["control/shuffled_frames"].task.feed("train", 0)
     moved, same = frames.batches(0, 8)(1)
@@ -150,7 +163,7 @@ def test_few_clips_are_few_and_the_controls_damage_what_they_say():
 def test_recipes_are_those_of_the_committed_rows():
     core, grid, tuned = (STUDY.recipes[name] for name in ("core", "grid", "tuned"))
     assert (grid.steps, grid.batch, grid.lr, grid.warmup, grid.smoothing) == (200, 16, 3e-3, 20, 0.0)
-    assert core == replace(grid, steps=1000, warmup=100) and tuned.recipe.steps == 2 * core.steps
+    assert core == replace(grid, steps=1000, warmup=100) and tuned.recipe == replace(core, steps=1500)
     assert STUDY.grids["core"] == LIVE == ("probe", "adapters", "zeroi2v", "full")
     pairs = [claim.metrics for claim in PAPER.claims if claim.headline and claim.kind == "ordering"]
     assert {name for each in pairs for name in each} == set(STUDY.metrics("tuned"))
@@ -171,7 +184,7 @@ def test_attention_maps_are_positive_and_lie_on_the_frame_that_is_read():
         assert torch.equal(model(frames), before), "looking must leave the model as it was"
     assert all(p.grad is None for p in model.parameters())
     torch.manual_seed(0)
-    ahead = STUDY.variants["t4_rf2"].build(None)
+    ahead = STUDY.variants["timing/t4_rf2"].build(None)
     nn.init.normal_(ahead.head.weight)
     looked = figures.attention_maps(ahead, frames, torch.tensor([0, 1])).temporal.sum((0, 2, 3))
     assert looked[0] == 0 and looked[1] > 0, "nobody reads the first frame where all look ahead"

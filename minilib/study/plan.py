@@ -18,7 +18,8 @@ from minilib.claims.verdicts import Verdict, judge
 from minilib.study.recipes import Tuned, parts_of
 from minilib.study.study import Study
 
-UNKNOWN = 120.0  # seconds of a run where nothing was timed
+UNKNOWN = 0.12  # seconds of a step where nothing was timed
+STEPS = 1000  # what a run without steps counts for
 OPEN = (UNDECIDED, CANNOT, NOT_TESTABLE)
 Rank = tuple[bool, bool, float]  # no headline, decided, seconds that the claim still lacks: the least comes first
 LAST: Rank = (True, True, float("inf"))
@@ -102,18 +103,24 @@ def run_of(metric: str, known: set[str]) -> str | None:
 
 
 def seconds_of(rows: Measurements) -> dict[str, float]:
-    """Median seconds of the runs that have been timed, by metric, on the device of the newest."""
+    """Median seconds of the runs that have been timed, by metric, on the device of the newest; of GPUs only for a GPU
+    and of CPUs only for a CPU, for what takes long on the one need not on the other."""
     taken: dict[str, dict[str, list[float]]] = {}
     for row in rows.rows():
-        if row.seconds:
+        if row.seconds and is_gpu(row.device) == rows.device.startswith("cuda"):
             devices = taken.setdefault(row.metric, {})
             devices[row.device] = [*devices.pop(row.device, []), row.seconds]
     return {metric: median(list(devices.values())[-1]) for metric, devices in taken.items()}
 
 
+def is_gpu(device: str) -> bool:
+    """Whether a device's name, as rows have it, is a GPU's; a CPU's ends in its number of cores."""
+    return not device.endswith(" cores")
+
+
 def expected(metric: str, study: Study, timed: dict[str, float]) -> float:
     """Seconds of one run: as it was timed; else by its steps, from its variant under another recipe, or from all other
-    runs of the study; else a guess."""
+    runs of the study; else by a guess."""
     if metric in timed:
         return timed[metric]
     which = parts_of(metric)[2]
@@ -121,7 +128,7 @@ def expected(metric: str, study: Study, timed: dict[str, float]) -> float:
         if f"{other}/{which}" in timed:
             return timed[f"{other}/{which}"] * steps_of(study, metric) / steps_of(study, other)
     rates = [timed[each] / steps_of(study, each) for each in study.metrics() if each in timed]
-    return median(rates) * steps_of(study, metric) if rates else UNKNOWN
+    return (median(rates) if rates else UNKNOWN) * steps_of(study, metric)
 
 
 def steps_of(study: Study, metric: str) -> float:
@@ -130,4 +137,4 @@ def steps_of(study: Study, metric: str) -> float:
     recipe = study.recipes[name]
     if isinstance(recipe, Tuned):
         recipe = recipe.trying(suffix) if suffix in recipe.tries() else recipe.recipe
-    return getattr(recipe, "steps", 1) * (0.5 if suffix == "half" else 1.0)
+    return getattr(recipe, "steps", STEPS) * (0.5 if suffix == "half" else 1.0)
