@@ -27,7 +27,7 @@ from minilib import settings as described
 from minilib.distributed import WithLoss, processes
 from minilib.errors import BadInput
 from minilib.graphs import Recorded
-from minilib.models.checkpoints import unwrapped
+from minilib.models.checkpoints import bare_model, unwrapped
 from minilib.prefetch import ahead
 from minilib.progress import progress
 from minilib.resume import History, Losses, read_training, resume, save_state
@@ -101,9 +101,6 @@ def autocast(device: torch.device, precision: str):
     return torch.autocast(device.type, kinds[precision]) if kinds[precision] else contextlib.nullcontext()
 
 
-WRAPPERS = (nn.DataParallel, nn.parallel.DistributedDataParallel)  # they hide the attributes of their model
-
-
 def train(
     model: nn.Module,
     batches: Batches,
@@ -118,14 +115,13 @@ def train(
 ) -> History:
     """Trains in place what requires a gradient; resumes from `checkpoint` if it is there and of the same recipe.
 
-    Under `accelerate launch` or torchrun all processes train one model, the first one writes the checkpoint, and a run
-    goes on with any number of them. `compiled`: model and loss are compiled as one. Checkpoints name tensors as the
-    bare model does, whatever wraps it.
+    Under `accelerate launch` or torchrun all processes train one model, the first writes the checkpoint, and a run goes
+    on with any number of them. `compiled`: model and loss as one. Checkpoints have the names of the bare model.
 
     A model that reads something else than frames gets it from `batches`, as anything with a method `to(device)`. One
-    with a method `parameter_groups()` says itself which parameters learn at `lr_scale` times the rate. The
-    loss is the cross-entropy of the model's scores, or what `objective` makes of model, input and labels. With `every`
-    the checkpoint is written after every so many steps, and always at the end.
+    with a method `parameter_groups()` says itself which parameters learn at `lr_scale` times the rate. The loss is the
+    cross-entropy of the model's scores, or what `objective` makes of model, input and labels. With `every` the
+    checkpoint is written after every so many steps, and always at the end.
 
     Raises BadInput if nothing trains, if the recipe smooths labels that an objective of its own would not smooth, if
     the checkpoint is of another recipe, or if the loss is not finite; then nothing is written any more.
@@ -141,18 +137,17 @@ def train(
     torch.manual_seed(settings.seed)
     np.random.seed(settings.seed % 2**32)  # noqa: NPY002  (timm's Mixup draws from it)
     model.to(device).train()
-    normalise = getattr(model.module if isinstance(model, WRAPPERS) else model, "normalise", None)
-    lasting = model.state_dict().keys()
-    kept = trained | {
-        unwrapped(n): b for n, b in model.named_buffers() if n in lasting
-    }  # a norm learns statistics, too
+    bare = bare_model(model)
+    normalise = getattr(bare, "normalise", None)
+    lasting = model.state_dict().keys()  # a norm learns statistics, too
+    kept = trained | {unwrapped(name): b for name, b in model.named_buffers() if name in lasting}
     optimizer = create_optimizer_v2(
-        model,
+        bare,
         opt="adamw",
         lr=settings.lr,
         weight_decay=settings.weight_decay,
         betas=settings.betas,
-        param_group_fn=getattr(type(model), "parameter_groups", None),
+        param_group_fn=getattr(type(bare), "parameter_groups", None),
         **(dict(fused=True, capturable=True) if device.type == "cuda" else {}),
     )
     schedule = CosineLRScheduler(
@@ -170,12 +165,11 @@ def train(
     state = among.from_first(lambda: read_training(checkpoint, settings.key(), kept))
     start = 0 if state is None else resume(state, kept, optimizer, scaler, history)
 
-    began = time.perf_counter()
-    earlier = history.seconds
+    began = time.perf_counter() - history.seconds
 
     def save(step: int) -> None:
         losses.look()
-        history.seconds = earlier + time.perf_counter() - began
+        history.seconds = time.perf_counter() - began
         if checkpoint is not None and among.first:
             save_state(checkpoint, step, settings.key(), kept, optimizer, scaler, history)
 

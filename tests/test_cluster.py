@@ -75,17 +75,24 @@ def test_notebooks_run_as_jobs_of_a_cluster(tmp_path, capsys, monkeypatch):
     assert [row.state for row in read_status(tmp_path / "out")] == ["skipped", "ok"]
 
 
-def test_a_study_is_measured_by_the_same_function(tmp_path, monkeypatch):
-    first = work.Job("toy", "tuned.rate1/a", 1000, str(tmp_path))
-    jobs = [work.Job("toy", "tuned/a", seed, str(tmp_path), tries=(first.metric,)) for seed in range(3)]
+def test_a_study_is_measured_by_the_same_function_its_sweeps_first(tmp_path, monkeypatch):
+    tries = ("tuned.rate1/a", "tuned.rate3/a")
+    jobs = [work.Job("toy", "tuned/a", seed, str(tmp_path), tries=tries) for seed in range(2)]
+    jobs += [work.Job("toy", name, 1000, str(tmp_path)) for name in tries] + [work.Job("toy", "grid/b", 0, "")]
     monkeypatch.setattr(work, "do", lambda job: work.Done(job, 10.0 + job.seed, 0.5))
     there = cluster.executor("debug", tmp_path / "jobs")
-    assert list(work.measure_on(there, [*jobs, first])) == [
-        work.Done(job, 10.0 + job.seed, 0.5) for job in (first, *jobs)
-    ]
-    monkeypatch.setattr(cluster, "each_done", lambda *given: [(jobs[1], cluster.Failed("no room; log: x"))])
-    with pytest.raises(BadInput, match="tuned/a seed 1: no room; log: x"):
-        list(work.measure_on(there, jobs))
+    found = list(work.measure_on(there, jobs))
+    assert [done.job for done in found] == [*jobs[2:4], *jobs[:2], jobs[4]]
+    assert [done.value for done in found] == [1010.0, 1010.0, 10.0, 11.0, 10.0]
+
+    def failing(there, run, jobs):
+        return [(job, cluster.Failed("no room; log: x") if "rate3" in job.metric else run(job)) for job in jobs]
+
+    monkeypatch.setattr(cluster, "each_done", failing)
+    found = {done.job: done for done in work.measure_on(there, jobs)}
+    assert found[jobs[3]].error == "no room; log: x" and found[jobs[2]].value == 1010.0
+    assert found[jobs[0]].error == found[jobs[1]].error == "left out, for a try of its rate failed"
+    assert found[jobs[4]].value == 10.0
 
 
 def test_a_measuring_command_submits_what_is_missing(tmp_path, monkeypatch, capsys):
@@ -94,14 +101,14 @@ def test_a_measuring_command_submits_what_is_missing(tmp_path, monkeypatch, caps
     monkeypatch.setattr(
         study_command,
         "measure_on",
-        lambda there, jobs: asked.append((there, jobs)) or [work.Done(j, 1.0, 0.1) for j in jobs],
+        lambda there, jobs: asked.append((there, jobs)) or [work.Done(j, 1.0) for j in jobs],
     )
     command = ["dist", "--variants", "grid/timing/dist", "--seeds", "2", "--out", str(tmp_path), "--scale", "smoke"]
     assert study_command.main([*command, "--cluster", "debug", "--ask", "cpus_per_task=2"]) == 0
     ((there, jobs),) = asked
-    assert there.cluster == "debug" and [(j.metric, j.seed, j.threads) for j in jobs] == [
+    assert there.cluster == "debug" and {(j.metric, j.seed, j.threads) for j in jobs} == {
         ("grid/timing/dist", 0, 2), ("grid/timing/dist", 1, 2)
-    ]  # fmt: skip
+    }  # fmt: skip
     assert "grid/timing/dist seed 1: 1.0" in capsys.readouterr().out
 
 

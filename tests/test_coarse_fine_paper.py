@@ -9,7 +9,7 @@ import torch
 from minilib import claims
 from minilib.claims import Measurements
 from minilib.models.x3d import TINY, X3D, ClipHead
-from minilib.papers.coarse_fine import figures, fusion, grid, study, variants
+from minilib.papers.coarse_fine import figures, fusion, grid, real, study, variants
 from minilib.papers.coarse_fine.method import CoarseFine, CoarseStream, detection
 from minilib.papers.coarse_fine.slowfast import SlowFastFusion
 from minilib.papers.coarse_fine.study import STUDY, VARIANTS, EndToEnd, Network
@@ -174,7 +174,7 @@ def test_the_knobs_of_the_ablations_arrive():
     assert figures.coarse_of(STUDY.variants["inverse_grid"].build.new(10)).pool.grid is variants.inverse_grid
     blocks = [VARIANTS[name].build.size.blocks for name in ("x3d", "x3d_l")]
     assert [2 * number for number in blocks[0]] == list(blocks[1])
-    assert [recipe.lr for recipe in (study.GRID, study.CORE, study.LONG)] == [study.GRID.lr] * 3, "one rate"
+    assert [recipe.lr for recipe in (study.TASK, study.GRID, study.LONG)] == [study.GRID.lr] * 3, "one rate"
     widths = {
         name: of(name).fusion.width for name in ("coarse_fine", "fine_fine", "slowfast_fusion", "brief/coarse_fine")
     }
@@ -251,6 +251,15 @@ def test_the_fusion_learns_at_ten_times_the_rate():
         assert {id(p) in fused for p in group["params"]} == {group["lr_scale"] == 10}
         assert {p.ndim <= 1 for p in group["params"]} == {group.get("weight_decay") == 0}
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
+
+
+def test_real_data_meet_the_printed_sigma():
+    built = {
+        name: real.as_printed(VARIANTS[name].build) for name in ("x3d", "slowfast", "coarse_fine", "fine_fine_late")
+    }
+    assert built["x3d"] == VARIANTS["x3d"].build and built["slowfast"] == VARIANTS["slowfast"].build
+    widths = [built[name].new(10).coarse.fusion.width for name in ("coarse_fine", "fine_fine_late")]
+    assert widths == [1 / 8, 1 / 8] and not built["fine_fine_late"].new(10).coarse.fusion.mixings
 
 
 # --- the three stages ---

@@ -7,7 +7,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from diffusers import DDIMInverseScheduler, DDIMScheduler, DPMSolverMultistepScheduler, UNet2DConditionModel
+from diffusers import (
+    ControlNetModel,
+    DDIMInverseScheduler,
+    DDIMScheduler,
+    DPMSolverMultistepScheduler,
+    UNet2DConditionModel,
+)
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from minilib.errors import BadInput
@@ -26,13 +32,22 @@ from minilib.papers.object_centric_diffusion import (
     refining,
     replacing,
 )
+from minilib.papers.object_centric_diffusion.control import (
+    CONTROLVIDEO,
+    OBJECT_CENTRIC_CONTROL,
+    OPTIMIZED_CONTROL,
+    Smoothed,
+    generate_controlled,
+    interleaved,
+)
 from minilib.papers.object_centric_diffusion.counts import count_all
 from minilib.papers.object_centric_diffusion.maps import Edited, Kept, attended
 from minilib.papers.object_centric_diffusion.merging import MergedKeys
 from minilib.papers.object_centric_diffusion.method import Object, find_object, generate_edit, invert
 from minilib.papers.object_centric_diffusion.regions import Region, crop_around, latent_mask, normalise
+from minilib.papers.object_centric_diffusion.saliency import mask_by_words
 from minilib.papers.object_centric_diffusion.sampling import object_centric_inversion, object_centric_sampling
-from minilib.papers.object_centric_diffusion.steps import Ddim, DpmPlusPlus, inference_times, move
+from minilib.papers.object_centric_diffusion.steps import Ddim, DpmPlusPlus, clean_and_noise, inference_times, move
 
 NOISE = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="leading")
 FRAMES, CONTEXT, WIDTH = 4, 9, 12
@@ -348,6 +363,18 @@ def test_places_are_those_of_the_definition():
         assert torch.equal(found[t], wide / wide.max() > 0.8)
 
 
+def test_a_mask_by_words_is_where_they_attend(models, video):
+    pair, few = prompts(), Blending(threshold=0.9)
+    found = mask_by_words(models, scheduler(), video, pair, ["star"], 2, few)
+    assert found.shape == (FRAMES, 8, 8) and found.dtype == torch.bool and found.flatten(1).any(1).all()
+    assert not torch.equal(found, mask_by_words(models, scheduler(), video, pair, ["sand"], 2, few))
+    assert (
+        not found.all() and mask_by_words(models, scheduler(), video, pair, ["star"], 2, Blending(threshold=0.0)).all()
+    )
+    with pytest.raises(BadInput, match="'moon' is not in the prompt"):
+        mask_by_words(models, scheduler(), video, pair, ["moon"], 2)
+
+
 # --- merging ---------------------------------------------------------------------------------------------------------
 
 
@@ -595,3 +622,143 @@ def test_five_of_six_rows_of_the_storage_table_are_exact():
     for name, value in ratios:
         assert abs(counts[f"seconds.{name}"] - value) < 0.05
     assert round(counts["storage.fatezero_over_object_centric"], 1) == 17.7
+
+
+# --- control ---------------------------------------------------------------------------------------------------------
+
+
+class WithControl(Tiny):
+    def __init__(self):
+        super().__init__()
+        self.controlnet = ControlNetModel.from_unet(
+            self.unet, conditioning_embedding_out_channels=(4, 8), conditioning_channels=1
+        ).eval()
+        self.controlnet.requires_grad_(False)
+        for zero in (*self.controlnet.controlnet_down_blocks, self.controlnet.controlnet_mid_block):
+            torch.nn.init.normal_(zero.weight, std=0.3)
+        torch.nn.init.normal_(self.controlnet.controlnet_cond_embedding.conv_out.weight)
+
+    def decode(self, latents):
+        return super().decode(latents).repeat_interleave(2, 1).repeat_interleave(2, 2)
+
+    def encode(self, frames):
+        return super().encode(frames[:, ::2, ::2])
+
+
+@pytest.fixture(scope="module")
+def controlled():
+    return WithControl()
+
+
+def control(models, pipeline, mask, maps=None, times=4, **change):
+    pipeline = replace(pipeline, sampling=replace(pipeline.sampling, steps=times), smooth=(2, 3), **change)
+    if pipeline.merging is not None:
+        pipeline = replace(pipeline, merging=replace(pipeline.merging, cell=(2, 2), keep=0.2))
+    thing = find_object(mask.repeat_interleave(2, 1).repeat_interleave(2, 2), random(FRAMES, 4, 8, 8), pipeline)
+    maps = (random(FRAMES, 1, 16, 16) > 0).float() if maps is None else maps
+    return generate_controlled(models, scheduler(), maps, "a blue star", pipeline, thing, random(1, 4, 8, 8))
+
+
+def calls_of(module, work):
+    seen = []
+    handle = module.register_forward_hook(lambda module, args, out: seen.append(tuple(args[0].shape)))
+    try:
+        work()
+    finally:
+        handle.remove()
+    return seen
+
+
+@pytest.mark.parametrize("pipeline", [CONTROLVIDEO, OPTIMIZED_CONTROL, OBJECT_CENTRIC_CONTROL])
+def test_control_leaves_both_networks_as_they_were_and_has_an_effect(controlled, mask, pipeline):
+    before = dict(controlled.unet.attn_processors) | dict(controlled.controlnet.attn_processors)
+    found = control(controlled, pipeline, mask)
+    other = control(controlled, pipeline, mask, torch.zeros(FRAMES, 1, 16, 16))
+    assert found.shape == (FRAMES, 4, 8, 8) and found.isfinite().all() and not torch.allclose(found, other, atol=1e-2)
+    after = dict(controlled.unet.attn_processors) | dict(controlled.controlnet.attn_processors)
+    assert all(after[name] is processor for name, processor in before.items())
+
+
+@pytest.mark.parametrize(("every", "count"), [(1, 8), (2, 4), (3, 3), (None, 1)])
+def test_the_controlnet_runs_as_often_as_it_is_told(controlled, mask, every, count):
+    seen = calls_of(controlled.controlnet, lambda: control(controlled, CONTROLVIDEO, mask, times=8, every=every))
+    assert seen == [(2 * FRAMES, 4, 8, 8)] * count
+
+
+def test_the_controlnet_sees_the_crop_of_its_maps(controlled, mask):
+    """Maps that differ only where no crop reaches change nothing before object and background meet."""
+    sizes = calls_of(controlled.controlnet, lambda: control(controlled, OBJECT_CENTRIC_CONTROL, mask))
+    assert sizes == [(2 * FRAMES, 4, 4, 4)] * 3 + [(2 * FRAMES, 4, 8, 8)] * 2  # the object, the background, the frame
+    maps = [torch.zeros(FRAMES, 1, 16, 16) for _ in range(2)]
+    maps[1][:, :, 12:] = 1  # below all crops
+    given = []
+
+    def work(each):
+        handle = controlled.controlnet.controlnet_cond_embedding.register_forward_pre_hook(
+            lambda module, args: given.append(args[0])
+        )
+        control(controlled, OBJECT_CENTRIC_CONTROL, mask, each)
+        handle.remove()
+
+    for each in maps:
+        work(each)
+    assert all(torch.equal(a, b) for a, b in zip(given[:3], given[5:8], strict=True))
+    assert not torch.equal(given[3], given[8])
+
+
+def test_the_controlnets_frames_stand_alone_unless_its_keys_are_merged(controlled, mask):
+    maps = torch.zeros(FRAMES, 1, 16, 16)
+    maps[0] = 1
+    helped = []
+    for merge in (False, True):
+        handle = controlled.controlnet.register_forward_hook(lambda module, args, out: helped.append(out[1]))
+        control(controlled, OPTIMIZED_CONTROL, mask, maps, merge_control=merge)
+        handle.remove()
+    alone, together = helped[0][:FRAMES], helped[4][:FRAMES]  # at the first step all frames are the same noise
+    assert torch.allclose(alone[1], alone[2], atol=1e-5) and not torch.allclose(alone[0], alone[1], atol=1e-3)
+    assert not torch.allclose(together, alone, atol=1e-3)
+
+
+def test_the_smoother_averages_every_second_frame_in_turn():
+    frames = torch.tensor([0, 100, 40, 200, 60], dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 2, 2, 3)
+    assert interleaved(frames, 1)[:, 0, 0, 0].tolist() == [0, 20, 40, 50, 60]
+    assert interleaved(frames, 0)[:, 0, 0, 0].tolist() == [50, 100, 150, 200, 60]
+
+
+@pytest.mark.parametrize("prediction", ["v_prediction", "epsilon"])
+def test_a_smoothed_step_goes_on_from_the_smoothed_frames_with_the_same_noise(prediction):
+    noise_schedule = scheduler(prediction)
+    times = inference_times(noise_schedule, 20)
+    seen = []
+
+    class Plain:
+        def decode(self, latents):
+            return ((latents[:, :3] + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).movedim(1, -1)
+
+        def encode(self, frames):
+            seen.append(frames.movedim(-1, 1).float() / 127.5 - 1)
+            return seen[-1]
+
+    class Looks:
+        def start(self, times, begin=0):
+            return lambda output, time, latents: clean_and_noise(output, latents, level, prediction)
+
+    level = noise_schedule.alphas_cumprod[times[12]]
+    clean, noise = random(FRAMES, 3, 4, 4) / 3, random(FRAMES, 3, 4, 4, seed=1)
+    latents = level.sqrt() * clean + (1 - level).sqrt() * noise
+    output = noise if prediction == "epsilon" else level.sqrt() * noise - (1 - level).sqrt() * clean
+    step = Smoothed(Looks(), noise_schedule, Plain(), {times[12]: 12}).start(times)
+    found_clean, found_noise = step(output, times[12], latents)
+    assert torch.allclose(found_clean, seen[0], atol=1e-4) and torch.allclose(found_noise, noise, atol=1e-4)
+    assert torch.allclose(seen[0][1], (clean[0] + clean[2]) / 2, atol=0.02)
+    assert torch.allclose(seen[0][2], clean[2], atol=0.01)
+
+
+def test_control_without_phi_or_controlnet_is_one_line(controlled, models, mask):
+    with pytest.raises(BadInput, match="set phi"):
+        control(controlled, replace(OBJECT_CENTRIC_CONTROL, sampling=Sampling(20)), mask)
+    models.controlnet = None
+    with pytest.raises(BadInput, match="no ControlNet"):
+        control(models, CONTROLVIDEO, mask)
+    with pytest.raises(BadInput, match="do not fit 4 frames"):
+        control(controlled, CONTROLVIDEO, mask, torch.zeros(3, 1, 16, 16))

@@ -9,17 +9,28 @@ import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from minilib.errors import BadInput
 from minilib.memory import peak_training_memory
 from minilib.models.clip import TINY, build
 from minilib.models.slots import GaussianSlots, LearnedQueries
 from minilib.models.small_clip import tokenize
+from minilib.papers.open_vocabulary.counts import count_all
 from minilib.papers.open_vocabulary.decoder import AttendedDecoder, BroadcastDecoder, ChunkedDecoder
 from minilib.papers.open_vocabulary.joint import IN_FRAME, RELEASED, group_sums, mask_boxes, merged, touching
 from minilib.papers.open_vocabulary.method import VideoSlots, reconstruction_loss
 from minilib.papers.open_vocabulary.naming import Vocabulary, cosines, photo_of_a, slot_sums, wanted
-from minilib.papers.open_vocabulary.patch_clip import PatchClip, VanillaPatches, info_nce, patch_loss, pooled
+from minilib.papers.open_vocabulary.patch_clip import (
+    OnlyMlp,
+    PatchClip,
+    VanillaPatches,
+    info_nce,
+    only_attention,
+    patch_loss,
+    pooled,
+    residual_block,
+)
 
 
 def seeded(seed=0):
@@ -129,11 +140,11 @@ def _vanilla(clip, frames):
     return (clip.visual.ln_post(tokens[:, 1:]) @ clip.visual.proj).unflatten(1, (2, 2))
 
 
-@pytest.mark.parametrize("only_attention", [False, True])
-def test_only_the_new_parts_learn(only_attention):
+@pytest.mark.parametrize("block", [residual_block, only_attention, OnlyMlp])
+def test_only_the_new_parts_learn(block):
     clip = tiny()
     before = copy.deepcopy(clip.state_dict())
-    model = PatchClip(clip, only_attention).train()
+    model = PatchClip(clip, block).train()
     assert not clip.training
     frames = torch.randint(256, (4, 16, 16, 3), generator=seeded(), dtype=torch.uint8)
     patch_loss(model, clip.normalise(frames)).backward()
@@ -253,3 +264,41 @@ def test_boxes_of_masks():
     masks[0, 1:, 2] = masks[0, 1, 3] = True
     assert mask_boxes(masks).tolist() == [[2, 1, 4, 3], [0, 0, 0, 0]]
     assert mask_boxes(masks, 8).tolist() == [[16, 8, 32, 24], [0, 0, 0, 0]]
+
+
+def test_counts_are_those_of_the_released_graph():
+    found = count_all()
+    for name, expected, digits in (
+        ("parameters", 89.96, 2), ("trained.parameters", 4.192, 3), ("encoder.macs", 179.4, 1),
+        ("grouping.macs", 1.16, 2), ("decoder.macs", 70.9, 1), ("macs", 251.5, 1),
+        ("patch_clip.parameters", 94.33, 2), ("patch_clip.trained", 8.140, 3), ("patch_clip.macs", 19.3, 1),
+    ):  # fmt: skip
+        assert round(found[name], digits) == expected, name
+
+
+def test_slots_and_patch_clip_run_on_a_gpu_without_mixing_devices():
+    """A forward pass of each "on cuda", with no GPU."""
+    mode = FakeTensorMode()
+    clip, frames = tiny(), torch.randint(256, (2, 16, 16, 3), dtype=torch.uint8)
+    readers = [PatchClip(clip), VanillaPatches(clip)]
+    slots = [video_slots(decoder) for decoder in (BroadcastDecoder, ChunkedDecoder, AttendedDecoder)]
+    features = torch.randn(2, 2, 3, 4, 8)
+    with mode:
+        move = lambda x: mode.from_tensor(x).to("cuda")  # noqa: E731
+        for module in [part for model in (*readers, *slots) for part in model.modules()]:
+            for tensors, wrap in ((module._parameters, nn.Parameter), (module._buffers, lambda x: x)):
+                for name, value in tensors.items():
+                    if value is not None and value.device.type != "cuda":
+                        tensors[name] = wrap(move(value))
+        features, frames = move(features), move(frames)
+        for model in slots:
+            tubes = model(features)
+            assert reconstruction_loss(tubes, features).device.type == "cuda"
+            sums = slot_sums(torch.zeros(2, 2, 6, 8, 5, device="cuda"), tubes.assigned, 3)
+            cosine = cosines(sums, torch.zeros(4, 5, device="cuda"))
+            near = touching(tubes.assigned, 3)
+            tokens, groups = merged(tubes.assigned, cosine.argmax(-1), wanted(cosine, 3), near)
+            assert mask_boxes(tokens == 0).device.type == groups.device.type == "cuda"
+        for reader in readers:
+            assert reader(frames).device.type == "cuda"
+        assert patch_loss(readers[0], clip.normalise(frames)).device.type == "cuda"

@@ -12,6 +12,7 @@ from minilib.papers.open_vocabulary.pretrain import driver
 from minilib.papers.open_vocabulary.pretrain.__main__ import main
 from minilib.papers.open_vocabulary.pretrain.encoders import ENCODERS, small_autoencoder
 from minilib.papers.open_vocabulary.pretrain.grouping import TRIED, colours, with_changes
+from minilib.papers.open_vocabulary.pretrain.patch import cropped
 from minilib.papers.open_vocabulary.pretrain.pool import draw, pool
 from minilib.papers.open_vocabulary.pretrain.timed import Budget, train_for
 from minilib.world.localization import localization_batch
@@ -84,8 +85,8 @@ def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("open_vocabulary")
     common = ["--device", "cpu", "--folder", str(folder), "--scratch", str(folder / "scratch"), "--jobs", "1"]
     common += ["--steps", "1", "--clips", "4", "--batch", "2", "--judged", "4"]
-    for what in ("video", "image", "patch_clip"):
-        main([what, *common])
+    for what in (["video"], ["image"], ["patch_clip", "--readers", "released", "alone_crops"]):
+        main([*what, *common])
     main(["slots", "--tried", "middle", "released", "image_frames", *common])
     return folder
 
@@ -109,9 +110,22 @@ def test_every_training_leaves_weights_scores_and_the_choice_ships_them(trained,
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10e6
     best = json.loads((tmp_path / "open_vocabulary.json").read_text())["slots"]
     card = (tmp_path / "open_vocabulary.md").read_text()
+    reader = json.loads((tmp_path / "open_vocabulary.json").read_text())["reader"]
+    rates = {name: found[f"patch_clip_{name}"]["scores"]["right"] for name in ("released", "alone_crops")}
+    assert rates[reader] == max(rates.values())
     assert f"**slots_{best}**" in card and "nan" not in card.replace("finance", "")
     with pytest.raises(BadInput, match="none is trained"):
         driver.chosen({})
+
+
+def test_crops_are_windows_of_the_picture():
+    ramp = torch.arange(96).view(1, 96, 1).expand(96, 96, 3).to(torch.uint8)[None].expand(5, -1, -1, -1)
+    whole = cropped(ramp, 1.0, torch.Generator())
+    torch.testing.assert_close(whole[0, 0, 0], (torch.arange(64) + 0.5) * 1.5 - 0.5, atol=1e-3, rtol=0)
+    parts = cropped(ramp, 0.2, torch.Generator().manual_seed(0))
+    width = (parts[:, 0, 0, -1] - parts[:, 0, 0, 0]) / 94.5
+    assert (width > 0.19**0.5).all() and (width < 1).all() and width.std() > 0.05
+    assert parts[:, 0, 0, 0].std() > 1
 
 
 def test_every_setting_of_slots_can_be_built_and_learns():

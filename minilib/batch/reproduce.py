@@ -28,7 +28,7 @@ from minilib.claims.rows import append_rows, read_rows
 from minilib.commands import answer, setting
 from minilib.environment import cores
 from minilib.errors import BadInput
-from minilib.files import RESULTS, ROOT, writable_folder, write_whole
+from minilib.files import RESULTS, RUNS, writable_folder, write_whole
 from minilib.notebook import SCALES, check_parameters
 
 __all__ = ["Job", "Status", "is_current", "main", "plan", "read_status", "run_all", "run_job", "update"]
@@ -145,7 +145,7 @@ def _reproduce(args: argparse.Namespace) -> int:
         raise BadInput(f"--scale {args.scale}: must be one of {', '.join(SCALES)}")
     chosen = select(args.notebooks, args.only)
     settings = dict(setting(text) for text in args.set)
-    out = writable_folder(args.out or ROOT / "runs" / args.scale, "--out")
+    out = writable_folder(args.out or RUNS / args.scale, "--out")
     there = cluster.executor(args.cluster, out / "cluster", args.ask, "reproduce") if args.cluster else None
     jobs = plan(chosen, out, args.scale, args.seeds, args.fresh, settings, args.jobs, args.cell_timeout)
     if there is not None:

@@ -72,16 +72,15 @@ def run(args: argparse.Namespace) -> int:
     if args.plan:
         print(plan(missing, several=len(studies) > 1))
         return 0
-    if args.jobs > 1 and (timed := [w for w in missing if studies[w.paper].timed(w.metric)]):
+    there = cluster.executor(args.cluster, f"{out}/cluster", args.ask, "-".join(studies)) if args.cluster else None
+    if (args.jobs > 1 or there) and (timed := [w for w in missing if studies[w.paper].timed(w.metric)]):
         print(f"left out, for they are timed: {len(timed)} runs; measure them with --jobs 1", flush=True)
         missing = [w for w in missing if w not in timed]
-    names = ", ".join(studies)
-    there = cluster.executor(args.cluster, f"{out}/cluster", args.ask, names) if args.cluster else None
     threads = cluster.wanted(args.ask)["cpus_per_task"] if there else threads_of(args.jobs, args.device)
     jobs = [Job(w.paper, w.metric, w.seed, out, args.scale, args.device, threads, w.tries) for w in missing]
-    measured = measure_on(there, jobs) if there else measure_all(jobs, args.jobs, args.minutes)
     failed = False
-    for done in progress(measured, total=len(jobs), desc=names):
+    measured = measure_on(there, jobs) if there else measure_all(jobs, args.jobs, args.minutes)
+    for done in progress(measured, total=len(jobs), desc=", ".join(studies)):
         name = f"{done.job.paper} {done.job.metric}" if len(studies) > 1 else done.job.metric
         print(f"{name} seed {done.job.seed}: {said(done)} ({done.seconds:.0f} s)", flush=True)
         failed = failed or bool(done.error)

@@ -112,6 +112,22 @@ def measure_all(jobs: Sequence[Job], processes: int, minutes: float | None = Non
             time.sleep(0.05)
 
 
+def measure_on(there: cluster.submitit.AutoExecutor, jobs: Sequence[Job]) -> Iterator[Done]:
+    """Every job on a cluster, as they finish; the tries of sweeps go first, and whoever needs one that failed is left
+    out."""
+    needed = {(job.paper, metric) for job in jobs for metric in job.tries}
+    tries = [job for job in jobs if (job.paper, job.metric) in needed]
+    failed = set()
+    for part in (tries, [job for job in jobs if job not in tries]):
+        ready = [job for job in part if not failed & set(job.tries)]
+        yield from (Done(job, None, 0.0, "left out, for a try of its rate failed") for job in part if job not in ready)
+        for job, found in cluster.each_done(there, do, ready):
+            done = Done(job, None, 0.0, str(found)) if isinstance(found, cluster.Failed) else found
+            if done.error:
+                failed.add(job.metric)
+            yield done
+
+
 class Queue:
     """Jobs in their order, without those that wait: for tries of their sweep, or for another process that is at one."""
 
@@ -152,15 +168,3 @@ class Queue:
 def threads_of(processes: int, device: str = "cpu") -> int:
     """The cores' share of each of so many processes; one thread where a GPU computes, however many feed it."""
     return 1 if device.startswith("cuda") else max(cores() // processes, 1)
-
-
-def measure_on(there: cluster.submitit.AutoExecutor, jobs: Sequence[Job]) -> Iterator[Done]:
-    """Every job on a cluster, as they finish, the tries of sweeps before the rows that need them. BadInput names the
-    first that dies; the rest is cancelled."""
-    needed = {(job.paper, metric) for job in jobs for metric in job.tries}
-    tries = [job for job in jobs if (job.paper, job.metric) in needed]
-    for wave in (tries, [job for job in jobs if job not in tries]):
-        for job, found in cluster.each_done(there, do, wave) if wave else ():
-            if isinstance(found, cluster.Failed):
-                raise BadInput(f"{job.metric} seed {job.seed}: {found}")
-            yield found

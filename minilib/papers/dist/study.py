@@ -167,6 +167,10 @@ TABLES = {
     "5b": {"ST-Adapter": Row("hard_noun/st_adapter", "t5b.noun.st_adapter"),
            "EVL": Row("hard_noun/evl", "t5b.noun.evl"), "DiST": Row("hard_noun/dist", "t5b.noun.b16")},
     "5b, action": {"EVL": Row("action/evl", "t5b.action.evl"), "DiST": Row("action/dist", "t5b.action.b16")},
+    "f5a": {"EVL": Row("timing/evl/cka"), "integrated": Row("timing/dist/cka/integrated"),
+            "temporal": Row("timing/dist/cka/temporal")},
+    "f5b": {"temporal encoder": Row("timing/dist/moving/temporal"), "CLIP": Row("timing/dist/moving/spatial"),
+            "a uniform map": Row("timing/dist/moving/uniform")},
     **{f"5a, {what}": {"image model": Row(f"{name}/dist/clip"), "DiST": Row(f"{name}/dist"),
                        "fused": Row(f"{name}/dist/fused")}
        for what, name in (("objects", "zeroshot"), ("motions", "zeroshot_motion"))},

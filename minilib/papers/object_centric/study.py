@@ -13,7 +13,7 @@ from torch import nn
 
 from minilib import world
 from minilib.cache import cached
-from minilib.files import ROOT
+from minilib.files import RUNS
 from minilib.models.clip import FrameFeatures
 from minilib.models.small_clip import small_clip
 from minilib.papers.baselines import AIM, EVL, STAdapter, full_image
@@ -32,7 +32,7 @@ LONG = replace(GRID, steps=800, batch=64, warmup=80)  # what judges: on a GPU a 
 RECIPES = {"core": replace(GRID, steps=700), "grid": GRID, "tuned": Tuned(LONG)}
 LOSSES = Objective(reasoning=0.1)  # of 1 and 0.1 the better on validation clips; Eq. 10 gives no scale to its sums
 FRAMES, CLIPS, TEST_CLIPS = 4, 4096, 512
-FEATURES = ROOT / "runs" / "features"
+FEATURES = RUNS / "features"
 
 # --- tasks -----------------------------------------------------------------------------------------------------------
 

@@ -8,11 +8,15 @@ Axes: b clips, t frames, s slots, o objects (the ground is one), n patches.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from statistics import fmean
+
 import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from minilib.claims.words import number, several
 from minilib.metrics.proposals import true_patches
 from minilib.models.small_clip import small_clip
 from minilib.papers.object_centric.method import ObjectCentric, oca
@@ -20,6 +24,11 @@ from minilib.study import Clips
 from minilib.world.segmentation import LARGE, segmentation_batch
 
 CLIPS, BATCH, EPOCHS, RATE = 512, 16, 13, 2e-3  # of the lesson; a feed of fewer clips makes it shorter
+LOSSES = {
+    "taught/no_losses": "the classification alone",
+    "taught/only_obj": "object distillation besides",
+    "taught/oca": "both losses besides",
+}
 TEACHING = 1 << 20  # added to a seed: the lesson's clips are no clips of the task
 
 
@@ -46,9 +55,9 @@ def teach(model: ObjectCentric, seed: int, frames: int, clips: int = CLIPS) -> N
     for _ in range(steps):
         chosen = torch.randint(clips, (BATCH,), generator=draws)
         loss = mask_loss(model.decompose(patches[chosen])[1], truth[chosen])
-        optimizer.zero_grad()
         loss.backward()
         optimizer.step()
+        optimizer.zero_grad()
         schedule.step()
 
 
@@ -61,3 +70,20 @@ def taught(feed: Clips, classes: int, frozen: bool) -> ObjectCentric:
         model.decompose.requires_grad_(False)
         model.fuse.requires_grad_(False)
     return model
+
+
+def became(rows: Mapping[str, Mapping[int, float]], recipe: str = "grid") -> str:
+    """What training made of slots that were taught the true masks, as one sentence from rows of J&F."""
+    metrics = {name: f"{recipe}/hard_appearance/{name}/jf" for name in ("taught/frozen", *LOSSES)}
+    metrics["untrained"] = f"{recipe}/hard_appearance/control/random_slots/jf"
+    if not all(rows.get(metric) for metric in metrics.values()):
+        return "What becomes of slots that were taught the true masks is not measured yet."
+    jf = {name: fmean(rows[metric].values()) for name, metric in metrics.items()}
+    seeds = min(len(rows[metric]) for metric in metrics.values())
+    ends = ", ".join(f"{number(jf[name])} with {losses}" for name, losses in LOSSES.items())
+    merged = jf["taught/only_obj"] < jf["taught/no_losses"]
+    return (
+        f"Taught the true masks, the slots begin at a J&F of {number(jf['taught/frozen'])}; trained on, they end at "
+        f"{ends} (never trained: {number(jf['untrained'])}; {several(seeds, 'seeds')}), so the object distillation "
+        f"{'merges slots that were apart' if merged else 'does not merge slots that were apart'}."
+    )

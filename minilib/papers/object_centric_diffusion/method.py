@@ -11,7 +11,7 @@ Axes: t frames, H and W pixels, h and w cells of the latents, n tokens of a sent
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from minilib.errors import BadInput
 from minilib.models.frame_attention import Now, Span, attached, check_ran, dense, sparse
-from minilib.papers.object_centric_diffusion.maps import Blending, Edited, Kept
+from minilib.papers.object_centric_diffusion.maps import BLENDING, Blending, Edited, Kept
 from minilib.papers.object_centric_diffusion.merging import MergedKeys, MergingSettings, Plans
 from minilib.papers.object_centric_diffusion.prompts import Prompts, replacing
 from minilib.papers.object_centric_diffusion.regions import Region, crop_around, latent_mask
@@ -47,28 +47,37 @@ class Models(Protocol):
 
 
 @dataclass(frozen=True)
-class Pipeline:
-    """How to edit. Each of the chapter's models is one: FATEZERO, OPTIMIZED, OBJECT_CENTRIC.
+class Generation:
+    """What pipelines with and without an inversion have.
 
-    merging: None keeps all keys. solver: the class of the sampler; inversion is DDIM's for both, as the thesis names no
-    other. paired: whether generation merges the tokens that inversion merged. keep_maps: the type of kept maps.
-    stride: the UNet's, of which crops are multiples; margin: cells around the object.
+    merging: None keeps all keys. solver: the class of the sampler. stride: the UNet's, of which crops are multiples;
+    margin: cells around the object.
     """
 
     sampling: Sampling
     merging: MergingSettings | None
     solver: Callable[[DDIMScheduler], Solver] = DpmPlusPlus
     span: Span = dense
-    paired: bool = True
-    blending: Blending = field(default_factory=Blending)
     guidance: float = 7.5
-    keep_maps: torch.dtype | None = torch.float16
     stride: int = 2
     margin: int = 1
 
     @property
     def needs_mask(self) -> bool:
         return self.sampling.gamma < 1 or (self.merging is not None and self.merging.eta < 1)
+
+
+@dataclass(frozen=True)
+class Pipeline(Generation):
+    """Editing with an inversion, which is DDIM's whatever the solver, as the thesis names no other. Each of the
+    chapter's models is one: FATEZERO, OPTIMIZED, OBJECT_CENTRIC.
+
+    paired: whether generation merges the tokens that inversion merged. keep_maps: the type of kept maps.
+    """
+
+    paired: bool = True
+    blending: Blending = BLENDING
+    keep_maps: torch.dtype | None = torch.float16
 
 
 FATEZERO = Pipeline(Sampling(50, gamma=1.0), None, Ddim, sparse)
@@ -93,7 +102,7 @@ class Object:
         }
 
 
-def find_object(mask: Tensor | None, latents: Tensor, pipeline: Pipeline) -> Object:
+def find_object(mask: Tensor | None, latents: Tensor, pipeline: Generation) -> Object:
     """From a mask of pixels bool (t, H, W); the whole frame where the pipeline asks for none."""
     size = tuple(latents.shape[-2:])
     if any(side % pipeline.stride for side in size):
@@ -187,7 +196,7 @@ def edit(
     return models.decode(generate_edit(models, inverted, scheduler, prompts, pipeline, thing, mapping))
 
 
-def merged_keys(pipeline: Pipeline, now: Now, thing: Object, paired: Plans | None) -> MergedKeys | None:
+def merged_keys(pipeline: Generation, now: Now, thing: Object, paired: Plans | None) -> MergedKeys | None:
     if pipeline.merging is None:
         return None
     window, frames = pipeline.merging.window, len(thing.mask)

@@ -1,6 +1,8 @@
 """Trains the small checkpoints of open-vocabulary localization.
 
     python -m minilib.papers.open_vocabulary.pretrain all --minutes 9 --device cuda    # everything, in parallel
+    ... all --minutes 9 --device cuda --folder OUT/open_vocabulary --scratch /tmp/open_vocabulary
+    python -m minilib.papers.open_vocabulary.pretrain ship --folder OUT/open_vocabulary    # the best, into the package
     python -m minilib.papers.open_vocabulary.pretrain video --minutes 4 --device cuda
     python -m minilib.papers.open_vocabulary.pretrain slots --tried middle --minutes 4 --device cuda
 
@@ -23,18 +25,17 @@ import torch
 
 from minilib.errors import BadInput
 from minilib.files import ROOT, write_whole
-from minilib.models.second_clip import second_clip
-from minilib.papers.open_vocabulary.patch_clip import PatchClip
+from minilib.papers.open_vocabulary.patch_clip import VanillaPatches
 from minilib.papers.open_vocabulary.pretrain import driver
 from minilib.papers.open_vocabulary.pretrain.encoders import ENCODERS, reconstruction, save_half, small_autoencoder
 from minilib.papers.open_vocabulary.pretrain.grouping import TRIED
 from minilib.papers.open_vocabulary.pretrain.judge import Judge
-from minilib.papers.open_vocabulary.pretrain.patch import contrast, new_parts
+from minilib.papers.open_vocabulary.pretrain.patch import READERS, contrast, new_parts
 from minilib.papers.open_vocabulary.pretrain.pool import pool
 from minilib.papers.open_vocabulary.pretrain.timed import Budget, History, train_for
 
 FOLDER = ROOT / "runs" / "open_vocabulary"
-CLIPS = {"cuda": 6144, "cpu": 1024}  # rendered once
+CLIPS = {"cuda": 4096, "cpu": 1024}  # rendered once
 
 
 def clips_of(args: argparse.Namespace) -> torch.Tensor:
@@ -71,21 +72,23 @@ def train_encoder(args: argparse.Namespace, name: str) -> None:
     train_for(model, loss, budget(args, checkpoint, 1.5e-3), checkpoint, save, name)
 
 
-def train_patch_clip(args: argparse.Namespace) -> None:
-    clips = clips_of(args)
+def train_patch_clip(args: argparse.Namespace, reader: str) -> None:
+    clips, name, how = clips_of(args), f"patch_clip_{reader}", READERS[reader]
     torch.manual_seed(0)
-    model, checkpoint = PatchClip(second_clip()).to(args.device).train(), args.scratch / "patch_clip.pt"
+    model, checkpoint = how.build().to(args.device).train(), args.scratch / f"{name}.pt"
     parts, judge = new_parts(model), Judge(args.device, args.judged)
+    if not (args.folder / "vanilla.json").is_file():  # the control
+        finish(args, "vanilla", History(), judge.names_of(VanillaPatches(judge.clip)))
 
     def save(history: History) -> None:
-        save_half(parts, args.folder / "patch_clip.safetensors")
-        scores = judge.names_of(model)
-        print(f"patch_clip {scores}", flush=True)
+        save_half(parts, args.folder / f"{name}.safetensors")
+        scores = judge.names_of(model.eval())
+        print(f"{name} {scores}", flush=True)
         model.train()
-        finish(args, "patch_clip", history, scores)
+        finish(args, name, history, scores)
 
-    loss = partial(contrast, model, clips, args.batch)
-    train_for(parts, loss, budget(args, checkpoint, 1e-3), checkpoint, save, "patch_clip")
+    loss = partial(contrast, model, how, clips, args.batch)
+    train_for(parts, loss, budget(args, checkpoint, 1e-3), checkpoint, save, name)
 
 
 def train_slots(args: argparse.Namespace, tried: str) -> None:
@@ -94,7 +97,7 @@ def train_slots(args: argparse.Namespace, tried: str) -> None:
     encoder = small_autoencoder(weights, grouping.sizes).encoder.to(args.device)
     torch.manual_seed(0)
     model, checkpoint = grouping.build().to(args.device), args.scratch / f"{name}.pt"
-    judge = Judge(args.device, args.judged, args.folder / "patch_clip.safetensors")
+    judge = Judge(args.device, args.judged, args.folder)
 
     def save(history: History) -> None:
         save_half(model, args.folder / f"{name}.safetensors")
@@ -118,7 +121,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--folder", type=Path, default=FOLDER, help="for weights, scores and logs")
     parser.add_argument("--scratch", type=Path, help="for clips and checkpoints; the same folder if not given")
     parser.add_argument("--tried", nargs="+", default=list(TRIED), choices=list(TRIED), help="settings of slots")
-    parser.add_argument("--clips", type=int, help="rendered once: 6144 on a GPU, 1024 on a CPU, if not given")
+    parser.add_argument("--readers", nargs="+", default=list(READERS), choices=list(READERS), help="patch-CLIPs")
+    parser.add_argument("--clips", type=int, help="rendered once: 4096 on a GPU, 1024 on a CPU, if not given")
     parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8), help="processes that render")
     parser.add_argument("--judged", type=int, default=128, help="validation clips that a training is looked at on")
     parser.add_argument("--batch", type=int, help="clips or frames a step")
@@ -138,7 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         elif args.what == "ship":
             driver.ship(args.folder)
         elif args.what == "patch_clip":
-            train_patch_clip(args)
+            for reader in args.readers:
+                train_patch_clip(args, reader)
         elif args.what == "slots":
             for tried in args.tried:
                 train_slots(args, tried)
