@@ -9,9 +9,10 @@ batch see a process's own clips.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import TypeVar
 
@@ -39,11 +40,16 @@ class WithLoss(nn.Module):
 @dataclass(frozen=True)
 class Processes:
     """The processes that train together, and which of them this is. Small messages go from CPU to CPU through `group`,
-    so none waits for a GPU."""
+    so none waits for a GPU; what a thread of its own says, which makes batches meanwhile, through another one."""
 
     rank: int = 0
     size: int = 1
     group: object = None
+    other: object = None
+
+    def apart(self) -> Processes:
+        """The same processes for another thread."""
+        return replace(self, group=self.other)
 
     @property
     def first(self) -> bool:
@@ -122,7 +128,9 @@ def _joined(cpu: bool) -> Processes:
     from accelerate import PartialState
 
     state = PartialState(cpu=cpu)
-    return Processes(state.process_index, state.num_processes, dist.new_group(backend="gloo"))
+    groups = [dist.new_group(backend="gloo") for _ in range(2)]
+    atexit.register(dist.destroy_process_group)  # before the threads that it has are taken from it
+    return Processes(state.process_index, state.num_processes, *groups)
 
 
 def shared(batch: Sequence[int], rank: int, size: int) -> list[int]:

@@ -10,9 +10,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from minilib.files import ROOT
+from minilib.files import IN_CHECKOUT, ROOT
 
-PACKAGES = ("minilib", "torch", "timm", "open_clip_torch", "numpy", "decord", "av")
+PACKAGES = ("efficient-video-suite", "torch", "timm", "open_clip_torch", "numpy", "decord", "av")
 
 
 def cores() -> int:
@@ -46,6 +46,8 @@ def commit() -> str | None:
     """The checkout's commit, '-dirty' where files differ from it; None outside a checkout. `results/` may differ: rows
     are what is measured, not what measures."""
     describe = ["describe", "--always", "--abbrev=12", "--exclude=*"]
+    if not IN_CHECKOUT:  # the repository around it, if there is one, is another
+        return None
     found, changed = (_git(*each) for each in (describe, ["status", "--porcelain", "-uno", "--", ".", ":!results"]))
     return None if not found or changed is None else found + ("-dirty" if changed else "")
 

@@ -10,9 +10,13 @@ from pathlib import Path
 
 from minilib.errors import BadInput
 
-ROOT = Path(__file__).resolve().parents[1]  # the checkout: notebooks, results and runs lie beside the package
+PACKAGE = Path(__file__).resolve().parent
+ROOT = PACKAGE.parent  # the checkout, or where a wheel was installed
+IN_CHECKOUT = (ROOT / "pyproject.toml").is_file() and (ROOT / "data_manifests").is_dir()
+CARRIED = ROOT if IN_CHECKOUT else PACKAGE  # manifests and rows: a wheel has them in the package
 NOTEBOOKS = ROOT / "notebooks"
-RESULTS = ROOT / "results"
+RESULTS = CARRIED / "results"
+RUNS = (ROOT if IN_CHECKOUT else Path.cwd()) / "runs"  # what is made and can be made again
 
 
 @contextmanager

@@ -18,18 +18,25 @@ Step = Callable[..., Tensor]  # inputs, labels -> the loss; trains the model by 
 PLAIN_STEPS = 4  # before recording: what is made on first use is then there
 
 
-def tensors_of(inputs: object) -> list[Tensor] | None:
-    """The tensors of a tensor, or of a dataclass of tensors, lists and dataclasses of them; None for anything else."""
+def parts_of(inputs: object) -> tuple[list[Tensor], list[object]] | None:
+    """The tensors and the plain values in dataclasses, lists and tuples of them; None where there is anything else."""
     if isinstance(inputs, Tensor):
-        return [inputs]
+        return [inputs], []
+    if inputs is None or isinstance(inputs, bool | int | float | str):
+        return [], [inputs]
     if dataclasses.is_dataclass(inputs):
-        parts = [getattr(inputs, field.name) for field in dataclasses.fields(inputs)]
-    elif isinstance(inputs, list | tuple):
-        parts = list(inputs)
-    else:
+        inputs = [getattr(inputs, field.name) for field in dataclasses.fields(inputs)]
+    if not isinstance(inputs, list | tuple):
         return None
-    found = [tensors_of(part) for part in parts]
-    return None if None in found else [tensor for part in found for tensor in part]
+    found = [parts_of(part) for part in inputs]
+    if None in found:
+        return None
+    return [x for tensors, _ in found for x in tensors], [len(found), *(v for _, values in found for v in values)]
+
+
+def kinds(parts: tuple[list[Tensor], list[object]]) -> tuple[list[object], list[object]]:
+    """What has to stay as it was when a graph was recorded."""
+    return [(x.shape, x.dtype) for x in parts[0]], parts[1]
 
 
 class Recorded:
@@ -46,21 +53,21 @@ class Recorded:
         self.stream = torch.cuda.Stream(device)  # a graph is recorded on a stream of its own, after plain steps on it
         self.left: float = PLAIN_STEPS
         self.graph: torch.cuda.CUDAGraph | None = None
-        self.held: list[Tensor] = []  # what the graph reads
+        self.held: tuple[list[Tensor], list[object]] = [], []  # what the graph reads
 
     def __call__(self, *inputs: object) -> Tensor:
-        given = tensors_of(inputs)
+        given = parts_of(inputs)
         numbers = [group["lr"] for group in self.optimizer.param_groups]
         for group, rate, number in zip(self.optimizer.param_groups, self.rates, numbers, strict=True):
             group["lr"] = rate.fill_(number)
         try:
-            if given is None or (self.held and [x.shape for x in given] != [x.shape for x in self.held]):
+            if given is None or (self.graph is not None and kinds(given) != kinds(self.held)):
                 return self.plain(*inputs)
             if self.graph is None and self.left <= 0 and not self.record(*inputs):
                 self.left = float("inf")
             if self.graph is None:
                 return self.plain(*inputs)
-            for held, new in zip(self.held, given, strict=True):
+            for held, new in zip(self.held[0], given[0], strict=True):
                 held.copy_(new, non_blocking=True)
             self.graph.replay()
             return self.loss.clone()
@@ -96,5 +103,5 @@ class Recorded:
         except RuntimeError:  # a kernel that cannot be recorded
             torch.cuda.synchronize(self.device)
             return False
-        self.graph, self.loss, self.held = graph, loss, tensors_of(inputs) or []
+        self.graph, self.loss, self.held = graph, loss, parts_of(inputs)
         return True

@@ -1,7 +1,7 @@
 """What each dataset and each checkpoint is, how large, under which licence, where to get it and where to put it.
 
-One YAML file each in `data_manifests/`. Nothing here downloads: `resolve` gives the place or one sentence that says
-what is missing. `python -m minilib.manifests --data-root DIR` lists what is there.
+One YAML file each in `data_manifests/`. `resolve` gives the place or one sentence that says what is missing; it never
+downloads. `python -m minilib.manifests --data-root DIR` lists what is there; with `fetch NAME` it loads weights.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from minilib.commands import answer
 from minilib.errors import BadInput
+from minilib.files import CARRIED, PACKAGE
 
-PACKAGE = Path(__file__).parent
-MANIFESTS = PACKAGE.parent / "data_manifests"
+MANIFESTS = CARRIED / "data_manifests"
 
 Words = Annotated[str, Field(min_length=1)]
 Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -40,6 +40,15 @@ class Split(Strict):
     listed: PositiveInt
     available: NonNegativeInt | None = None
     note: Words | None = None
+
+
+class Fetch(Strict):
+    """Where `minilib.fetch` finds weights: open_clip's file of "model tag", timm's of a model, or `file` of a
+    repository of the Hugging Face hub."""
+
+    by: Literal["open_clip", "timm", "hub"]
+    name: Words
+    file: Words | None = None
 
 
 class Manifest(Strict):
@@ -63,6 +72,7 @@ class Manifest(Strict):
     label_file: Words | None = None
     splits: dict[Words, Split] = {}
     sha256: Hash | None = None
+    fetch: Fetch | None = None
     problems: list[Words] = []
     notebooks: Annotated[list[Notebook], Field(min_length=1)]
 
@@ -72,6 +82,8 @@ class Manifest(Strict):
             raise ValueError("weights have exactly one file in their layout")
         if self.kind == "dataset" and not self.splits:
             raise ValueError("a dataset has splits")
+        if self.kind == "dataset" and self.fetch is not None:
+            raise ValueError("a dataset cannot be fetched")
         if self.label_file is not None and self.label_file not in self.layout:
             raise ValueError(f"the label file {self.label_file} is not in the layout")
         return self
@@ -95,7 +107,7 @@ class Manifest(Strict):
 def _names() -> list[str]:
     names = sorted(path.stem for path in MANIFESTS.glob("*.yaml"))
     if not names:
-        raise BadInput(f"{MANIFESTS} holds no manifests: install minilib from its checkout, with `pip install -e .`")
+        raise BadInput(f"{MANIFESTS} holds no manifests: install from the checkout anew, with `pip install -e .`")
     return names
 
 
@@ -138,7 +150,7 @@ def resolve(name: str, data_root: Path | str | None = None, *, check_hash: bool 
         more = f" (and {len(missing) - 1} more)" if len(missing) > 1 else ""
         raise BadInput(
             f"{manifest.kind} {name}: {home / missing[0]} is missing{more}. Size: {manifest.size}. "
-            f"Licence: {manifest.licence}. Get it from {manifest.source}. Layout: data_manifests/{name}.yaml"
+            f"Licence: {manifest.licence}. {_how(manifest)}. Layout: data_manifests/{name}.yaml"
         )
     if manifest.kind == "dataset":
         return home
@@ -147,6 +159,11 @@ def resolve(name: str, data_root: Path | str | None = None, *, check_hash: bool 
         mend = "run `python -m minilib.manifests --refresh`" if manifest.shipped else f"get it from {manifest.source}"
         raise BadInput(f"weights {name}: {path} is not the file of the manifest, its sha256 differs; {mend}")
     return path
+
+
+def _how(manifest: Manifest) -> str:
+    command = f", or run `python -m minilib.manifests fetch {manifest.name} --data-root DIR`" if manifest.fetch else ""
+    return f"Get it from {manifest.source}{command}"
 
 
 @dataclass(frozen=True)
@@ -191,14 +208,31 @@ def refresh(folder: Path = MANIFESTS) -> list[str]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m minilib.manifests", description="What data and weights are here")
+    parser = argparse.ArgumentParser(
+        prog="python -m minilib.manifests", description="What data and weights are here", allow_abbrev=False
+    )
+    parser.add_argument("action", nargs="?", choices=["list", "fetch"], default="list", help="list, or fetch NAME...")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="weights to fetch; nothing else is ever downloaded")
     parser.add_argument("--data-root", help="the folder in which each dataset and each checkpoint has its own")
     parser.add_argument("--refresh", action="store_true", help="write the hashes of the shipped weights")
     options = parser.parse_args(arguments)
-    return answer(lambda: _list(options))
+    return answer(lambda: _fetch(options) if options.action == "fetch" else _list(options))
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    from minilib.fetch import fetch
+
+    if not options.names:
+        can = [name for name, manifest in all_manifests().items() if manifest.fetch]
+        raise BadInput(f"fetch: name what to fetch, of {', '.join(can)}")
+    for name in options.names:
+        print(fetch(name, options.data_root), flush=True)
+    return 0
 
 
 def _list(options: argparse.Namespace) -> int:
+    if options.names:
+        raise BadInput(f"{options.names[0]}: list takes no names")
     if options.refresh:
         print("changed:", ", ".join(refresh()) or "nothing")
         return 0

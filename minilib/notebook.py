@@ -23,7 +23,7 @@ from pygments.token import Comment, Keyword, Name, Number, String
 
 from minilib.environment import environment
 from minilib.errors import BadInput
-from minilib.files import ROOT, writable_folder, write_whole
+from minilib.files import ROOT, RUNS, writable_folder, write_whole
 
 SCALES = ("smoke", "small", "paper")
 GRIDS = ("core", "full")
@@ -66,7 +66,8 @@ def check_parameters(
 ) -> Parameters:
     """Types, ranges and folders. The first thing wrong is `BadInput` naming the parameter, before anything starts.
 
-    `out_dir` is made and tried; empty means `runs/<scale>` in the checkout. `device="auto"` takes a GPU where it can.
+    `out_dir` is made and tried; empty means `runs/<scale>` in the checkout, without one in the current folder.
+    `device="auto"` takes a GPU where it can.
     """
     _one_of("scale", scale, SCALES)
     _whole_number("seed", seed, 0)
@@ -83,7 +84,7 @@ def check_parameters(
         raise BadInput(f"data_root={data_root!r}: no such folder")
     if scale == "paper" and not data_root:
         raise BadInput("scale='paper' needs data_root, the folder that holds the real data sets")
-    folder = writable_folder(out_dir or ROOT / "runs" / scale)
+    folder = writable_folder(out_dir or RUNS / scale)
     return Parameters(scale, seed, seeds, grid, fresh, _device(device), weights, data_root, folder)
 
 

@@ -27,7 +27,7 @@ from minilib import settings as described
 from minilib.distributed import WithLoss, processes
 from minilib.errors import BadInput
 from minilib.graphs import Recorded
-from minilib.models.checkpoints import unwrapped
+from minilib.models.checkpoints import bare_model, unwrapped
 from minilib.prefetch import ahead
 from minilib.progress import progress
 from minilib.resume import History, Losses, read_training, resume, save_state
@@ -39,7 +39,8 @@ Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, its input, l
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """A recipe. Rates are fractions, `warmup` counts steps, `rand_augment` is (operations, magnitude) or None."""
+    """A recipe. Rates are fractions, `warmup` counts steps, `rand_augment` is (operations, magnitude) or None,
+    `clip_grad` the norm at which gradients are clipped, 0 for none."""
 
     steps: int = 400
     batch: int = 32
@@ -114,14 +115,13 @@ def train(
 ) -> History:
     """Trains in place what requires a gradient; resumes from `checkpoint` if it is there and of the same recipe.
 
-    Under `accelerate launch` or torchrun all processes train one model, the first one writes the checkpoint, and a run
-    goes on with any number of them. `compiled`: model and loss are compiled as one. Checkpoints name tensors as the
-    bare model does, whatever wraps it.
+    Under `accelerate launch` or torchrun all processes train one model, the first writes the checkpoint, and a run goes
+    on with any number of them. `compiled`: model and loss as one. Checkpoints have the names of the bare model.
 
     A model that reads something else than frames gets it from `batches`, as anything with a method `to(device)`. One
-    with a method `parameter_groups()` says itself which parameters learn at `lr_scale` times the rate. The
-    loss is the cross-entropy of the model's scores, or what `objective` makes of model, input and labels. With `every`
-    the checkpoint is written after every so many steps, and always at the end.
+    with a method `parameter_groups()` says itself which parameters learn at `lr_scale` times the rate. The loss is the
+    cross-entropy of the model's scores, or what `objective` makes of model, input and labels. With `every` the
+    checkpoint is written after every so many steps, and always at the end.
 
     Raises BadInput if nothing trains, if the recipe smooths labels that an objective of its own would not smooth, if
     the checkpoint is of another recipe, or if the loss is not finite; then nothing is written any more.
@@ -137,17 +137,17 @@ def train(
     torch.manual_seed(settings.seed)
     np.random.seed(settings.seed % 2**32)  # noqa: NPY002  (timm's Mixup draws from it)
     model.to(device).train()
-    lasting = model.state_dict().keys()
-    kept = trained | {
-        unwrapped(n): b for n, b in model.named_buffers() if n in lasting
-    }  # a norm learns statistics, too
+    bare = bare_model(model)
+    normalise = getattr(bare, "normalise", None)
+    lasting = model.state_dict().keys()  # a norm learns statistics, too
+    kept = trained | {unwrapped(name): b for name, b in model.named_buffers() if name in lasting}
     optimizer = create_optimizer_v2(
-        model,
+        bare,
         opt="adamw",
         lr=settings.lr,
         weight_decay=settings.weight_decay,
         betas=settings.betas,
-        param_group_fn=getattr(type(model), "parameter_groups", None),
+        param_group_fn=getattr(type(bare), "parameter_groups", None),
         **(dict(fused=True, capturable=True) if device.type == "cuda" else {}),
     )
     schedule = CosineLRScheduler(
@@ -165,12 +165,11 @@ def train(
     state = among.from_first(lambda: read_training(checkpoint, settings.key(), kept))
     start = 0 if state is None else resume(state, kept, optimizer, scaler, history)
 
-    began = time.perf_counter()
-    earlier = history.seconds
+    began = time.perf_counter() - history.seconds
 
     def save(step: int) -> None:
         losses.look()
-        history.seconds = earlier + time.perf_counter() - began
+        history.seconds = time.perf_counter() - began
         if checkpoint is not None and among.first:
             save_state(checkpoint, step, settings.key(), kept, optimizer, scaler, history)
 
@@ -183,7 +182,8 @@ def train(
         optimizer.zero_grad(set_to_none=True)
         scaler.scale(loss).backward()
         scaler.unscale_(optimizer)
-        torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_grad)
+        if settings.clip_grad:
+            torch.nn.utils.clip_grad_norm_(trained.values(), settings.clip_grad)
         scaler.step(optimizer)
         scaler.update()
         return loss.detach()
@@ -196,7 +196,7 @@ def train(
         schedule.step_update(step)
         among.reseed(settings.seed, step)
         frames, target, *weight = (x.to(device, non_blocking=True) for x in batch)
-        frames = model.normalise(change(frames)) if hasattr(model, "normalise") else change(frames)
+        frames = change(frames) if normalise is None else normalise(change(frames))
         if mixing:
             if len(frames) % 2:  # clips are mixed in pairs; the last batch of an epoch may be odd
                 frames, target = torch.cat([frames, frames[:1]]), torch.cat([target, target[:1]])

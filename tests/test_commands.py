@@ -9,10 +9,9 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from minilib.batch.arguments import setting
 from minilib.batch.jobs import defaults
 from minilib.batch.reproduce import select
-from minilib.commands import answer
+from minilib.commands import answer, setting
 from minilib.errors import BadInput
 from minilib.files import ROOT
 from minilib.models.checkpoints import unwrapped

@@ -321,7 +321,7 @@ def test_rows_of_a_variant_alone(tmp_path):
     value = QUICK_STUDY.measure("grid/vc", 0, rows)
     assert 0 <= value <= 100 and QUICK_STUDY.measure("grid/vc", 0, rows) == value
     assert set(rows.seeds_of()) == {"grid/vc", *(f"grid/vc/{what}" for what in figures.FRAMES)}
-    assert rows.rows()[0].experiment == 2, "rows whose start depended on a cache are never used again"
+    assert rows.rows()[0].experiment == 3, "rows whose start depended on a cache are never used again"
 
 
 # --- the task ---
@@ -378,3 +378,35 @@ def test_a_checkpoint_gives_all_but_the_last_layer(tmp_path):
         assert name.startswith("head.fc2.") or torch.equal(x, model.state_dict()[name])
     clips = torch.zeros(2, 4, 32, 32, 3, dtype=torch.uint8)
     assert model.train()(clips).shape == (2, 4, 6) and model.eval()(clips).shape == (2, 5)
+
+
+# --- sentences about what was measured ---
+
+
+def test_the_order_of_the_starts_is_that_of_their_means():
+    text = figures.order_line({"cls": [10.0, 14.0], "control/no_pretraining": [8.5], "joint": [13.0]}, 8.0)
+    assert text == "From best to worst: joint 13.0, cls 12.0, no pretraining 8.5. At chance, 8.0: no pretraining."
+    assert figures.order_line({"cls": [10.0]}, 8.0).endswith("None is at chance, 8.0.")
+
+
+def test_no_gain_hides_behind_another():
+    gains = {
+        f"gain/{name}/{what}": value
+        for name, pair in (("vf", (4.8, 1.0)), ("vc", (-1.5, 2.0)))
+        for what, value in zip(("several", "single"), pair, strict=True)
+    }
+    assert figures.several_line(gains) == (
+        "VF gains more on several actions (+4.8 against +1.0); "
+        "VC does not gain more on several actions (-1.5 against +2.0)."
+    )
+    assert figures.several_line({"gain/vf/several": 1.0}).startswith("Not measured yet")
+
+
+def test_a_network_is_called_quiet_only_if_it_is():
+    labels = torch.zeros(2, 4, 3)
+    labels[:, :2, 1] = 1
+    loud = 0.1 + 0.5 * labels
+    assert figures.quiet_line("vf", loud, labels) == (
+        "vf: 0.600 where a motion goes on, 0.100 where nothing does, 6.0 times less: it is quieter between actions."
+    )
+    assert "hardly tells" in figures.quiet_line("cls", torch.full((2, 4, 3), 0.2), labels)

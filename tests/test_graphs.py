@@ -8,20 +8,24 @@ import pytest
 import torch
 from torch import nn
 
-from minilib.graphs import Recorded, tensors_of
+from minilib.graphs import Recorded, kinds, parts_of
 from minilib.models.clip import FrameFeatures
+from minilib.papers.dist.small import Inputs
 from minilib.training import TrainSettings, train
 
 GPU = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 SETTINGS = TrainSettings(steps=24, batch=4, lr=1e-2, warmup=4)
 
 
-def test_tensors_are_found_in_what_models_take():
+def test_what_a_model_takes_is_taken_apart():
     x, y = torch.ones(2), torch.zeros(3)
-    assert tensors_of(x) == [x]
-    assert [t.shape for t in tensors_of((FrameFeatures(x, y), x))] == [(2,), (3,), (2,)]
-    assert tensors_of({"x": x}) is None
-    assert tensors_of((x, 3)) is None
+    assert parts_of(x) == ([x], [])
+    tensors, values = parts_of((Inputs(x, 2, FrameFeatures(y, y)), x))
+    assert [t.shape for t in tensors] == [(2,), (3,), (3,), (2,)] and 2 in values
+    assert kinds(parts_of(Inputs(x, 2))) == kinds(parts_of(Inputs(x + 1, 2)))
+    others = Inputs(x, 3), Inputs(y, 2), Inputs(x, 2, FrameFeatures(y, y)), Inputs(x.double(), 2), [x, 2, None, 1]
+    assert all(kinds(parts_of(other)) != kinds(parts_of(Inputs(x, 2))) for other in others)
+    assert parts_of({"x": x}) is None and parts_of((x, {1})) is None
 
 
 @dataclasses.dataclass(frozen=True)

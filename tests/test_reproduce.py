@@ -64,6 +64,33 @@ def test_done_once_and_again_only_when_something_changed(tmp_path):
     assert not finished(same, job_key(same, read_notebook(path))) and not leftovers(tmp_path)
 
 
+def test_a_finished_run_on_other_files_does_not_count(tmp_path):
+    path = write_notebook(tmp_path, "01_a")
+    clip, other, weights = (tmp_path / name for name in ("data/mine/train/a/1.mp4", "data/yours/1.mp4", "clip.pt"))
+    for file in (clip, other, weights):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"x")
+    asked = {"data_root": str(tmp_path / "data"), "dataset": "mine", "weights": str(weights)}
+    keys = []
+
+    def key(**change):
+        keys.append(job_key(job(tmp_path, path, parameters=asked | change), read_notebook(path)))
+        return len(set(keys))
+
+    assert key() == key() == 1
+    os.utime(clip, ns=(5, 5))
+    assert key() == 2
+    clip.rename(clip.with_name("2.mp4"))
+    assert key() == 3
+    weights.write_bytes(b"xy")
+    assert key() == 4
+    other.write_bytes(b"another data set")
+    assert key() == 4 and key(dataset="folder") == 5
+    other.unlink()
+    assert key(dataset="folder") == 6 and key(weights="random") == 7
+    assert job_key(job(tmp_path, path), read_notebook(path)) not in keys
+
+
 def test_resume_after_a_failing_cell(tmp_path):
     path = write_notebook(
         tmp_path, "01_a", "import pathlib\nassert pathlib.Path(out_dir, 'flag').exists(), 'no flag\\nyet'"

@@ -3,19 +3,21 @@
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
 from minilib.claims import Measurements, load
+from minilib.claims.pairs import NO_HALF
 from minilib.claims.rows import append_rows
 from minilib.claims.verdicts import judge
 from minilib.errors import BadInput
-from minilib.resume import Diverged
+from minilib.resume import Diverged, History
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
-from minilib.study.feeds import random_labels
-from minilib.study.plan import UNKNOWN, ranked, seconds_of, wanted
+from minilib.study.feeds import Kept, random_labels, within_pairs
+from minilib.study.plan import STEPS, UNKNOWN, expected, ranked, runs_of, seconds_of, wanted
 from minilib.study.work import alone, rows_of
 from minilib.training import TrainSettings
 from minilib.world import WorldClips, shuffled, train_batches
@@ -213,6 +215,45 @@ def test_an_endless_task_never_repeats_and_equals_the_worlds_batches():
             assert torch.equal(a, b)
 
 
+def test_what_is_kept_is_asked_once_and_stays_as_it_was():
+    asked = []
+
+    def squares(indices):
+        asked.extend(indices.tolist())
+        return torch.as_tensor(indices)[:, None] ** 2
+
+    kept = Kept(squares, 10)
+    for indices in ([3, 1, 3], [1, 9], [9, 3, 1]):
+        assert kept(np.array(indices)).tolist() == [[i * i] for i in indices]
+    assert sorted(asked) == [1, 3, 9]
+
+
+def test_an_epoch_that_comes_back_is_the_one_that_was_there():
+    plain = Clips(WorldClips("motion", 0, "train", 8, 2), limit=8)
+    feed = TASK.feed("train", 0)
+    for step in (0, 1, 2, 5):
+        for a, b in zip(feed.batches(0, 6)(step), plain.batches(0, 6)(step), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_accuracy_within_pairs_asks_only_for_the_order():
+    feed = Clips(WorldClips("motion", 0, "test", 24, 2))
+    labels = torch.cat([label for _, label in feed.test()])
+
+    class Knows(nn.Module):
+        """Says the true class, with `flip` for some clips the mirrored one."""
+
+        def __init__(self, flip):
+            super().__init__()
+            self.flip = flip
+
+        def forward(self, frames):
+            return nn.functional.one_hot(labels ^ self.flip, 12).float()
+
+    assert within_pairs(Knows(torch.zeros(24, dtype=torch.long)), feed) == {"pairs": 100}
+    assert within_pairs(Knows((torch.arange(24) < 6).long()), feed) == {"pairs": 75}
+
+
 def test_controls_damage_what_they_say_and_nothing_else():
     feed = replace(TASK, frames=3).feed("train", 0)
     frames, label = feed.batches(0, 8)(2)
@@ -253,7 +294,12 @@ def test_a_limit_is_a_limit():
 
 def test_a_row_is_measured_once_with_all_its_metrics(rows, monkeypatch):
     value = STUDY.measure("grid/also", 0, rows)
-    assert rows.find("grid/also/norm", 0, STUDY.settings("grid/also", rows)) > 0
+    settings = STUDY.settings("grid/also", rows)
+    assert rows.find("grid/also/norm", 0, settings) > 0
+    loss = VARIANTS["also"].run(RECIPE, Trial()).history.loss
+    assert rows.find("grid/also/curve", 0, settings) == pytest.approx({"area": sum(loss) / 4, "end": loss[-1]})
+    assert History([3.0] * 18 + [1.0, 2.0], 0.0).curve() == {"curve/area": 2.85, "curve/end": 1.5}
+    assert History([], 0.0).curve() == {}
     assert not list(rows.path.parents[1].glob("training/*"))
     monkeypatch.setattr(Variant, "run", None)
     assert STUDY.measure("grid/also", 0, rows) == value
@@ -297,7 +343,7 @@ def test_a_sweep_is_looked_up_and_measured_only_where_that_is_asked_for(rows, mo
     with pytest.raises(BadInput, match=r"tuned/plain: tuned.rate0.33/plain of its sweep is not measured yet"):
         STUDY.settings("tuned/plain", rows)
     STUDY.measure("tuned/plain", 0, rows)
-    found = [(row.metric, row.seed) for row in rows.rows()]
+    found = [(row.metric, row.seed) for row in rows.rows() if "/curve/" not in row.metric]
     assert found == [(f"tuned.rate{rate}/plain", 1000) for rate in ("0.33", "1", "3")] + [("tuned/plain", 0)]
     monkeypatch.setattr(Variant, "run", None)
     assert STUDY.best_try("tuned", "plain", rows) in STUDY.recipes["tuned"].tries()
@@ -391,7 +437,8 @@ def test_headline_claims_and_their_gates_come_first(rows, folder):
     assert missing[0].why.startswith("headline main") and missing[-1].why == "no claim waits for it"
     assert [each.seed for each in missing[:5]] == [1000, 1000, 1000, 0, 1]
     assert [each.tries for each in missing[:4]] == [(), (), (), tuple(tries)] and missing[9].tries == ()
-    assert missing[3].rank < missing[-4].rank < missing[-1].rank and missing[3].rank[2] == 22 * UNKNOWN - 7 * UNKNOWN
+    assert missing[3].rank < missing[-4].rank < missing[-1].rank
+    assert missing[3].rank[2] == pytest.approx(UNKNOWN * (3 * 2 + 2 * (6 + 3 + 4 + 2 + 4 + 4))), "steps, each row once"
     STUDY.measure("grid/also", 0, rows)
     after = wanted(STUDY, claims, rows, range(2))
     assert ("grid/also", 0) not in {(each.metric, each.seed) for each in after} and len(after) == len(missing) - 1
@@ -411,17 +458,25 @@ def test_of_two_headlines_the_cheaper_comes_first_and_a_decided_one_last(rows, f
     assert [each.metric for each in missing[:10:5]] == ["grid/weighted", "grid.half/weighted"]
     ranks = {each.why.partition(",")[0]: each.rank for each in missing}
     assert ranks["headline cheap"] < ranks["headline main"] < ranks["ordering dull"]
-    assert ranks["headline cheap"][2] == 20 * UNKNOWN and ranks["headline cheap"][:2] == (False, False)
+    assert ranks["headline cheap"][2] == pytest.approx(5 * UNKNOWN * (4 + 2 + 4 + 4)) and ranks["headline cheap"][
+        :2
+    ] == (False, False)
     runs = {"cheap": ["grid/weighted"], "main": ["grid/also", "grid/plain"], "dull": ["grid/plain"]}
     lacking = {name: [each for each in missing if each.metric == name] for names in runs.values() for name in names}
     judged = [
         replace(verdict, verdict="holds here") if verdict.id == "cheap" else verdict for verdict in judge(claims, [])
     ]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("minilib.study.plan.judge", lambda *given: judged)
-        assert [names for _, _, names in ranked(claims, rows, runs, lacking)][:3] == [
-            ["grid/also", "grid/plain"], ["grid/weighted"], ["grid/plain"]
-        ]  # fmt: skip
+    assert [names for _, _, names in ranked(claims, judged, runs, lacking)][:3] == [
+        ["grid/also", "grid/plain"], ["grid/weighted"], ["grid/plain"]
+    ]  # fmt: skip
+
+
+def test_half_the_steps_are_wanted_where_nothing_else_lacks(rows, folder):
+    claims = load("toy", folder)
+    dull = next(verdict for verdict in judge(claims, []) if verdict.id == "dull")
+    assert runs_of(STUDY, claims, dull) == ["grid/also", "grid/shuffled", "grid/plain", "grid/wrong"]
+    gated = replace(dull, why=f"Length: {NO_HALF}; more")
+    assert runs_of(STUDY, claims, gated)[:4] == ["grid/also", "grid.half/also", "grid/shuffled", "grid.half/shuffled"]
 
 
 def test_seconds_are_those_of_earlier_runs(rows, folder):
@@ -432,12 +487,17 @@ def test_seconds_are_those_of_earlier_runs(rows, folder):
     assert missing["tuned.half/plain"] == pytest.approx(8.0 * 3 / 4)
     assert missing["tuned.rate3/plain"] == pytest.approx(8.0 * 2 / 4)
     assert missing["grid/weighted"] == 8.0 and missing["grid.half/also"] == 4.0
-    for device, seconds in (("there", 90.0), ("here", 3.0), ("here", 5.0)):
+    for device, seconds in (("there, 9 cores", 90.0), ("here, 2 cores", 3.0), ("here, 2 cores", 5.0), ("H200", 7.0)):
         row = rows.rows()[0].model_copy(
             update={"metric": "grid/also", "device": device, "seconds": seconds, "seed": int(seconds)}
         )
         append_rows(rows.path, [row])
     assert seconds_of(rows) == {"grid/plain": 8.0, "grid/also": 4.0}
+    rows.device = "cuda:0"
+    assert seconds_of(rows) == {"grid/also": 7.0}
+    assert expected("grid.half/weighted", STUDY, {}) == pytest.approx(2 * UNKNOWN)
+    untrained = replace(STUDY, recipes={"grid": object()})
+    assert expected("grid/weighted", untrained, {}) == pytest.approx(STEPS * UNKNOWN)
 
 
 def test_two_processes_do_not_measure_the_same_row(tmp_path):

@@ -102,8 +102,8 @@ def test_the_names_of_what_can_be_measured_are_listed(toy, capsys):
 def test_the_plan_has_a_line_a_metric_and_measures_nothing(toy, capsys):
     code, out, _ = lines(capsys, "--plan", "--out", toy, "--seeds", 2)
     assert not code and [line.partition(":")[0] for line in out[:-1]] == ORDER
-    assert out[0] == "grid/a: seeds 0, 1; 240 s; headline ab, not testable here"
-    assert out[-1] == "12 runs, 0.4 hours of one core" and not (toy / "rows").exists()
+    assert out[0] == "grid/a: seeds 0, 1; 1 s; headline ab, not testable here"
+    assert out[-1] == "12 runs, 0.0 hours of one core" and not (toy / "rows").exists()
     assert len(lines(capsys, "--plan", "--out", toy)[1][0].split(",")) == 6  # five seeds
     code, out, _ = lines(capsys, "--plan", "--out", toy, "--recipe", "grid", "--variants", "a", "core/a")
     assert [line.partition(":")[0] for line in out[:-1]] == ["grid/a", "grid.half/a"]
@@ -155,6 +155,7 @@ def test_every_option_says_what_it_does_and_has_the_default_that_it_names():
     assert given == {
         "papers": ["toy", "other"], "variants": [], "recipe": "", "seeds": 5, "jobs": 1, "minutes": None,
         "device": "cpu", "scale": "small", "out": "results", "plan": False, "list": False, "costs": False,
+        "cluster": None, "ask": [],
     }  # fmt: skip
     for name in ("seeds", "jobs", "device"):
         assert f"(default: {given[name]})" in options[name].help
@@ -231,13 +232,13 @@ def test_without_a_try_its_rows_are_left_out_and_said():
 
 
 def test_a_sweep_is_measured_before_its_rows_and_counted_in_the_plan(toy, capsys, monkeypatch):
-    swept = replace(STUDY, recipes=STUDY.recipes | {"tuned": Tuned(replace(RECIPE, steps=30))})
+    swept = replace(STUDY, recipes=STUDY.recipes | {"tuned": Tuned(replace(RECIPE, steps=3000))})
     for module in (work, command):
         monkeypatch.setattr(module, "load_study", lambda paper: swept)
     code, out, _ = lines(capsys, "--plan", "--out", toy, "--recipe", "tuned", "--seeds", 2)
     assert [line.partition(";")[0] for line in out] == [
         "tuned.rate0.33/a: seeds 1000", "tuned.rate1/a: seeds 1000", "tuned.rate3/a: seeds 1000", "tuned/a: seeds 0, 1",
-        "5 runs, 0.2 hours of one core"
+        "5 runs, 0.3 hours of one core"
     ]  # fmt: skip
     code, out, _ = lines(capsys, "--out", toy, "--recipe", "tuned", "--seeds", 2, "--jobs", 3)
     assert not code and sorted(out[:3])[0] == "tuned.rate0.33/a seed 1000: 1010.0 (0 s)"

@@ -381,6 +381,11 @@ def test_bfloat16_is_close_to_float32():
     assert full.loss == pytest.approx(half.loss, abs=0.05)
 
 
+def test_without_a_norm_to_clip_at_gradients_stay_as_they_are():
+    losses = [trained(settings=replace(SETTINGS, clip_grad=norm))[1].loss for norm in (0.0, 1e6, 1e-3)]
+    assert losses[0] == losses[1] != losses[2]
+
+
 class Faster(nn.Module):
     """Two weights, of which the second learns at ten times the rate."""
 
@@ -401,3 +406,34 @@ def test_a_model_may_say_which_of_its_parameters_learn_faster():
     train(model, lambda step: (frames, label), TrainSettings(steps=1, batch=4, lr=1e-3, warmup=0, weight_decay=0.0), 2)
     moved = [float((1 - each.detach()).abs().mean()) for each in (model.a, model.b)]  # Adam's first step is the rate
     assert moved[0] == pytest.approx(1e-3, rel=0.01) and moved[1] == pytest.approx(1e-2, rel=0.01)
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, lambda model: torch.compile(model, backend="eager")])
+def test_checkpoints_do_not_know_what_wraps_a_model(tmp_path, wrap):
+    model, whole = Tiny(), trained(tmp_path)[0]
+    history = train(wrap(model), batches, SETTINGS, 3, checkpoint=tmp_path / "wrapped.pt")
+    assert torch.equal(model.head.weight, whole.head.weight)
+    files = [torch.load(tmp_path / name, weights_only=True)["model"] for name in ("run.pt", "wrapped.pt")]
+    assert files[0].keys() == files[1].keys() == {"head.weight", "head.bias"}
+    bare = Tiny()
+    again = train(bare, batches, SETTINGS, 3, checkpoint=tmp_path / "wrapped.pt")  # goes on without the wrapper
+    assert again.loss == history.loss and torch.equal(bare.head.weight, model.head.weight)
+    wrapped = wrap(Tiny())
+    train(wrapped, batches, SETTINGS, 3, checkpoint=tmp_path / "run.pt")
+    assert torch.equal(list(wrapped.parameters())[2], whole.head.weight)
+
+
+def test_model_and_loss_are_compiled_as_one_when_asked(monkeypatch):
+    whole, plain = trained(), nn.Module.compile
+    compiled = []
+
+    def eagerly(module):
+        compiled.append(type(module).__name__)
+        plain(module, backend="aot_eager", fullgraph=True)
+
+    monkeypatch.setattr(nn.Module, "compile", eagerly)
+    assert trained()[1].loss == whole[1].loss and compiled == []
+    settings = replace(SETTINGS, smoothing=0.1)
+    _, history = trained(settings=settings, compiled=True)
+    assert compiled == ["WithLoss"]
+    np.testing.assert_allclose(history.loss, trained(settings=settings)[1].loss, rtol=1e-4)

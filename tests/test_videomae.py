@@ -203,6 +203,7 @@ def test_learns_and_every_parameter_takes_part():
 def test_runs_on_a_gpu_without_mixing_devices():
     model, mode = autoencoder(), FakeTensorMode()
     hidden = tube_mask(2, 2, 12, 0.75, seeded())
+    seen, gone = places(~hidden), places(hidden)
     with mode:
         move = lambda x: mode.from_tensor(x).to("cuda")  # noqa: E731
         for module in model.modules():
@@ -210,8 +211,8 @@ def test_runs_on_a_gpu_without_mixing_devices():
             module._buffers = tree_map_only(torch.Tensor, move, module._buffers)
         pixels = torch.zeros(2, 2, 3, 24, 32, device="cuda")
         assert model.encoder(pixels).device.type == "cuda"
-        seen = [places(~hidden), places(hidden)]
-    assert [s.shape for s in seen] == [(2, 6), (2, 18)]
+        found = model.predict(tubelets(pixels, 1, 8), move(seen), move(gone))
+        assert found.device.type == "cuda" and found.shape == (2, 18, 192)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

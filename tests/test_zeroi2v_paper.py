@@ -8,16 +8,17 @@ import pytest
 import torch
 from torch import nn
 
-from minilib import claims
+from minilib import claims, training
 from minilib.claims.verdicts import same_count
 from minilib.errors import BadInput
-from minilib.models.clip import TINY
+from minilib.models.clip import TINY, build
 from minilib.papers.zeroi2v import blocks, costs, counts, figures, published
 from minilib.papers.zeroi2v.study import LIVE, STUDY
 from minilib.settings import key
 from minilib.study import ShuffledFrames, real_training
 from minilib.study import real as on_videos
 from minilib.study.real import Run
+from minilib.training import TrainSettings, train
 from minilib.video import write_video
 from minilib.world import clip_scenes, render
 from minilib.world.export import export_kinetics, export_something
@@ -48,6 +49,9 @@ def test_every_count_meets_the_paper_except_where_facts_say_it_cannot(counted):
 
 def test_claims_name_metrics_that_are_measured_and_tables_numbers_that_are_printed():
     known = {*STUDY.metrics(), *PAPER.derived, "chance"}
+    known |= {
+        f"{name}/pairs" for name in known if (variant := STUDY.variants.get(name.partition("/")[2])) and variant.also
+    }
     named = {name for claim in PAPER.claims if claim.kind == "ordering" for name in claim.metrics}
     named |= {part for parts in PAPER.derived.values() for part in parts}
     for task in PAPER.tasks.values():
@@ -64,12 +68,12 @@ def test_claims_name_metrics_that_are_measured_and_tables_numbers_that_are_print
 
 def test_gains_and_halves_have_the_right_sign(tmp_path):
     rows = claims.Measurements("zeroi2v", tmp_path, committed=tmp_path)
-    levels = {"zeroi2v": 60, "adapters": 45, "appearance/zeroi2v": 52, "appearance/adapters": 50, "probe_stdha": 20}
-    for name, value in (levels | {"full": 70}).items():
+    levels = {"zeroi2v": 60, "adapters": 45, "hard_appearance/zeroi2v": 52, "hard_appearance/adapters": 50}
+    for name, value in (levels | {"probe_stdha": 20, "full": 70}).items():
         rows.record(f"grid/{name}", value)
     found = {name: rows.seeds_of()[name][0] for name in PAPER.derived}
     assert found["gain/motion"] == 15 and found["halfway"] == 45
-    points = [100 / (100 - 100 / len(STUDY.variants[n].task.classes)) for n in ("zeroi2v", "appearance/zeroi2v")]
+    points = [100 / (100 - 100 / len(STUDY.variants[n].task.classes)) for n in ("zeroi2v", "hard_appearance/zeroi2v")]
     assert found["gain/appearance"] * points[0] == pytest.approx(2 * points[1], rel=1e-4)
 
 
@@ -104,8 +108,8 @@ def test_every_variant_has_a_key_of_its_own():
 def test_names_of_table_1c_are_receptive_fields_and_those_of_tables_2_and_3_sizes():
     for name, variant in STUDY.variants.items():
         settings = variant.build.keywords["strategy"].settings
-        if name[:2] in ("t4", "t8"):
-            frames, field = int(name[1]), int(name.partition("rf")[2])
+        if name.startswith("timing/t"):
+            frames, field = int(name[len("timing/t")]), int(name.partition("rf")[2])
             assert settings.frames == variant.task.frames == frames
             assert counts.receptive_field(settings.mixing.offsets) == field
     for name, number, width in (
@@ -125,7 +129,8 @@ def test_names_of_table_1c_are_receptive_fields_and_those_of_tables_2_and_3_size
 @pytest.mark.parametrize(
     "name, share, queries",
     [("zeroi2v", 1 / 6, False), ("hr_qkv", 1 / 6, True), ("hr_kv", 1 / 4, False), ("shift_kv", 1 / 4, False),
-     ("shift_qkv", 1 / 4, True), ("k1", 1 / 12, False), ("k4", 1 / 3, False), ("k6", 1 / 2, False)],
+     ("shift_qkv", 1 / 4, True), ("action/k1", 1 / 12, False), ("action/k2", 1 / 6, False),
+     ("action/k4", 1 / 3, False), ("action/k6", 1 / 2, False)],
 )  # fmt: skip
 def test_the_variants_of_table_1_move_the_share_of_channels_that_they_say(name, share, queries):
     qkv = torch.randn(1, 8, 1, 2, 3, 12, 8)
@@ -138,6 +143,17 @@ def test_few_clips_are_few_and_the_controls_damage_what_they_say():
     assert {n for n, variant in STUDY.variants.items() if variant.task.train == 192} == {
         "few/probe", "few/adapters", "few/zeroi2v", "few/st_adapter"
     }  # fmt: skip
+    assert {n for n, variant in STUDY.variants.items() if variant.task.train == 512} == {
+        "hard_appearance/probe", "hard_appearance/adapters", "hard_appearance/zeroi2v"
+    }  # fmt: skip
+    labels = {"timing/": "timing", "action/": "action", "hard_appearance/": "hard appearance"}
+    for name, variant in STUDY.variants.items():
+        own = [task for prefix, task in labels.items() if name.startswith(prefix)]
+        assert variant.task.labels == (own or ["motion"])[0], name
+    for task, claims_of in PAPER.tasks.items():
+        prefix = "" if task in ("motion", "order") else f"{task}/"
+        recipe = "core" if task == "timing" else "grid"
+        assert task == "few" or claims_of.negative.better.startswith(f"{recipe}/{prefix}control/")
     whole = STUDY.variants["zeroi2v"].task.feed("train", 0).batches(0, 8)(1)
     frames = STUDY.variants["control/shuffled_frames"].task.feed("train", 0)
     moved, same = frames.batches(0, 8)(1)
@@ -149,8 +165,10 @@ def test_few_clips_are_few_and_the_controls_damage_what_they_say():
 def test_recipes_are_those_of_the_committed_rows():
     core, grid, tuned = (STUDY.recipes[name] for name in ("core", "grid", "tuned"))
     assert (grid.steps, grid.batch, grid.lr, grid.warmup, grid.smoothing) == (200, 16, 3e-3, 20, 0.0)
-    assert core == replace(grid, steps=1000, warmup=100) and tuned.recipe.steps == 2 * core.steps
-    assert STUDY.grids["core"] == LIVE == ("probe", "adapters", "zeroi2v", "full")
+    assert core == replace(grid, steps=1000, warmup=100) and tuned.recipe == replace(core, steps=1500)
+    assert STUDY.grids["core"][:4] == LIVE == ("probe", "adapters", "zeroi2v", "full")
+    assert {name for name in STUDY.variants if name.startswith("timing/")} == set(STUDY.grids["core"][4:])
+    assert set(STUDY.grids["grid"]) == set(STUDY.variants) - set(STUDY.grids["core"][4:])
     pairs = [claim.metrics for claim in PAPER.claims if claim.headline and claim.kind == "ordering"]
     assert {name for each in pairs for name in each} == set(STUDY.metrics("tuned"))
 
@@ -170,7 +188,7 @@ def test_attention_maps_are_positive_and_lie_on_the_frame_that_is_read():
         assert torch.equal(model(frames), before), "looking must leave the model as it was"
     assert all(p.grad is None for p in model.parameters())
     torch.manual_seed(0)
-    ahead = STUDY.variants["t4_rf2"].build(None)
+    ahead = STUDY.variants["timing/t4_rf2"].build(None)
     nn.init.normal_(ahead.head.weight)
     looked = figures.attention_maps(ahead, frames, torch.tensor([0, 1])).temporal.sum((0, 2, 3))
     assert looked[0] == 0 and looked[1] > 0, "nobody reads the first frame where all look ahead"
@@ -239,11 +257,43 @@ def test_table_12_reaches_the_loop(tmp_path, monkeypatch, dataset, smoothing, er
     change = seen["data"].change.args[0]  # whoever decodes a clip augments it
     assert (seen["smoothing"], change.erasing, change.rand_augment) == (smoothing, erasing, (4, 7))
     assert seen["data"].flip == 0.5 and (plan.erasing, plan.rand_augment, plan.flip) == (0.0, None, 0.0)
-    assert (plan.mixup, plan.cutmix) == (0, 0)
+    assert (plan.mixup, plan.cutmix, plan.clip_grad) == (0, 0, 0)
     block = blocks(seen["model"].backbone)[0]
     assert len(block.attn.adapters) == (4 if dataset == "something_something_v2" else 2)
     assert {(a.scale, a.dropout.p) for a in block.attn.adapters.values()} == {(scale, 0.1)}
     assert seen["model"].dropout.p == 0.5 and block.attn.mixing.offsets == (-1, 1)
+
+
+@pytest.mark.parametrize("backbone, share", [("vit_b16", 1.0), ("vit_l14", 0.1)])
+def test_rates_and_decay_of_the_released_configurations_reach_the_optimiser(monkeypatch, backbone, share):
+    monkeypatch.setattr(published, "image_text", lambda run: build(TINY))
+    run = Run("kinetics400", "", backbone, weights="random")
+    with monkeypatch.context() as patch:  # heads for a tower of two, not of twelve or sixteen
+        patch.setitem(published.TABLES["table_11"]["kinetics400"][backbone][8], "offsets", [1])
+        model = published.zeroi2v(run, ["a", "b", "c"]).model
+    seen = {}
+
+    def stop(optimizer, *rest, **more):
+        seen.update(optimizer=optimizer)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "CosineLRScheduler", stop)
+    plan = TrainSettings(steps=2, lr=3e-4, weight_decay=0.05)
+    with pytest.raises(KeyboardInterrupt):
+        train(model, lambda step: None, plan, 3)
+    names = {id(p): n for n, p in model.named_parameters() if p.requires_grad}
+    found = {
+        names[id(p)]: (group.get("lr_scale", 1.0), group["weight_decay"])
+        for group in seen["optimizer"].param_groups
+        for p in group["params"]
+    }
+    assert set(found) == set(names.values())
+    for name, (scale, decay) in found.items():
+        assert scale == (1.0 if name.startswith("head.") else share), name
+        still = name.startswith(("backbone.ln_post.", "backbone.ln_pre."))
+        assert decay == (0.0 if still else 0.05), name
+    assert found["backbone.ln_pre.embedding"][1] == 0.0 and found["head.bias"][1] == 0.05
+    assert any("adapters" in name and name.endswith("bias") for name in found)
 
 
 def test_real_size_and_architecture_end_to_end(something, tmp_path):

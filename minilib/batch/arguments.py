@@ -5,9 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import yaml
-
-from minilib.errors import BadInput
+from minilib import cluster
 from minilib.files import NOTEBOOKS
 from minilib.notebook import SCALES
 
@@ -30,19 +28,6 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument(
         "--update", action="store_true", help="take notebooks, rows and report into the checkout afterwards"
     )
+    cluster.add_arguments(parser)
     parser.add_argument("--notebooks", type=Path, default=NOTEBOOKS, help="folder of the notebooks")
     return parser
-
-
-def setting(text: str) -> tuple[str, object]:
-    """Name and value of "name=value": YAML where that is a number, a truth, a list or quoted, else the words as they
-    stand."""
-    name, equals, value = text.partition("=")
-    if not equals or not name.isidentifier():
-        raise BadInput(f"--set {text}: write it as name=value")
-    try:
-        parsed = yaml.safe_load(value) if value else ""
-    except yaml.YAMLError:
-        return name, value
-    quoted = value[:1] in ("'", '"') and value[-1:] == value[:1]
-    return name, value if "#" in value or (isinstance(parsed, str) and not quoted) else parsed

@@ -25,6 +25,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from papermill.exceptions import PapermillException, PapermillExecutionError
 
 from minilib.batch.executed import code_version, read_notebook
+from minilib.changes import folder_key
 from minilib.errors import BadInput
 from minilib.files import write_whole
 from minilib.notebook import JOB
@@ -121,10 +122,22 @@ def check_job(job: Job) -> None:
 
 
 def job_key(job: Job, notebook: nbformat.NotebookNode) -> str:
-    """What a finished run must match to count: the code it ran and its parameters, not where it wrote."""
+    """What a finished run must match to count: the code it ran, its parameters and the files that they name, not where
+    it wrote."""
     plain = {k: v for k, v in sorted(job.parameters.items()) if k not in ("out_dir", "fresh")}
-    text = json.dumps([code_version(notebook), plain], default=str)
+    text = json.dumps([code_version(notebook), plain, *files_key(job)], default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def files_key(job: Job) -> list[str]:
+    """Names, sizes and times of the videos and the weights that a job names; of a folder of data sets, those of its
+    own."""
+    asked = {**defaults(job.notebook), **job.parameters}
+    root, weights = (str(asked.get(name) or "") for name in ("data_root", "weights"))
+    own = Path(root).expanduser() / str(asked.get("dataset") or "")
+    paths = [own if own.is_dir() else Path(root).expanduser()] if root else []
+    paths += [Path(weights).expanduser()] if weights not in ("", "random") else []
+    return [folder_key(path) for path in paths]
 
 
 def finished(job: Job, key: str) -> dict | None:

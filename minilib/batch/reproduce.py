@@ -7,34 +7,31 @@ Everything lies under one folder (`--out`): executed notebooks, completion recor
 from __future__ import annotations
 
 import argparse
-import json
-import multiprocessing
 import os
 import re
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from inspect import signature
 from pathlib import Path
 
 import nbformat
-from tqdm import tqdm
 
-from minilib.batch.arguments import arguments, setting
+from minilib import cluster
+from minilib.batch.arguments import arguments
 from minilib.batch.executed import is_current, read_notebook, strip
-from minilib.batch.jobs import FAILED, OK, Job, Status, check_job, defaults, run_job
+from minilib.batch.jobs import Job, Status, check_job, defaults, run_job
+from minilib.batch.running import read_status, run_all, run_on, write_status
 from minilib.claims.rows import append_rows, read_rows
-from minilib.commands import answer
+from minilib.commands import answer, setting
 from minilib.environment import cores
 from minilib.errors import BadInput
-from minilib.files import RESULTS, ROOT, writable_folder, write_whole
+from minilib.files import RESULTS, RUNS, writable_folder, write_whole
 from minilib.notebook import SCALES, check_parameters
-from minilib.processes import die_with
 
-__all__ = ["Job", "Status", "is_current", "main", "plan", "run_all", "run_job", "update"]
+__all__ = ["Job", "Status", "is_current", "main", "plan", "read_status", "run_all", "run_job", "update"]
 
 CELL_TIMEOUT = {"smoke": 600.0, "small": 3600.0, "paper": None}  # seconds
 LARGEST = 500_000  # bytes of a committed notebook
@@ -109,84 +106,6 @@ def _as_seen_from_here(out: Path) -> str:
     return os.path.relpath(out) if Path(out).absolute().is_relative_to(Path.cwd()) else str(Path(out).absolute())
 
 
-def run_all(
-    jobs: Sequence[Job], workers: int = 1, report: Callable[[Status, list[Status]], None] | None = None
-) -> list[Status]:
-    """Runs the jobs in a pool, in order; `report(status, done)` follows each. Ctrl-C leaves nothing half-written."""
-    done: list[Status] = []
-    expected = {row.name: row.seconds for row in read_status(jobs[0].out_dir)} if jobs else {}
-    spawn = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(min(workers, len(jobs) or 1), spawn, die_with, (os.getpid(),))
-    waiting = {pool.submit(run_job, job): job for job in jobs}
-    try:
-        with tqdm(
-            total=len(jobs), unit="notebook", bar_format="{n}/{total} {elapsed} {postfix}", disable=_unseen()
-        ) as bar:
-            while waiting:
-                left = [job for future, job in waiting.items() if not future.done()]
-                bar.set_postfix_str(_outlook(left, done, expected, workers, bar.format_dict["elapsed"]))
-                ready, _ = wait(waiting, timeout=1, return_when=FIRST_COMPLETED)
-                for future in ready:
-                    status = _result(future, waiting.pop(future))
-                    done.append(status)
-                    bar.update()
-                    if report:
-                        bar.clear()
-                        report(status, done)
-    except BaseException:
-        for process in multiprocessing.active_children():
-            process.kill()
-        pool.shutdown(wait=True, cancel_futures=True)
-        for job in jobs:
-            job.part.unlink(missing_ok=True)
-        raise
-    pool.shutdown()
-    return done
-
-
-def _unseen() -> bool:
-    return not sys.stderr.isatty()
-
-
-def _result(future: Future, job: Job) -> Status:
-    try:
-        return future.result()
-    except BrokenProcessPool:
-        job.part.unlink(missing_ok=True)
-        return Status(job.name, FAILED, 0.0, "the runner's own process was killed; run the same command again")
-
-
-def _outlook(
-    left: Sequence[Job], done: Sequence[Status], expected: Mapping[str, float], workers: int, elapsed: float
-) -> str:
-    """Which notebooks are open and about how long they will take, from earlier runs or from those done now."""
-    measured = [status.seconds for status in done if status.state == OK]
-    usual = sum(measured) / len(measured) if measured else None
-    times = [expected.get(job.name, usual) for job in left]
-    names = ", ".join(job.name for job in left[:workers])
-    if not left or None in times:
-        return names
-    seconds = max(sum(times) / workers, *times) - (elapsed if not done else 0)
-    return f"{names}, about {max(1, round(seconds / 60))} min left"
-
-
-def read_status(out: Path | str) -> list[Status]:
-    """The rows of `status.jsonl`; a row that cannot be read is left out."""
-    path, rows = Path(out) / "status.jsonl", []
-    for line in path.read_text().splitlines() if path.is_file() else []:
-        try:
-            rows.append(Status(**json.loads(line)))
-        except (ValueError, TypeError):
-            continue
-    return rows
-
-
-def write_status(out: Path | str, new: Sequence[Status]) -> None:
-    """One row a notebook, the newest, in the notebooks' order."""
-    rows = {row.name: row for row in (*read_status(out), *new)}
-    write_whole(Path(out) / "status.jsonl", "".join(rows[name].json() + "\n" for name in sorted(rows)))
-
-
 def update(jobs: Sequence[Job], out: Path, results: Path = RESULTS) -> list[str]:
     """Takes a finished run into the checkout: notebooks stripped, new rows, the report. Returns what it wrote."""
     written = []
@@ -226,8 +145,11 @@ def _reproduce(args: argparse.Namespace) -> int:
         raise BadInput(f"--scale {args.scale}: must be one of {', '.join(SCALES)}")
     chosen = select(args.notebooks, args.only)
     settings = dict(setting(text) for text in args.set)
-    out = writable_folder(args.out or ROOT / "runs" / args.scale, "--out")
+    out = writable_folder(args.out or RUNS / args.scale, "--out")
+    there = cluster.executor(args.cluster, out / "cluster", args.ask, "reproduce") if args.cluster else None
     jobs = plan(chosen, out, args.scale, args.seeds, args.fresh, settings, args.jobs, args.cell_timeout)
+    if there is not None:
+        jobs = [replace(job, threads=cluster.wanted(args.ask)["cpus_per_task"]) for job in jobs]
     signal.signal(signal.SIGTERM, _interrupt)
 
     def report(status: Status, done: list[Status]) -> None:
@@ -235,12 +157,10 @@ def _reproduce(args: argparse.Namespace) -> int:
         reason = f": {status.reason}" if status.reason else ""
         print(f"[{len(done)}/{len(jobs)}] {status.name} {status.state} {status.seconds:.0f} s{reason}", flush=True)
 
-    print(
-        f"{len(jobs)} notebooks at scale {args.scale}, {args.jobs} at a time, {jobs[0].threads} threads each",
-        flush=True,
-    )
+    how = f"{args.jobs} at a time" if there is None else f"as jobs of {args.cluster}"
+    print(f"{len(jobs)} notebooks at scale {args.scale}, {how}, {jobs[0].threads} threads each", flush=True)
     try:
-        done = run_all(jobs, args.jobs, report)
+        done = run_all(jobs, args.jobs, report) if there is None else run_on(there, jobs, report)
         from minilib.batch.report import write_report
 
         page = write_report(out, args.notebooks)

@@ -32,6 +32,7 @@ from minilib.claims.words import in_words, number, several
 CANNOT, NOT_TESTABLE = "cannot show it here", "not testable here"
 ROOM = (10.0, 90.0)  # the better of a pair lies at least, the worse at most so many points above chance
 NOTHING = 3.0  # points within which a negative control must lie
+NO_HALF = "half the steps are not measured with these seeds"
 SPOKEN = {"shared test clips": "tested on shared clips"}
 
 
@@ -102,7 +103,7 @@ def length(scores: Scores, claim: Claim, pair: Pair, task: Task, look: Look) -> 
         return None
     before = scores.points(pair, task, LOOKS[claim.replicates][0], half=True)
     if any(seed not in before for seed in range(look.n)):
-        return "length: half the steps are not measured with these seeds"
+        return f"length: {NO_HALF}"
     then = Sample.of([before[seed] for seed in range(look.n)])
     at_half = f"length: at half the steps the difference was {number(then.mean, '+')} points"
     if look.word == OPPOSITE or (look.word == HOLDS and pair.test == "greater"):

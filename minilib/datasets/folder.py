@@ -102,8 +102,7 @@ def collate(items: Sequence[tuple[Tensor, int] | VideoError]) -> Batch:
 
 def batched(dataset: Dataset, batches: Sequence[Sequence[int]], workers: int = 0) -> DataLoader:
     """A loader of a `Batch` for each list of places. Videos are opened in the workers only."""
-    pinned = torch.cuda.is_available()  # so that copies to a GPU need no waiting
-    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=collate, pin_memory=pinned)
+    return DataLoader(dataset, batch_sampler=batches, num_workers=workers, collate_fn=collate)
 
 
 class EpochBatches:
@@ -125,7 +124,7 @@ class EpochBatches:
         among: Processes = ALONE,
     ):
         self.dataset, self.batch, self.workers = dataset, batch, workers
-        self.max_bad_share, self.among = max_bad_share, among
+        self.max_bad_share, self.among = max_bad_share, among.apart()  # a thread may ask for batches
         self.length = max(math.ceil(len(dataset) / batch), 1)
         self.skipped: list[str] = []
         self._next, self._stream = -1, iter(())

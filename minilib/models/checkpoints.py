@@ -70,6 +70,12 @@ def unwrapped(name: str) -> str:
     return WRAPPERS.sub("", name.removeprefix("module.")).removeprefix("module.")
 
 
+def bare_model(model: nn.Module) -> nn.Module:
+    """The model inside compilation and data-parallel training."""
+    inner = getattr(model, "_orig_mod", model)
+    return inner.module if isinstance(inner, nn.DataParallel | nn.parallel.DistributedDataParallel) else inner
+
+
 def load_strictly(module: nn.Module, state: dict[str, Tensor], source: object) -> None:
     """Copies `state` into `module`; a missing, foreign or misshapen tensor is named before anything is written.
 

@@ -22,28 +22,27 @@ from torch import Tensor, nn
 
 from minilib.errors import BadInput
 
-Span = Callable[[int], Tensor]  # frames -> int64 (t, s): the frames whose tokens each frame looks at
+Span = Callable[[int], list[list[int]]]  # frames -> for each of t frames the s frames whose tokens it looks at
 
 
-def own_frame(frames: int) -> Tensor:
+def own_frame(frames: int) -> list[list[int]]:
     """Plain self-attention: each frame looks at itself."""
-    return torch.arange(frames)[:, None]
+    return [[t] for t in range(frames)]
 
 
-def first_frame(frames: int) -> Tensor:
+def first_frame(frames: int) -> list[list[int]]:
     """Text2Video-Zero's: each frame looks at the first."""
-    return torch.zeros(frames, 1, dtype=torch.int64)
+    return [[0]] * frames
 
 
-def sparse(frames: int) -> Tensor:
+def sparse(frames: int) -> list[list[int]]:
     """FateZero's: each frame looks at the one before (the first at itself) and at the first."""
-    at = torch.arange(frames)
-    return torch.stack([(at - 1).clamp(min=0), torch.zeros_like(at)], 1)
+    return [[max(t - 1, 0), 0] for t in range(frames)]
 
 
-def dense(frames: int) -> Tensor:
+def dense(frames: int) -> list[list[int]]:
     """ControlVideo's: each frame looks at all."""
-    return torch.arange(frames).expand(frames, -1)
+    return [list(range(frames))] * frames
 
 
 @dataclass
@@ -89,7 +88,7 @@ class FrameAttention:
     ):
         self.layer, self.frames, self.now, self.maps, self.reduce = layer, frames, now, maps, reduce
         self.span, self.calls = span(frames), 0
-        self.shared = bool((self.span == self.span[0]).all())  # all frames look at the same: they share their keys
+        self.shared = all(seen == self.span[0] for seen in self.span)  # then they share their keys
 
     def __call__(
         self,
@@ -132,9 +131,9 @@ class FrameAttention:
     def seen(self, hidden: Tensor) -> tuple[Tensor, int]:
         """Tokens that frames look at, (b * groups, m, d), and the number of groups: one where all see the same."""
         span = self.span[:1] if self.shared else self.span
-        tokens = hidden[:, span.to(hidden.device)].flatten(2, 3).flatten(0, 1)
+        tokens = hidden[:, torch.tensor(span, device=hidden.device)].flatten(2, 3).flatten(0, 1)
         if self.reduce is not None:
-            tokens = self.reduce(self.layer, tokens, (span.shape[1], *self.rows_and_columns(hidden.shape[2])))
+            tokens = self.reduce(self.layer, tokens, (len(span[0]), *self.rows_and_columns(hidden.shape[2])))
         return tokens, len(span)
 
     def rows_and_columns(self, tokens: int) -> tuple[int, int]:

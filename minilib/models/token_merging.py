@@ -37,10 +37,9 @@ class Merging:
 
     def merge(self, x: Tensor) -> Tensor:
         """(b, n, d) to (b, kept, d), window by window: the unmerged tokens, then the destinations, each the mean of
-        itself and all that are merged into it. A plan of one video fits any number of them."""
+        itself and all that are merged into it. A plan of fewer videos fits any multiple of them."""
         x = x.unflatten(1, (self.unmerged.shape[1], -1))
-        into = self.into[..., None].expand(len(x), -1, -1, x.shape[-1])
-        means = take(x, self.destination).scatter_reduce(2, into, take(x, self.merged), "mean")
+        means = take(x, self.destination).scatter_reduce(2, rows(self.into, x), take(x, self.merged), "mean")
         return torch.cat([take(x, self.unmerged), means], 2).flatten(1, 2)
 
     def unmerge(self, x: Tensor) -> Tensor:
@@ -54,13 +53,18 @@ class Merging:
             (self.destination, means),
             (self.merged, take(means, self.into)),
         ):
-            out.scatter_(2, index[..., None].expand_as(values), values)
+            out.scatter_(2, rows(index, values), values)
         return out.flatten(1, 2)
 
 
 def take(x: Tensor, index: Tensor) -> Tensor:
-    """Tokens (b, w, k, d) of x (b, w, n, d) at index (b or 1, w, k)."""
-    return x.gather(2, index[..., None].expand(len(x), -1, -1, x.shape[-1]))
+    """Tokens (b, w, k, d) of x (b, w, n, d) at index (b or 1 or a divisor of b, w, k)."""
+    return x.gather(2, rows(index, x))
+
+
+def rows(index: Tensor, x: Tensor) -> Tensor:
+    """An index (., w, k) for every video and channel of x (b, w, ., d); the videos of a plan recur."""
+    return index.repeat(len(x) // len(index), 1, 1)[..., None].expand(-1, -1, -1, x.shape[-1])
 
 
 @torch.no_grad()
@@ -122,9 +126,9 @@ def cells(
     y = y[:, None] + place // cell[2] % cell[1]
     x = x + place % cell[2]
     destination = ((t * grid[1] + y) * grid[2] + x).flatten(1)
-    is_source = torch.ones(windows, window * grid[1] * grid[2], dtype=torch.bool, device=device)
-    is_source.scatter_(1, destination, False)
-    return is_source.nonzero()[:, 1].view(1, windows, -1), destination[None]
+    taken = torch.zeros(windows, window * grid[1] * grid[2], dtype=torch.int8, device=device)
+    order = taken.scatter_(1, destination, 1).argsort(dim=1, stable=True)
+    return order[None, :, : order.shape[1] - destination.shape[1]], destination[None]
 
 
 def check(metric: Tensor, grid: Grid, cell: Grid, keep: int, window: int, eta: float) -> None:

@@ -186,7 +186,10 @@ class MaskedAutoencoder(nn.Module):
         patches = tubelets(pixels, self.encoder.tubelet, self.encoder.patch)
         if hidden.shape != (len(patches), patches[0, ..., 0].numel()):
             raise BadInput(f"mask {tuple(hidden.shape)}: the clips have {tuple(patches.shape[:4])} tokens")
-        seen, gone = places(~hidden).to(pixels.device), places(hidden).to(pixels.device)
+        return self.predict(patches, places(~hidden).to(pixels.device), places(hidden).to(pixels.device))
+
+    def predict(self, patches: Tensor, seen: Tensor, gone: Tensor) -> Tensor:
+        """`forward` of patches (b, u, r, c, p * 3): those at `seen` (b, n') are read, those at `gone` (b, m) asked."""
         x = self.encoder.embed(patches, seen)
         for block in self.encoder.blocks:
             x = block(x)

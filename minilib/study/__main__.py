@@ -6,6 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from minilib import cluster
 from minilib.claims import load
 from minilib.commands import answer
 from minilib.errors import BadInput
@@ -14,7 +15,7 @@ from minilib.progress import progress
 from minilib.study.plan import Wanted, wanted
 from minilib.study.recipes import parts_of
 from minilib.study.study import load_study
-from minilib.study.work import Done, Job, measure_all, rows_of, threads_of
+from minilib.study.work import Done, Job, measure_all, measure_on, rows_of, threads_of
 
 
 def parser() -> argparse.ArgumentParser:
@@ -28,6 +29,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
     made.add_argument("--scale", default="small", choices=("smoke", "small"), help="smoke: a few steps, no verdicts")
     made.add_argument("--out", default="results", help="folder with rows/PAPER.jsonl, read and appended")
+    cluster.add_arguments(made)
     made.add_argument("--plan", action="store_true", help="print what is missing, most wanted first, and its seconds")
     made.add_argument("--list", action="store_true", help="print the names of everything that can be measured")
     made.add_argument("--costs", action="store_true", help="measure times and memory instead; let nothing else run")
@@ -70,13 +72,15 @@ def run(args: argparse.Namespace) -> int:
     if args.plan:
         print(plan(missing, several=len(studies) > 1))
         return 0
-    if args.jobs > 1 and (timed := [w for w in missing if studies[w.paper].timed(w.metric)]):
+    there = cluster.executor(args.cluster, f"{out}/cluster", args.ask, "-".join(studies)) if args.cluster else None
+    if (args.jobs > 1 or there) and (timed := [w for w in missing if studies[w.paper].timed(w.metric)]):
         print(f"left out, for they are timed: {len(timed)} runs; measure them with --jobs 1", flush=True)
         missing = [w for w in missing if w not in timed]
-    threads = threads_of(args.jobs, args.device)
+    threads = cluster.wanted(args.ask)["cpus_per_task"] if there else threads_of(args.jobs, args.device)
     jobs = [Job(w.paper, w.metric, w.seed, out, args.scale, args.device, threads, w.tries) for w in missing]
     failed = False
-    for done in progress(measure_all(jobs, args.jobs, args.minutes), total=len(jobs), desc=", ".join(studies)):
+    measured = measure_on(there, jobs) if there else measure_all(jobs, args.jobs, args.minutes)
+    for done in progress(measured, total=len(jobs), desc=", ".join(studies)):
         name = f"{done.job.paper} {done.job.metric}" if len(studies) > 1 else done.job.metric
         print(f"{name} seed {done.job.seed}: {said(done)} ({done.seconds:.0f} s)", flush=True)
         failed = failed or bool(done.error)

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from minilib.cache import ClipSource, cached
-from minilib.files import ROOT
+from minilib.files import RUNS
 from minilib.metrics.detection import detection_score
 from minilib.models.clip import FrameFeatures, ImageText
 from minilib.models.small_clip import small_clip
@@ -27,7 +27,7 @@ from minilib.training import Batches, TrainSettings
 from minilib.world import LONG_MOTIONS, Rhythm, epoch_indices, shuffled
 from minilib.world.busy_clips import BusyClips
 
-FOLDER = ROOT / "runs" / "features" / "embeddings"
+FOLDER = RUNS / "features" / "embeddings"
 RHYTHM = Rhythm(actions=(0.3, 0.4), rests=(0.05, 0.15), objects=(1, 2))  # six frames see each action twice
 
 

@@ -10,15 +10,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 
-from minilib.claims import Claim, Claims, Measurements
+from minilib.claims import Claims, Measurements
 from minilib.claims.intervals import UNDECIDED
-from minilib.claims.pairs import CANNOT, NOT_TESTABLE
+from minilib.claims.pairs import CANNOT, NO_HALF, NOT_TESTABLE
 from minilib.claims.scores import halved
-from minilib.claims.verdicts import judge
+from minilib.claims.verdicts import Verdict, judge
 from minilib.study.recipes import Tuned, parts_of
 from minilib.study.study import Study
 
-UNKNOWN = 120.0  # seconds of a run where nothing was timed
+UNKNOWN = 0.12  # seconds of a step where nothing was timed
+STEPS = 1000  # what a run without steps counts for
 OPEN = (UNDECIDED, CANNOT, NOT_TESTABLE)
 Rank = tuple[bool, bool, float]  # no headline, decided, seconds that the claim still lacks: the least comes first
 LAST: Rank = (True, True, float("inf"))
@@ -42,11 +43,12 @@ def wanted(
 ) -> list[Wanted]:
     """Missing rows of `metrics` (all of them by default) and of their sweeps, most wanted first."""
     timed = seconds_of(rows)
-    runs = {claim.id: runs_of(study, claims, claim) for claim in claims.claims if claim.kind == "ordering"}
+    verdicts = [verdict for verdict in judge(claims, rows.rows()) if verdict.kind == "ordering"]
+    runs = {verdict.id: runs_of(study, claims, verdict) for verdict in verdicts}
     names = dict.fromkeys([*(name for each in runs.values() for name in each), *study.metrics()])
     missing = {name: missing_of(study, name, rows, seeds, timed) for name in names}
     found: dict[tuple[str, int], Wanted] = {}
-    for rank, why, wants in ranked(claims, rows, runs, missing):
+    for rank, why, wants in ranked(claims, verdicts, runs, missing):
         for name in wants:
             if not metrics or name in metrics or name.partition("/")[2] in metrics:
                 for each in missing[name]:
@@ -54,11 +56,12 @@ def wanted(
     return list(found.values())
 
 
-def runs_of(study: Study, claims: Claims, claim: Claim) -> list[str]:
-    """The runs behind an ordering, and behind its gates: those of its task, and if it is a headline half the steps."""
-    known, runs = set(study.metrics()), []
+def runs_of(study: Study, claims: Claims, verdict: Verdict) -> list[str]:
+    """The runs behind an ordering and behind its gates: those of its task, and half the steps if it is a headline or
+    lacks nothing else to be decided."""
+    claim, known, runs = claims[verdict.id], set(study.metrics()), []
     for metric in claims.base_metrics(claim):
-        runs += [metric, halved(metric)] if claim.headline else [metric]
+        runs += [metric, halved(metric)] if claim.headline or NO_HALF in verdict.why else [metric]
     found = (run_of(metric, known) for metric in (*runs, *claims.gate_metrics(claim)))
     return list(dict.fromkeys(run for run in found if run))
 
@@ -76,16 +79,15 @@ def missing_of(
 
 
 def ranked(
-    claims: Claims, rows: Measurements, runs: Mapping[str, list[str]], missing: Mapping[str, list[Wanted]]
+    claims: Claims, verdicts: Sequence[Verdict], runs: Mapping[str, list[str]], missing: Mapping[str, list[Wanted]]
 ) -> list[tuple[Rank, str, Iterable[str]]]:
     """(rank, why, runs) of each claim, the most wanted first; at the end all runs, of which some stand in no claim."""
     found = []
-    for verdict in judge(claims, rows.rows()):
-        if verdict.id in runs:
-            claim, open_ = claims[verdict.id], verdict.verdict in OPEN
-            lacking = {(each.metric, each.seed): each.seconds for name in runs[claim.id] for each in missing[name]}
-            why = f"{'headline' if claim.headline else 'ordering'} {claim.id}, {verdict.verdict}"
-            found.append(((not claim.headline, not open_, sum(lacking.values())), why, runs[claim.id]))
+    for verdict in verdicts:
+        headline, open_ = claims[verdict.id].headline, verdict.verdict in OPEN
+        lacking = {(each.metric, each.seed): each.seconds for name in runs[verdict.id] for each in missing[name]}
+        why = f"{'headline' if headline else 'ordering'} {verdict.id}, {verdict.verdict}"
+        found.append(((not headline, not open_, sum(lacking.values())), why, runs[verdict.id]))
     return [*sorted(found, key=lambda each: each[0]), (LAST, "no claim waits for it", missing)]
 
 
@@ -101,18 +103,24 @@ def run_of(metric: str, known: set[str]) -> str | None:
 
 
 def seconds_of(rows: Measurements) -> dict[str, float]:
-    """Median seconds of the runs that have been timed, by metric, on the device of the newest."""
+    """Median seconds of the runs that have been timed, by metric, on the device of the newest; of GPUs only for a GPU
+    and of CPUs only for a CPU, for what takes long on the one need not on the other."""
     taken: dict[str, dict[str, list[float]]] = {}
     for row in rows.rows():
-        if row.seconds:
+        if row.seconds and is_gpu(row.device) == rows.device.startswith("cuda"):
             devices = taken.setdefault(row.metric, {})
             devices[row.device] = [*devices.pop(row.device, []), row.seconds]
     return {metric: median(list(devices.values())[-1]) for metric, devices in taken.items()}
 
 
+def is_gpu(device: str) -> bool:
+    """Whether a device's name, as rows have it, is a GPU's; a CPU's ends in its number of cores."""
+    return not device.endswith(" cores")
+
+
 def expected(metric: str, study: Study, timed: dict[str, float]) -> float:
     """Seconds of one run: as it was timed; else by its steps, from its variant under another recipe, or from all other
-    runs of the study; else a guess."""
+    runs of the study; else by a guess."""
     if metric in timed:
         return timed[metric]
     which = parts_of(metric)[2]
@@ -120,7 +128,7 @@ def expected(metric: str, study: Study, timed: dict[str, float]) -> float:
         if f"{other}/{which}" in timed:
             return timed[f"{other}/{which}"] * steps_of(study, metric) / steps_of(study, other)
     rates = [timed[each] / steps_of(study, each) for each in study.metrics() if each in timed]
-    return median(rates) * steps_of(study, metric) if rates else UNKNOWN
+    return (median(rates) if rates else UNKNOWN) * steps_of(study, metric)
 
 
 def steps_of(study: Study, metric: str) -> float:
@@ -129,4 +137,4 @@ def steps_of(study: Study, metric: str) -> float:
     recipe = study.recipes[name]
     if isinstance(recipe, Tuned):
         recipe = recipe.trying(suffix) if suffix in recipe.tries() else recipe.recipe
-    return getattr(recipe, "steps", 1) * (0.5 if suffix == "half" else 1.0)
+    return getattr(recipe, "steps", STEPS) * (0.5 if suffix == "half" else 1.0)

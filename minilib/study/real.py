@@ -28,11 +28,11 @@ from minilib.models.clip import VIT_B16, VIT_L14, ImageText, build, openai_clip
 from minilib.models.small_clip import small_clip
 from minilib.progress import progress
 from minilib.study.real_run import Prepared, RealRun, Videos
-from minilib.study.real_training import Tested, change_of, fit
+from minilib.study.real_training import Tested, change_of, fit, over_seeds
 from minilib.training import accuracy, scores
 from minilib.video import VideoError, dense_indices, uniform_indices
 
-__all__ = ["Prepared"]  # beside what is defined here
+__all__ = ["Prepared", "over_seeds"]  # beside what is defined here
 WEIGHTS = {"vit_b16": "openai_clip_vit_b16", "vit_l14": "openai_clip_vit_l14"}
 SIZE = {"small": 64, "vit_b16": 224, "vit_l14": 224, "x3d_m": 224}
 TESTED = 8  # videos, each with all of its views, that a worker reads and the model scores at once

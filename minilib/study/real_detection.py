@@ -28,10 +28,11 @@ from minilib.manifests import resolve
 from minilib.metrics.detection import every_frame, localize_v1
 from minilib.progress import progress
 from minilib.study.real_run import Prepared, RealRun, Videos
-from minilib.study.real_training import Tested, fit
+from minilib.study.real_training import Tested, fit, over_seeds
 from minilib.training import autocast
 from minilib.video import VideoError, crop, dense_indices, read_frames
 
+__all__ = ["over_seeds"]  # beside what is defined here
 DATASETS = {"charades": partial(charades, unlabelled=True), "multithumos": multithumos}
 SIZE = {"x3d_m": 224, "small": 32}  # pixels a side
 Video = ActionVideo | Untrimmed

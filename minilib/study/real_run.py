@@ -79,8 +79,8 @@ class RealRun:
 class Prepared:
     """A method ready to train: a name for its files, the model, how many frames of a clip it reads, the recipe's
     entries (lr, weight_decay, betas, batch, epochs, warmup_epochs, sampling, stride, views, rand_augment, flip,
-    erasing, smoothing, mixup, cutmix), and its loss where that is not the cross-entropy; a loss of its own smooths its
-    labels itself."""
+    erasing, smoothing, mixup, cutmix, clip_grad), and its loss where that is not the cross-entropy; a loss of its own
+    smooths its labels itself."""
 
     name: str
     model: nn.Module

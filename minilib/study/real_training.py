@@ -45,6 +45,7 @@ def settings_of(run: RealRun, recipe: Mapping, epoch: int) -> TrainSettings:
         smoothing=recipe["smoothing"] if mixes(recipe) else 0.0,  # mixed labels carry their smoothing
         mixup=recipe.get("mixup", 0.0),
         cutmix=recipe.get("cutmix", 0.0),
+        clip_grad=recipe.get("clip_grad", 1.0),
         precision=run.precision,
         seed=run.seed,
     )
@@ -139,9 +140,9 @@ def shortcoming(run: RealRun, recipe: Mapping, videos: Videos) -> str:
     for name in ("max_steps", "max_clips"):
         if getattr(run, name):
             return f"cut short by {name}={getattr(run, name)}"
-    for name in ("batch", "flip"):
-        if getattr(run, name) not in (0, None, recipe[name]):
-            return f"{name}={getattr(run, name)}, the recipe has {recipe[name]}"
+    for name, chosen in (("batch", run.batch or None), ("flip", run.flip)):
+        if chosen not in (None, recipe[name]):
+            return f"{name}={chosen}, the recipe has {recipe[name]}"
     if run.random_start:
         return "random weights"
     short = [name for name, count in videos.listed.items() if len(videos.splits[name]) < WHOLE * count]

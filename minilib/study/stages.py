@@ -22,14 +22,14 @@ from torch import Tensor, nn
 from minilib.code import modules
 from minilib.environment import device_name
 from minilib.errors import BadInput
-from minilib.files import ROOT, write_whole
+from minilib.files import RUNS, write_whole
 from minilib.processes import one_at_a_time
 from minilib.settings import describe, key
 from minilib.study.feeds import Feed
 from minilib.study.recipes import Recipe
 from minilib.study.study import Trial, Variant
 
-FOLDER = ROOT / "runs" / "stages"
+FOLDER = RUNS / "stages"
 
 State = dict[str, Tensor]
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 import torch
 
+from minilib import cluster
 from minilib.claims import Measurements
 from minilib.environment import commit, cores, is_clean
 from minilib.errors import BadInput
@@ -109,6 +110,22 @@ def measure_all(jobs: Sequence[Job], processes: int, minutes: float | None = Non
             for each in finished:
                 yield from queue.took(each.get(), time.monotonic())
             time.sleep(0.05)
+
+
+def measure_on(there: cluster.submitit.AutoExecutor, jobs: Sequence[Job]) -> Iterator[Done]:
+    """Every job on a cluster, as they finish; the tries of sweeps go first, and whoever needs one that failed is left
+    out."""
+    needed = {(job.paper, metric) for job in jobs for metric in job.tries}
+    tries = [job for job in jobs if (job.paper, job.metric) in needed]
+    failed = set()
+    for part in (tries, [job for job in jobs if job not in tries]):
+        ready = [job for job in part if not failed & set(job.tries)]
+        yield from (Done(job, None, 0.0, "left out, for a try of its rate failed") for job in part if job not in ready)
+        for job, found in cluster.each_done(there, do, ready):
+            done = Done(job, None, 0.0, str(found)) if isinstance(found, cluster.Failed) else found
+            if done.error:
+                failed.add(job.metric)
+            yield done
 
 
 class Queue:

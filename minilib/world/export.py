@@ -46,7 +46,7 @@ def export_kinetics(
         for name in set(names):
             (root / split / name).mkdir(parents=True, exist_ok=True)
         paths = [root / split / name / file_name(i, 0, seconds) for name, i in zip(names, ids, strict=True)]
-        _write_videos(scenes, paths, frames, size, f"kinetics {split}")
+        write_videos(scenes, paths, frames, size, f"kinetics {split}")
         with open(root / "annotations" / f"{split}.csv", "w", newline="", encoding="utf-8") as file:
             rows = ([name, i, 0, seconds, split] for name, i in zip(names, ids, strict=True))
             csv.writer(file).writerows([COLUMNS, *rows])
@@ -70,7 +70,7 @@ def export_something(
     for split, count in counts.items():
         scenes = clip_scenes(seed, {"validation": "val"}.get(split, split), np.arange(count))
         ids = [f"{split}{index}" for index in range(count)]
-        _write_videos(scenes, [root / "videos" / f"{i}.mp4" for i in ids], frames, size, f"something {split}")
+        write_videos(scenes, [root / "videos" / f"{i}.mp4" for i in ids], frames, size, f"something {split}")
         records = [{"id": i} for i in ids]
         if split != "test":
             for row, (record, motion) in enumerate(zip(records, labels(scenes, [0.0]).motion.tolist(), strict=True)):
@@ -117,7 +117,7 @@ def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
-def _write_videos(scenes: Scenes, paths: list[Path], frames: int, size: int, what: str) -> None:
+def write_videos(scenes: Scenes, paths: list[Path], frames: int, size: int, what: str) -> None:
     """Renders and writes the videos that are not there yet."""
     missing = [row for row, path in enumerate(paths) if not path.is_file()]
     times = np.linspace(0, 1, frames)

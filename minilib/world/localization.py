@@ -9,7 +9,7 @@ Axes: b clips, t frames, o objects, h and w pixels.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -40,6 +40,9 @@ class Localization:
     boxes: Tensor
     names: Tensor
     there: Tensor
+
+    def to(self, device: torch.device | str) -> Localization:
+        return Localization(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 def localization_scenes(seed: int, split: str, indices, *, combinations: str = "seen") -> Scenes:

@@ -1,4 +1,4 @@
-"""What the comparison's rows say: one table, a picture of accuracy against cost, and which method to take when.
+"""What the comparison's rows say: the sweep, one table, accuracy against cost, and which method to take when.
 
 `measured` is {metric: {seed: value}}, as `Measurements.seeds_of` gives it. Nothing here knows a number.
 """
@@ -12,7 +12,8 @@ import numpy as np
 
 from minilib import plots
 from minilib.claims import Table
-from minilib.papers.comparison.study import MERGED
+from minilib.papers.comparison.study import JUDGED, MERGED
+from minilib.study import Tuned
 
 Measured = Mapping[str, Mapping[int, float]]
 TASKS = {
@@ -21,7 +22,11 @@ TASKS = {
     "appearance": "appearance",
     "noun": "noun",
     "few": "motion, 192 clips",
+    "timing": "motion and its timing",
+    "hard_appearance": "hard appearance, 512 clips",
+    "hard_noun": "hard nouns, 128 clips",
 }
+SHORT = ("motion", "seconds", "appearance", "noun", "few")  # what all methods learn by the short recipe
 COSTS = {  # what: (heading, format); times and memory are ratios to ST-Adapter's
     "tunable": ("tunable parameters, thousands", "{:,.0f}"),
     "work": ("multiply-adds a clip, millions", "{:,.0f}"),
@@ -37,14 +42,14 @@ ELSEWHERE = {  # what: ((paper, metric, whose), ...): rows of the methods' own n
         ("dist", "grid/zeroshot/dist/clip", "plain CLIP"),
     ),
     "zero-shot, unseen combinations": (
-        ("victr", "grid/zeroshot/victr", "victr"),
-        ("victr", "grid/zeroshot/xclip", "xclip"),
-        ("victr", "grid/zeroshot/clip_text", "plain texts"),
+        ("victr", "tuned/zeroshot/victr", "victr"),
+        ("victr", "tuned/zeroshot/xclip", "xclip"),
+        ("victr", "tuned/zeroshot/clip_text", "plain texts"),
     ),
     "segmentation, J&F": (
-        ("object_centric", "grid/appearance/oca/jf", "oca"),
-        ("object_centric", "grid/appearance/oca/jf_crf", "oca and a random field"),
-        ("object_centric", "grid/appearance/oca/jf_boxes", "a grid of boxes"),
+        ("object_centric", "grid/hard_appearance/oca/jf", "oca"),
+        ("object_centric", "grid/hard_appearance/oca/jf_crf", "oca and a random field"),
+        ("object_centric", "grid/hard_appearance/oca/jf_boxes", "a grid of boxes"),
     ),
 }
 
@@ -54,23 +59,42 @@ def values(measured: Measured, metric: str) -> list[float]:
     return list(measured.get(metric, {}).values())
 
 
-def score(measured: Measured, task: str, method: str) -> str:
+def score(measured: Measured, task: str, method: str, recipe: str = "grid") -> str:
     """Mean and standard deviation over seeds, of one seed its value, or nothing."""
-    found = values(measured, f"grid/{task}/{method}")
+    found = values(measured, f"{recipe}/{task}/{method}")
     spread = f" ± {np.std(found, ddof=1):.1f}" if len(found) > 1 else ""
     return f"{np.mean(found):.1f}{spread}" if found else ""
 
 
 def table(measured: Measured, methods: Sequence[str]) -> Table:
-    """A row a method: top-1 of each task in percent, then what it costs; one more where it can be merged."""
+    """A row a method: top-1 of each task in percent, after the short recipe and after the tuned one, then what it
+    costs; one more row where it can be merged."""
+    columns = [(task, "grid") for task in SHORT] + [(task, "tuned") for task in JUDGED]
+    headings = [TASKS[task] + (", tuned" if recipe == "tuned" else "") for task, recipe in columns]
     rows = []
     for name in methods:
         for label in (name, name + MERGED):
             costs = [values(measured, f"cost/{what}.{label}") for what in COSTS]
             cells = [form.format(np.median(c)) if c else "" for c, (_, form) in zip(costs, COSTS.values(), strict=True)]
             if label == name or any(cells):
-                rows.append((label, *(score(measured, task, name) for task in TASKS), *cells))
-    return Table(("method", *TASKS.values(), *(heading for heading, _ in COSTS.values())), tuple(rows))
+                rows.append((label, *(score(measured, task, name, recipe) for task, recipe in columns), *cells))
+    return Table(("method", *headings, *(heading for heading, _ in COSTS.values())), tuple(rows))
+
+
+def sweep(measured: Measured, methods: Sequence[str], tuned: Tuned, task: str) -> Table:
+    """A row a method: its score on validation clips at each rate and length that it tried; the choice stands in
+    brackets."""
+    rows = []
+    for name in methods:
+        tried = {suffix: values(measured, f"tuned.{suffix}/{task}/{name}") for suffix in tuned.tries()}
+        known = {suffix: found[0] for suffix, found in tried.items() if found}
+        best = max(known, key=known.get) if len(known) == len(tried) else None
+        cells = [
+            f"[{known[each]:.1f}]" if each == best else f"{known[each]:.1f}" if each in known else "" for each in tried
+        ]
+        rows.append((name, *cells))
+    headings = (f"{rate:.2g} x rate, {length:.2g} x steps" for rate, length in tuned.tries().values())
+    return Table(("method", *headings), tuple(rows))
 
 
 def elsewhere(measured: Mapping[str, Measured]) -> Table:
@@ -108,41 +132,46 @@ def scatter(axis, measured: Measured, methods: Sequence[str], task: str, cost: s
 
 @dataclass(frozen=True)
 class Need:
-    """A reader's need: the task that counts, and a cost that may be at most so many times the least costly method's."""
+    """A reader's need: the task that counts, and a cost that may be at most so many times the least costly method's.
+    recipe: the tuned one, under which every method chose its rate and length alike."""
 
     words: str
     task: str
     cost: str = "memory"
     times: float = np.inf
+    recipe: str = "tuned"
 
 
 NEEDS = (
-    Need("Motion is what counts, and nothing is scarce", "motion"),
-    Need("Motion, and the image model's activations do not fit: at most twice the least memory", "motion", "memory", 2),
-    Need("Motion, run a million times: at most 5 % more multiply-adds than the image model", "motion", "work", 1.05),
-    Need("Motion, and time to train is short", "seconds"),
-    Need("What is seen counts, not how it moves", "appearance"),
-    Need("The same, and it is run a million times", "appearance", "work", 1.05),
+    Need("Motion is what counts, and nothing is scarce", "timing"),
+    Need("Motion, and the image model's activations do not fit: at most twice the least memory", "timing", "memory", 2),
+    Need("Motion, run a million times: at most 5 % more multiply-adds than the image model", "timing", "work", 1.05),
+    Need("Motion, and time to train is short (rates set by hand)", "seconds", recipe="grid"),
+    Need("What is seen counts, not how it moves", "hard_appearance"),
+    Need("The same, and it is run a million times", "hard_appearance", "work", 1.05),
     Need("Motion, and only 192 clips have labels", "few"),
 )
 
 
 def advice(measured: Measured, methods: Sequence[str], needs: Sequence[Need] = NEEDS) -> Table:
-    """For each need the method with the best mean among those that fit it, and who comes within its seeds' spread.
-    What can be merged costs what it does then."""
+    """For each need the method with the best mean among those that fit it, who comes within its seeds' spread, and how
+    many methods were measured. What can be merged costs what it does then."""
     rows = []
     for need in needs:
         found = {n: values(measured, f"cost/{need.cost}.{n}{MERGED}") for n in methods}
         found = {n: merged or values(measured, f"cost/{need.cost}.{n}") for n, merged in found.items()}
         costs = {name: np.median(each) if each else np.nan for name, each in found.items()}
         limit = need.times * np.nanmin(list(costs.values()))
-        known = {name: values(measured, f"grid/{need.task}/{name}") for name in methods}
+        known = {name: values(measured, f"{need.recipe}/{need.task}/{name}") for name in methods}
+        measured_of = f"{sum(map(bool, known.values()))} of {len(methods)}"
         means = {n: np.mean(v) for n, v in known.items() if v and (np.isinf(need.times) or costs[n] <= limit)}
         if not means:
-            rows.append((need.words, "not measured yet", "", ""))
+            rows.append((need.words, "not measured yet", "", "", measured_of))
             continue
         best = max(means, key=means.get)
         spread = np.std(known[best], ddof=1) if len(known[best]) > 1 else 0.0
         near = [name for name in means if name != best and means[name] >= means[best] - 2 * spread]
-        rows.append((need.words, best, score(measured, need.task, best), ", ".join(near) or "nobody"))
-    return Table(("what you need", "take", "top-1, %", "means within two of its deviations"), tuple(rows))
+        top1 = score(measured, need.task, best, need.recipe)
+        rows.append((need.words, best, top1, ", ".join(near) or "nobody", measured_of))
+    headings = ("what you need", "take", "top-1, %", "means within two of its deviations", "methods measured")
+    return Table(headings, tuple(rows))

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilib.cache import cached
-from minilib.files import ROOT
+from minilib.files import RUNS
 from minilib.models.classifier import VideoClassifier
 from minilib.models.clip import FrameFeatures, ImageText
 from minilib.models.initial import init_fan_in
@@ -33,7 +33,7 @@ from minilib.world import FEW, MOTIONS, SHAPES, TASKS, WorldClips
 WIDTH = 96  # of the small CLIP
 SMALL = Design(frames=4, gamma=2, integration=WIDTH // 2, temporal=WIDTH // 8)
 SCALE = 16.0  # of the cosines, chosen on validation clips; CLIP's own, 63 here, is too sharp for a short recipe
-FOLDER = ROOT / "runs" / "features"
+FOLDER = RUNS / "features"
 LABELS = 1 << 20  # with a step added, the seed of that step's random labels
 TRAIN = {task: FEW * len(TASKS[task]) for task in ("hard appearance", "hard noun")}  # clips; of other tasks 4,096
 ORDERED = ("motion", "timing")  # tasks whose classes differ in order, of which no caption of the small CLIP speaks

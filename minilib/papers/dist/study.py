@@ -167,6 +167,10 @@ TABLES = {
     "5b": {"ST-Adapter": Row("hard_noun/st_adapter", "t5b.noun.st_adapter"),
            "EVL": Row("hard_noun/evl", "t5b.noun.evl"), "DiST": Row("hard_noun/dist", "t5b.noun.b16")},
     "5b, action": {"EVL": Row("action/evl", "t5b.action.evl"), "DiST": Row("action/dist", "t5b.action.b16")},
+    "f5a": {"EVL": Row("timing/evl/cka"), "integrated": Row("timing/dist/cka/integrated"),
+            "temporal": Row("timing/dist/cka/temporal")},
+    "f5b": {"temporal encoder": Row("timing/dist/moving/temporal"), "CLIP": Row("timing/dist/moving/spatial"),
+            "a uniform map": Row("timing/dist/moving/uniform")},
     **{f"5a, {what}": {"image model": Row(f"{name}/dist/clip"), "DiST": Row(f"{name}/dist"),
                        "fused": Row(f"{name}/dist/fused")}
        for what, name in (("objects", "zeroshot"), ("motions", "zeroshot_motion"))},
@@ -212,13 +216,14 @@ def costs(rows: Measurements, frames: int = 8, rounds: int = ROUNDS, architectur
     record_rounds(rows, found, {"frames": frames, "clips": CLIPS, "image model": architecture.vision})
 
 
-GRID = TrainSettings(steps=300, batch=16, lr=1.5e-3, warmup=30)  # the short recipe of the wide grids
-CORE = replace(GRID, steps=1200, lr=2e-3, warmup=100)  # the live comparison
+GRID = TrainSettings(steps=300, batch=32, lr=2e-3, warmup=30)  # the short recipe of the wide grids
+CORE = replace(GRID, steps=600, warmup=60)  # the live comparison
+LONG = replace(GRID, steps=800, batch=64, warmup=80)  # what judges: on a GPU a step of 64 clips takes no longer
 LIVE = tuple(f"timing/{name}" for name in ("order_blind", "integration_only", "dist"))
 STUDY = Study(
     "dist",
     VARIANTS,
-    recipes={"core": CORE, "grid": GRID, "tuned": Tuned(CORE)},
+    recipes={"core": CORE, "grid": GRID, "tuned": Tuned(LONG)},
     grids={"core": LIVE, "grid": tuple(VARIANTS), "tuned": HEADLINE},
     tables=TABLES,
     costs=costs,

@@ -16,7 +16,7 @@ from minilib.models.crf import refine
 from minilib.models.small_clip import small_clip
 from minilib.papers.object_centric.method import ObjectCentric, Parts
 from minilib.study import Clips
-from minilib.world.segmentation import segmentation_batch
+from minilib.world.segmentation import LARGE, segmentation_batch
 
 EVERY = 8  # a clip is scored for every so many test clips
 
@@ -38,8 +38,8 @@ def change_norms(changes: Tensor, truth: Tensor, answer: Tensor) -> dict[str, fl
 
 
 class Seen(NamedTuple):
-    """Clips of the segmentation task, and what a model makes of them: soft masks of slots (b, t, s, h, w), its parts,
-    and the patches (b, t, n, d) of the joint space that it reads, on a grid."""
+    """Clips of the large segmentation task, and what a model makes of them: soft masks of slots (b, t, s, h, w), its
+    parts, and the patches (b, t, n, d) of the joint space that it reads, on a grid."""
 
     pixels: Tensor
     truth: Tensor
@@ -51,19 +51,20 @@ class Seen(NamedTuple):
 
 @torch.no_grad()
 def see(model: ObjectCentric, feed: Clips, device: str) -> Seen:
-    """`model` on segmentation clips of the feed's seed and split, as many frames as the feed's."""
+    """`model` on segmentation clips of the feed's seed and split, as many frames as the feed's, all on the CPU."""
     clips, clip = feed.source, small_clip()
-    pixels, truth = segmentation_batch(clips.seed, clips.split, np.arange(len(clips) // EVERY), clips.steps)
+    indices = np.arange(len(clips) // EVERY)
+    pixels, truth = segmentation_batch(clips.seed, clips.split, indices, clips.steps, scale=LARGE)
     features, grid = clip.frame_features(pixels, [-1]).to(device), clip.visual.grid_size
     parts = model.to(device).eval().parts(features)
     soft = enlarge(parts.masks.cpu(), grid, truth.shape[2:])
     return Seen(pixels, truth, soft, parts, model.joint(features)[1].cpu(), grid)
 
 
-def scored(name: str, seen: Seen, soft: Tensor) -> dict[str, float]:
+def scored(name: str, seen: Seen, soft: Tensor, device: str) -> dict[str, float]:
     """J&F of soft masks (b, t, s, h, w), as they are and refined by a conditional random field."""
-    both = {name: soft, f"{name}_crf": refine(seen.pixels, soft)}
-    return {key: j_and_f(seen.truth, proposals(masks)) for key, masks in both.items()}
+    refined = refine(seen.pixels.to(device), soft.to(device)).cpu()
+    return {key: j_and_f(seen.truth, proposals(masks)) for key, masks in ((name, soft), (f"{name}_crf", refined))}
 
 
 def slot_masks(model: ObjectCentric, feed: Clips, device: str) -> dict[str, float]:
@@ -76,7 +77,7 @@ def masks_and_changes(model: ObjectCentric, feed: Clips, device: str) -> dict[st
     """J&F of the slots, bare and refined, and Table 11."""
     seen = see(model, feed, device)
     norms = change_norms(seen.parts.changes.cpu(), seen.truth, proposals(seen.soft))
-    return scored("jf", seen, seen.soft) | norms
+    return scored("jf", seen, seen.soft, device) | norms
 
 
 def masks_and_references(model: ObjectCentric, feed: Clips, device: str) -> dict[str, float]:
@@ -89,7 +90,7 @@ def masks_and_references(model: ObjectCentric, feed: Clips, device: str) -> dict
     others = {"jf_true": best, "jf_of_next": best.roll(-1, 0), "jf_of_second_next": best.roll(-2, 0)}
     return {
         **masks_and_changes(model, feed, device),
-        **scored("jf_kmeans", seen, found),
-        **scored("jf_boxes", seen, drawn),
+        **scored("jf_kmeans", seen, found, device),
+        **scored("jf_boxes", seen, drawn, device),
         **{name: j_and_f(seen.truth, answer) for name, answer in others.items()},
     }

@@ -82,6 +82,14 @@ DESIGNS = {
     "control/random_slots": partial(oca, tokens=frozen_slots),
 }
 WITHOUT_MASKS = ("slots1", "tokens")
+# What stands on the timing task, at eight frames, where `oca` has delta 2; `four_frames` is `oca` at four
+TIMING = {
+    "oca": oca,
+    "four_frames": oca,
+    **{name: DESIGNS[name] for name in DELTAS if name != "delta2"},
+    **{name: DESIGNS[name] for name in ("order_blind", "no_interaction", "oi", "ti", "ta", "oi_ta")},
+}
+ON_TIMING = {6: {"oca": "four_frames", "delta2": "oca"}, 8: {"delta2": "oca"}, 12: {}}  # tables there: other names
 ROWS = {  # the paper's tables: variant -> the row's label, and its name in the claims file
     5: {
         "no_losses": ("classification alone", "no_losses"),

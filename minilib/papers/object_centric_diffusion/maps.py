@@ -21,7 +21,10 @@ LARGEST = 1024  # queries of a map that is kept, of a frame: 32 x 32 in Stable D
 
 @dataclass
 class Kept:
-    """Maps as they come, by time, region and layer: (t, c, n, m) in `dtype`. Give it to `attached` while inverting."""
+    """Maps as they come, by time, region and layer: (t, c, n, m) in `dtype`. Give it to `attached` while inverting.
+
+    None are kept of whole frames that are run for the sake of their background, where nothing is edited.
+    """
 
     now: Now
     largest: int = LARGEST
@@ -29,7 +32,7 @@ class Kept:
     maps: dict[tuple[int, str, str], Tensor] = field(default_factory=dict)
 
     def wants(self, layer: str, cross: bool, queries: int) -> bool:
-        return queries <= self.largest
+        return queries <= self.largest and self.now.region != "background"
 
     def __call__(self, layer: str, cross: bool, probabilities: Tensor) -> Tensor:
         kept = probabilities[-1]
@@ -56,6 +59,9 @@ class Blending:
     own: float = 0.8
     threshold: float = 0.3
     coarse: int = 1
+
+
+BLENDING = Blending()
 
 
 class Edited:
@@ -91,10 +97,11 @@ class Edited:
         return torch.cat([probabilities[:-1], edit[None]])
 
     def edited_places(self, queries: int) -> Tensor:
-        """Where the source's cross-attention to the changed words is strong, bool (t, n), at this layer's size."""
+        """Where the source's cross-attention to the changed words is strong, bool (t, n), at a layer's resolution."""
         key = (self.now.time, self.now.region)
         if key not in self.masks:
-            self.masks[key] = attended(self.coarse_maps(), self.words, self.grid(self.blending.coarse), self.blending)
+            grid = self.grid(self.blending.coarse)
+            self.masks[key] = attended(coarse_maps(self.kept, *key, grid), self.words, grid, self.blending)
         mask, factor = self.masks[key], 1
         while self.grid(factor)[0] * self.grid(factor)[1] > queries:
             factor *= 2
@@ -103,17 +110,15 @@ class Edited:
     def grid(self, factor: int) -> tuple[int, int]:
         return -(-self.now.size[0] // factor), -(-self.now.size[1] // factor)
 
-    def coarse_maps(self) -> Tensor:
-        """All kept cross-attention maps of now at the resolution that tells, (l, t, c, n, m)."""
-        rows, columns = self.grid(self.blending.coarse)
-        found = [
-            value
-            for (time, region, layer), value in self.kept.maps.items()
-            if (time, region) == (self.now.time, self.now.region)
-            and ".attn2." in layer
-            and value.shape[2] == rows * columns
-        ]
-        return torch.stack(found)
+
+def coarse_maps(kept: Kept, time: int, region: str, grid: tuple[int, int]) -> Tensor:
+    """All cross-attention maps kept at a time for a region, of layers with such a grid of queries: (l, t, c, n, m)."""
+    found = [
+        value
+        for (at, where, layer), value in kept.maps.items()
+        if (at, where) == (time, region) and ".attn2." in layer and value.shape[2] == grid[0] * grid[1]
+    ]
+    return torch.stack(found)
 
 
 def attended(maps: Tensor, words: list[int], grid: tuple[int, int], blending: Blending) -> Tensor:

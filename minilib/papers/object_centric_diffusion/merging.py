@@ -84,7 +84,9 @@ class MergedKeys:
         window = settings.window or grid[0]
         cell = tuple(min(part, side) for part, side in zip(settings.cell, grid[1:], strict=True))
         inside = None
-        if mask is not None and len(mask) == grid[0]:
+        if mask is not None and settings.eta < 1:
+            if len(mask) != grid[0]:
+                raise BadInput(f"eta={settings.eta:g} needs frames that look at all {len(mask)}, not at {grid[0]}")
             inside = F.adaptive_max_pool2d(mask[:, None].float(), grid[1:]).flatten()[None] > 0
         return token_merging(
             tokens,

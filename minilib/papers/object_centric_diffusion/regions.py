@@ -100,7 +100,13 @@ def normalise(foreground: Tensor, background: Tensor, outside: Tensor) -> Tensor
     By channel and over the whole clip, "inspired by batch normalization"; the thesis does not say. foreground:
     (t, d, ., .); background: (t, d, h, w); outside: bool (t, 1, h, w), where the background counts.
     """
-    other = background.movedim(1, -1)[outside[:, 0]]
-    mean, std = (x.view(1, -1, 1, 1) for x in (other.mean(0), other.std(0)))
-    own_mean, own_std = foreground.mean((0, 2, 3), keepdim=True), foreground.std((0, 2, 3), keepdim=True)
+    mean, std = statistics(background, outside)
+    own_mean, own_std = statistics(foreground, torch.ones_like(foreground[:, :1], dtype=torch.bool))
     return (foreground - own_mean) / own_std.clamp(min=1e-6) * std + mean
+
+
+def statistics(latents: Tensor, counted: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (1, d, 1, 1) of latents (t, d, h, w) over the cells counted, bool (t, 1, h, w)."""
+    share = counted / counted.sum().clamp(min=1)
+    mean = (latents * share).sum((0, 2, 3), keepdim=True)
+    return mean, ((latents - mean).square() * share).sum((0, 2, 3), keepdim=True).sqrt()

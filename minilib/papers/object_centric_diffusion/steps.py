@@ -35,14 +35,19 @@ def inference_times(scheduler: DDIMScheduler, steps: int) -> list[int]:
     return scheduler.timesteps.tolist()
 
 
+def clean_and_noise(output: Tensor, latents: Tensor, level: Tensor, prediction: str) -> tuple[Tensor, Tensor]:
+    """What the UNet's output takes noisy latents to be made of. level: the product of alphas; prediction: "epsilon" or
+    "v_prediction"."""
+    if prediction == "v_prediction":
+        clean = level.sqrt() * latents - (1 - level).sqrt() * output
+        return clean, level.sqrt() * output + (1 - level).sqrt() * latents
+    return (latents - (1 - level).sqrt() * output) / level.sqrt(), output
+
+
 def move(output: Tensor, latents: Tensor, start: Tensor, end: Tensor, prediction: str) -> Tensor:
     """One deterministic step of DDIM (Song et al. 2021, Eq. 12 with no noise) from a level of noise to another, forth
-    or back. start, end: the products of alphas there; prediction: "epsilon" or "v_prediction"."""
-    if prediction == "v_prediction":
-        clean = start.sqrt() * latents - (1 - start).sqrt() * output
-        noise = start.sqrt() * output + (1 - start).sqrt() * latents
-    else:
-        clean, noise = (latents - (1 - start).sqrt() * output) / start.sqrt(), output
+    or back. start, end: the products of alphas there."""
+    clean, noise = clean_and_noise(output, latents, start, prediction)
     return end.sqrt() * clean + (1 - end).sqrt() * noise
 
 
@@ -82,10 +87,12 @@ class DpmPlusPlus:
     space them otherwise than DDIM's inversion does. Where it begins anew it has no past output, and its first step is
     of first order."""
 
-    scheduler: DPMSolverMultistepScheduler
+    scheduler: DDIMScheduler  # whose noise and kind of prediction it takes over
 
     def start(self, times: Sequence[int], begin: int = 0) -> Step:
-        own = DPMSolverMultistepScheduler.from_config(self.scheduler.config)
+        own = DPMSolverMultistepScheduler.from_config(
+            self.scheduler.config, algorithm_type="dpmsolver++", solver_order=2
+        )
         own.set_timesteps(timesteps=list(times))
         own.set_begin_index(begin)
 

@@ -118,7 +118,7 @@ class AttendedDecoder(BroadcastDecoder):
 
     def forward(self, slots: Tensor, shape: tuple[int, int, int], attention: Tensor) -> tuple[Tensor, Tensor]:
         y = self.decoder(slots[:, :, None] + self.positions(*shape))
-        return (attention[..., None] * y).sum(1), attention
+        return torch.einsum("bsn,bsnf->bnf", attention.to(y.dtype), y), attention
 
 
 def _combined(sums: tuple[Tensor, ...], totals: tuple[Tensor, ...]) -> Tensor:

@@ -11,6 +11,7 @@ Axes: b pictures, m patches, d width, e joint embedding.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -34,29 +35,50 @@ class Embedder(nn.Module):
         return self.main(x) + self.res(x)
 
 
+def residual_block(last: nn.Module) -> nn.Module:
+    """As released: a block of CLIP's residual type, attention and MLP, random at the start."""
+    block = copy.deepcopy(last).requires_grad_(True)
+    for part in block.modules():
+        if isinstance(part, nn.MultiheadAttention):
+            nn.init.xavier_uniform_(part.in_proj_weight)
+            nn.init.zeros_(part.in_proj_bias)
+            part.out_proj.reset_parameters()
+        elif isinstance(part, nn.Linear | nn.LayerNorm):
+            part.reset_parameters()
+    return block
+
+
+def only_attention(last: nn.Module) -> nn.Module:
+    """The text's "new multi-head self-attention module": a residual block without an MLP."""
+    block = residual_block(last)
+    block.ln_2, block.mlp = nn.Identity(), Nothing()
+    return block
+
+
+class OnlyMlp(nn.Module):
+    """This suite's: a block without attention, so that a patch can say nothing that it does not hold already."""
+
+    def __init__(self, last: nn.Module):
+        super().__init__()
+        block = residual_block(last)
+        self.ln_2, self.mlp = block.ln_2, block.mlp
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.mlp(self.ln_2(x))
+
+
 class PatchClip(nn.Module):
     """A frozen CLIP with a new last block for patches. Frames uint8 (..., h, w, 3) -> patches (..., r, c, e).
 
-    As released: the new block is of CLIP's residual type, attention and MLP, random at the start (the text: "a new
-    multi-head self-attention module"); it reads all tokens, the class token too, which is dropped behind it; then a
-    LayerNorm and `Embedder`. `only_attention` is the text's reading: the block has no MLP.
+    block: makes the new block of the old one. It reads all tokens, the class token too, which is dropped behind it;
+    then follow a LayerNorm and `Embedder`, as released.
     """
 
-    def __init__(self, clip: ImageText, only_attention: bool = False):
+    def __init__(self, clip: ImageText, block: Callable[[nn.Module], nn.Module] = residual_block):
         super().__init__()
         self.clip, visual = clip.requires_grad_(False).eval(), open_clip_vit(clip.visual)
         width, outputs = visual.proj.shape
-        self.last_transformer = copy.deepcopy(visual.transformer.resblocks[-1]).requires_grad_(True)
-        for part in self.last_transformer.modules():
-            if isinstance(part, nn.MultiheadAttention):
-                nn.init.xavier_uniform_(part.in_proj_weight)
-                nn.init.zeros_(part.in_proj_bias)
-                part.out_proj.reset_parameters()
-            elif isinstance(part, nn.Linear | nn.LayerNorm):
-                part.reset_parameters()
-        if only_attention:
-            self.last_transformer.ln_2 = nn.Identity()
-            self.last_transformer.mlp = Nothing()
+        self.last_transformer = block(visual.transformer.resblocks[-1])
         self.ln_last, self.vision_emb = nn.LayerNorm(width), Embedder(width, outputs)
 
     def train(self, mode: bool = True) -> PatchClip:

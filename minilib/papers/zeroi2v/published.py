@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 import yaml
+from torch import nn
 
 from minilib.errors import BadInput
 from minilib.models.classifier import VideoClassifier, train_only
@@ -33,11 +34,31 @@ def settings(run: Run) -> tuple[Adaptation, dict]:
     return Adaptation(run.frames, STDHA(tuple(entry["offsets"])), places, adapter=adapter), recipe
 
 
+class ReleasedGroups(VideoClassifier):
+    """The classifier whose new parts in the image model learn at `backbone_rate` times the rate of the head. As in the
+    released configurations biases decay like weights, and the temporal embedding does not; nor do norms."""
+
+    def __init__(self, backbone: nn.Module, classes: int, dropout: float, backbone_rate: float):
+        super().__init__(backbone, classes, dropout)
+        self.backbone_rate = backbone_rate
+
+    def parameter_groups(self) -> list[dict]:
+        """What `minilib.training.train` gives to the optimiser."""
+        visual = self.backbone
+        still = {id(p) for p in (*visual.ln_pre.parameters(), *visual.ln_post.parameters())}
+        new = [p for p in visual.parameters() if p.requires_grad]
+        return [
+            {"params": list(self.head.parameters())},
+            {"params": [p for p in new if id(p) not in still], "lr_scale": self.backbone_rate},
+            {"params": [p for p in new if id(p) in still], "lr_scale": self.backbone_rate, "weight_decay": 0.0},
+        ]
+
+
 def zeroi2v(run: Run, classes: Sequence[str]) -> Prepared:
     """ZeroI2V as published."""
     adaptation, recipe = settings(run)
     visual = image_text(run).visual
     torch.manual_seed(run.seed)
     new = Adapted(adaptation)(visual)
-    model = VideoClassifier(visual, len(classes), recipe["head_dropout"])
+    model = ReleasedGroups(visual, len(classes), recipe["head_dropout"], recipe["backbone_rate"].get(run.backbone, 1.0))
     return Prepared("zeroi2v", train_only(model, [*new, *model.head.parameters()]), run.frames, recipe)

@@ -1,16 +1,20 @@
 """Trains the small checkpoints of open-vocabulary localization.
 
     python -m minilib.papers.open_vocabulary.pretrain all --minutes 9 --device cuda    # everything, in parallel
+    ... all --minutes 9 --device cuda --folder OUT/open_vocabulary --scratch /tmp/open_vocabulary
+    python -m minilib.papers.open_vocabulary.pretrain ship --folder OUT/open_vocabulary    # the best, into the package
     python -m minilib.papers.open_vocabulary.pretrain video --minutes 4 --device cuda
     python -m minilib.papers.open_vocabulary.pretrain slots --tried middle --minutes 4 --device cuda
 
-A run that was stopped goes on where it was. Everything stays in --folder until `ship` copies the best to the package.
+A run that was stopped goes on where it was. Weights, scores and logs stay in --folder until `ship` copies the best to
+the package; clips and checkpoints, which are large, in --scratch.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -21,23 +25,21 @@ import torch
 
 from minilib.errors import BadInput
 from minilib.files import ROOT, write_whole
-from minilib.models.second_clip import second_clip
-from minilib.papers.open_vocabulary.patch_clip import PatchClip
+from minilib.papers.open_vocabulary.patch_clip import VanillaPatches
 from minilib.papers.open_vocabulary.pretrain import driver
 from minilib.papers.open_vocabulary.pretrain.encoders import ENCODERS, reconstruction, save_half, small_autoencoder
 from minilib.papers.open_vocabulary.pretrain.grouping import TRIED
 from minilib.papers.open_vocabulary.pretrain.judge import Judge
-from minilib.papers.open_vocabulary.pretrain.patch import contrast, new_parts
+from minilib.papers.open_vocabulary.pretrain.patch import READERS, contrast, new_parts
 from minilib.papers.open_vocabulary.pretrain.pool import pool
 from minilib.papers.open_vocabulary.pretrain.timed import Budget, History, train_for
 
 FOLDER = ROOT / "runs" / "open_vocabulary"
-CLIPS = {"cuda": 8192, "cpu": 1024}  # rendered once
+CLIPS = {"cuda": 4096, "cpu": 1024}  # rendered once
 
 
 def clips_of(args: argparse.Namespace) -> torch.Tensor:
-    count = args.clips or CLIPS[args.device]
-    return torch.from_numpy(np.array(pool(args.folder, count, jobs=args.jobs))).to(args.device)
+    return torch.from_numpy(np.array(pool(args.scratch, args.clips, jobs=args.jobs))).to(args.device)
 
 
 def finish(args: argparse.Namespace, name: str, history: History, scores: dict[str, float]) -> None:
@@ -60,7 +62,7 @@ def budget(args: argparse.Namespace, checkpoint: Path, lr: float) -> Budget:
 def train_encoder(args: argparse.Namespace, name: str) -> None:
     sizes, clips = ENCODERS[name], clips_of(args)
     torch.manual_seed(0)
-    model, checkpoint = sizes.build().to(args.device), args.folder / f"{name}.pt"
+    model, checkpoint = sizes.build().to(args.device), args.scratch / f"{name}.pt"
     loss = partial(reconstruction, model, sizes, clips, args.batch)
 
     def save(history: History) -> None:
@@ -70,21 +72,23 @@ def train_encoder(args: argparse.Namespace, name: str) -> None:
     train_for(model, loss, budget(args, checkpoint, 1.5e-3), checkpoint, save, name)
 
 
-def train_patch_clip(args: argparse.Namespace) -> None:
-    clips = clips_of(args)
+def train_patch_clip(args: argparse.Namespace, reader: str) -> None:
+    clips, name, how = clips_of(args), f"patch_clip_{reader}", READERS[reader]
     torch.manual_seed(0)
-    model, checkpoint = PatchClip(second_clip()).to(args.device).train(), args.folder / "patch_clip.pt"
+    model, checkpoint = how.build().to(args.device).train(), args.scratch / f"{name}.pt"
     parts, judge = new_parts(model), Judge(args.device, args.judged)
+    if not (args.folder / "vanilla.json").is_file():  # the control
+        finish(args, "vanilla", History(), judge.names_of(VanillaPatches(judge.clip)))
 
     def save(history: History) -> None:
-        save_half(parts, args.folder / "patch_clip.safetensors")
-        scores = judge.names_of(model)
-        print(f"patch_clip {scores}", flush=True)
+        save_half(parts, args.folder / f"{name}.safetensors")
+        scores = judge.names_of(model.eval())
+        print(f"{name} {scores}", flush=True)
         model.train()
-        finish(args, "patch_clip", history, scores)
+        finish(args, name, history, scores)
 
-    loss = partial(contrast, model, clips, args.batch)
-    train_for(parts, loss, budget(args, checkpoint, 1e-3), checkpoint, save, "patch_clip")
+    loss = partial(contrast, model, how, clips, args.batch)
+    train_for(parts, loss, budget(args, checkpoint, 1e-3), checkpoint, save, name)
 
 
 def train_slots(args: argparse.Namespace, tried: str) -> None:
@@ -92,8 +96,8 @@ def train_slots(args: argparse.Namespace, tried: str) -> None:
     weights = args.folder / f"{grouping.encoder}.safetensors"
     encoder = small_autoencoder(weights, grouping.sizes).encoder.to(args.device)
     torch.manual_seed(0)
-    model, checkpoint = grouping.build().to(args.device), args.folder / f"{name}.pt"
-    judge = Judge(args.device, args.judged, args.folder / "patch_clip.safetensors")
+    model, checkpoint = grouping.build().to(args.device), args.scratch / f"{name}.pt"
+    judge = Judge(args.device, args.judged, args.folder)
 
     def save(history: History) -> None:
         save_half(model, args.folder / f"{name}.safetensors")
@@ -105,7 +109,7 @@ def train_slots(args: argparse.Namespace, tried: str) -> None:
     train_for(model, loss, budget(args, checkpoint, 1e-3), checkpoint, save, name)
 
 
-BATCH = {"image": 512, "patch_clip": 512, "slots": 64}  # and 256 clips else; an eighth on the CPU
+BATCH = {"image": 512, "patch_clip": 512, "slots": 32}  # and 256 clips else; an eighth on the CPU
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -114,15 +118,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--minutes", type=float, default=4.0, help="of training in this call")
     parser.add_argument("--until", type=float, help="in place of minutes: a moment, in seconds since 1970")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
-    parser.add_argument("--folder", type=Path, default=FOLDER, help="for clips, checkpoints and weights")
+    parser.add_argument("--folder", type=Path, default=FOLDER, help="for weights, scores and logs")
+    parser.add_argument("--scratch", type=Path, help="for clips and checkpoints; the same folder if not given")
     parser.add_argument("--tried", nargs="+", default=list(TRIED), choices=list(TRIED), help="settings of slots")
-    parser.add_argument("--clips", type=int, help="rendered once: 8192 on a GPU, 1024 on a CPU, if not given")
-    parser.add_argument("--jobs", type=int, default=2, help="processes that render")
+    parser.add_argument("--readers", nargs="+", default=list(READERS), choices=list(READERS), help="patch-CLIPs")
+    parser.add_argument("--clips", type=int, help="rendered once: 4096 on a GPU, 1024 on a CPU, if not given")
+    parser.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 8), help="processes that render")
     parser.add_argument("--judged", type=int, default=128, help="validation clips that a training is looked at on")
     parser.add_argument("--batch", type=int, help="clips or frames a step")
     parser.add_argument("--lr", type=float, help="the highest rate")
     parser.add_argument("--steps", type=int, help="at most")
     args = parser.parse_args(arguments)
+    args.scratch = args.scratch or args.folder
+    args.clips = args.clips or CLIPS[args.device]
     if args.device == "cpu":
         torch.set_num_threads(1)
     torch.set_float32_matmul_precision("high")
@@ -134,7 +142,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         elif args.what == "ship":
             driver.ship(args.folder)
         elif args.what == "patch_clip":
-            train_patch_clip(args)
+            for reader in args.readers:
+                train_patch_clip(args, reader)
         elif args.what == "slots":
             for tried in args.tried:
                 train_slots(args, tried)

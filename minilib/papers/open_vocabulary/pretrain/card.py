@@ -34,6 +34,8 @@ def card(best: str, files: Mapping[str, str], found: Mapping[str, dict], size: i
     trained = [["training", "device", "seconds", "steps", "batch", "loss at the end", "shipped as"]]
     shipped = {source: target for target, source in files.items()}
     for name, each in found.items():
+        if not each["steps"]:
+            continue
         loss = f"{each['losses'][-1][2]:.4f}" if each["losses"] else "-"
         numbers = [f"{each['seconds']:.0f}", str(each["steps"]), str(each["batch"]), loss]
         trained.append([name, each["device"], *numbers, shipped.get(name, "")])
@@ -43,7 +45,9 @@ def card(best: str, files: Mapping[str, str], found: Mapping[str, dict], size: i
     for name, scores in slots.items():
         mark = "**" if name == f"slots_{best}" else ""
         scored.append([f"{mark}{name}{mark}", *(f"{scores.get(metric, float('nan')):.1f}" for metric in metrics)])
-    names = found.get("patch_clip", {}).get("scores", {})
-    said = ", ".join(f"{what} {value:.1f}" for what, value in names.items())
-    patch = f"\nNames of the true masks by patch-CLIP (validation clips, percent): {said}.\n" if said else ""
-    return f"{HEAD.format(size=size / 1e6)}\n{table(trained)}\n\n{table(scored)}\n{patch}{TAIL}"
+    readers = {name: each["scores"] for name, each in found.items() if name.startswith(("patch_clip", "vanilla"))}
+    kinds = list(next(iter(readers.values()))) if readers else []
+    named = [["patch-CLIP, names of true masks (validation clips, percent)", *kinds]]
+    named += [[name, *(f"{scores[kind]:.1f}" for kind in kinds)] for name, scores in readers.items()]
+    tables = "\n\n".join(table(rows) for rows in (trained, scored, named))
+    return f"{HEAD.format(size=size / 1e6)}\n{tables}\n{TAIL}"

@@ -17,11 +17,12 @@ from minilib.files import write_whole
 from minilib.papers.open_vocabulary.pretrain.card import card
 from minilib.papers.open_vocabulary.pretrain.encoders import ENCODERS
 from minilib.papers.open_vocabulary.pretrain.grouping import TRIED
+from minilib.papers.open_vocabulary.pretrain.patch import best_reader
 from minilib.papers.open_vocabulary.pretrain.pool import pool
 
 WEIGHTS = Path(__file__).parents[3] / "weights"
 ENCODERS_UNTIL, SLOTS_UNTIL = 0.5, 0.97  # shares of the time at which these trainings end
-SHORT = {"image": 0.3, "patch_clip": 0.3}  # ... and the small ones, which leave the device to the others
+SHORT = {"image": 0.3, "patch_clip": 0.4}  # ... and the small ones, which leave the device to the others
 JUDGED_BY = ("joint dec_rate", "apart dec_rate")  # the first of these that a training has chooses among them
 AT_MOST = 10e6  # bytes shipped
 
@@ -34,6 +35,7 @@ def run_together(args: argparse.Namespace, jobs: Sequence[tuple[str, list[str], 
         name = "_".join([what, *more[1:2]])
         command = [sys.executable, "-m", "minilib.papers.open_vocabulary.pretrain", what, *more]
         command += ["--device", args.device, "--folder", str(args.folder), "--until", f"{until:.0f}"]
+        command += ["--scratch", str(args.scratch)]
         for option in ("clips", "judged", "steps"):
             if getattr(args, option) is not None:
                 command += [f"--{option}", str(getattr(args, option))]
@@ -49,15 +51,15 @@ def run_together(args: argparse.Namespace, jobs: Sequence[tuple[str, list[str], 
 
 
 def everything(args: argparse.Namespace) -> None:
-    """Clips, encoders and patch-CLIP together, all settings of slots together, and the choice; what was trained before
-    is trained on. Prints what each came to. A training that fails does not stop the others."""
+    """Clips, encoders and patch-CLIP together, then all settings of slots together; what was trained before is trained
+    on. Prints what each came to. A training that fails does not stop the others, and the package is left as it is."""
     began, seconds = time.time(), 60 * args.minutes
     args.folder.mkdir(parents=True, exist_ok=True)
-    args.clips = args.clips or {"cuda": 8192, "cpu": 1024}[args.device]
-    pool(args.folder, args.clips, jobs=args.jobs)
+    pool(args.scratch, args.clips, jobs=args.jobs)
     print(f"{time.time() - began:.0f} s: {args.clips} clips are rendered", flush=True)
-    names = [*ENCODERS, "patch_clip"]
-    failed = run_together(args, [(n, [], began + SHORT.get(n, ENCODERS_UNTIL) * seconds) for n in names])
+    jobs = [(name, [], began + SHORT.get(name, ENCODERS_UNTIL) * seconds) for name in ENCODERS]
+    jobs += [("patch_clip", ["--readers", name], began + SHORT["patch_clip"] * seconds) for name in args.readers]
+    failed = run_together(args, jobs)
     print(f"{time.time() - began:.0f} s: encoders and patch-CLIP are trained; failed: {failed or 'none'}", flush=True)
     ready = [n for n, each in TRIED.items() if (args.folder / f"{each.encoder}.safetensors").is_file()]
     jobs = [("slots", ["--tried", n], began + SLOTS_UNTIL * seconds) for n in ready if n in args.tried]
@@ -65,7 +67,7 @@ def everything(args: argparse.Namespace) -> None:
     print(f"{time.time() - began:.0f} s: slots are trained; failed: {failed or 'none'}", flush=True)
     for name, found in results(args.folder).items():
         print(name, found["scores"], flush=True)
-    ship(args.folder)
+    print(f"best: {chosen(results(args.folder))}; `pretrain ship --folder {args.folder}` ships it", flush=True)
 
 
 def results(folder: Path) -> dict[str, dict]:
@@ -81,7 +83,7 @@ def chosen(found: dict[str, dict]) -> str:
     scores = {name: found[f"slots_{name}"]["scores"] for name in of_videos}
     metric = next((m for m in JUDGED_BY if all(m in each for each in scores.values())), None)
     if metric is None:
-        raise BadInput("slots: some were judged with names and some without; train patch_clip, then slots again")
+        raise BadInput("slots: some were judged with names and some without; train patch_clip and then slots again")
     return max(scores, key=lambda name: scores[name][metric])
 
 
@@ -91,11 +93,11 @@ def ship(folder: Path, to: Path = WEIGHTS) -> None:
     Raises BadInput where one is missing, or all together are larger than 10 MB.
     """
     found = results(folder)
-    best = chosen(found)
+    best, reader = chosen(found), best_reader(folder)
     files = {
         "video_encoder": TRIED[best].encoder,
         "image_encoder": "image",
-        "patch_clip": "patch_clip",
+        "patch_clip": f"patch_clip_{reader}",
         "video_slots": f"slots_{best}",
     }
     paths = {target: Path(folder) / f"{source}.safetensors" for target, source in files.items()}
@@ -108,6 +110,6 @@ def ship(folder: Path, to: Path = WEIGHTS) -> None:
     for target, path in paths.items():
         shutil.copyfile(path, to / f".{target}.part")
         (to / f".{target}.part").replace(to / f"{target}.safetensors")
-    write_whole(to / "open_vocabulary.json", json.dumps({"slots": best}) + "\n")
+    write_whole(to / "open_vocabulary.json", json.dumps({"slots": best, "reader": reader}) + "\n")
     write_whole(to / "open_vocabulary.md", card(best, files, found, size))
-    print(f"shipped slots {best!r}, {size / 1e6:.2f} MB", flush=True)
+    print(f"shipped slots {best!r}, patch-CLIP {reader!r}, {size / 1e6:.2f} MB", flush=True)

@@ -115,7 +115,6 @@ class Grouping:
 TRIED = {
     "middle": Grouping(),
     "last": Grouping(layer=-1),
-    "early": Grouping(layer=1),
     "five": Grouping(slots=5),
     "twelve": Grouping(slots=12),
     "learned": Grouping(initial=LearnedQueries),

@@ -17,7 +17,7 @@ from minilib.models.videomae import VideoEncoder
 from minilib.papers.open_vocabulary.method import VideoSlots
 from minilib.papers.open_vocabulary.naming import cosines, slot_sums
 from minilib.papers.open_vocabulary.pretrain.grouping import Grouping
-from minilib.papers.open_vocabulary.pretrain.patch import OnReduced, small_patch_clip
+from minilib.papers.open_vocabulary.pretrain.patch import OnReduced, best_reader, small_patch_clip
 from minilib.papers.open_vocabulary.small import WORLD, apart, localization_scores, together
 from minilib.world.localization import localization_batch, patch_masks
 
@@ -25,15 +25,16 @@ AT_ONCE = 32  # clips
 
 
 class Judge:
-    """Holds `count` validation clips on a device, and the patches of a trained patch-CLIP where its file is there."""
+    """Holds `count` validation clips on a device, and the patches of the best patch-CLIP in a folder where one is."""
 
-    def __init__(self, device: str, count: int = 128, patch_clip: Path | None = None):
-        self.truth = localization_batch(0, "val", np.arange(count), device=device)
+    def __init__(self, device: str, count: int = 128, folder: Path | None = None):
+        self.truth = localization_batch(0, "val", np.arange(count)).to(device)
         self.clip = second_clip().to(device)
         self.names = WORLD.features(self.clip)
-        there = patch_clip is not None and patch_clip.is_file()
-        self.reader = small_patch_clip(patch_clip).to(device) if there else None
-        self.patches = self.read(self.reader) if there else None
+        best = None if folder is None else best_reader(folder)
+        self.patches = None
+        if best is not None:
+            self.patches = self.read(small_patch_clip(folder / f"patch_clip_{best}.safetensors", best).to(device))
 
     @torch.no_grad()
     def read(self, reader: nn.Module) -> Tensor:
@@ -46,18 +47,23 @@ class Judge:
 
     @torch.no_grad()
     def names_of(self, reader: nn.Module) -> dict[str, float]:
-        """Percent of true masks whose best name is right: of objects among the shapes, and of grounds and objects
-        whether they are told from each other at all."""
+        """Names of the true masks, in percent: objects whose best shape is theirs, grounds whose best name of all is no
+        shape, objects whose best name of all is one; `right`: objects and grounds, half each, whose best name of all is
+        their shape, or any ground."""
         assigned, slots = self.oracle(), 1 + self.truth.names.shape[1]
         cosine = cosines(slot_sums(self.read(reader), assigned, slots), self.names)
         targets = len(WORLD.targets)
-        seen = F.one_hot(assigned, slots).flatten(1, -2).sum(1)[:, 1:] > 16
-        shape = cosine[:, 1:, :targets].argmax(-1) == self.truth.names
-        background = cosine.argmax(-1) >= targets
+        seen = F.one_hot(assigned, slots).flatten(1, -2).sum(1)[:, 1:] > 16  # patches in all frames
+        share = lambda hits: 100 * float(hits.float().mean())  # noqa: E731
+        shape = (cosine[:, 1:, :targets].argmax(-1) == self.truth.names)[seen]
+        ground = cosine[:, 0].argmax(-1) >= targets
+        best = cosine[:, 1:].argmax(-1)
+        right = (best == self.truth.names)[seen]
         return {
-            "shape": 100 * float(shape[seen].float().mean()),
-            "ground kept out": 100 * float(background[:, 0].float().mean()),
-            "objects kept": 100 * float((~background[:, 1:])[seen].float().mean()),
+            "shape": share(shape),
+            "ground kept out": share(ground),
+            "objects kept": share((best < targets)[seen]),
+            "right": (share(right) + share(ground)) / 2,
         }
 
     @torch.no_grad()

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from itertools import starmap
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -40,20 +42,18 @@ def pool(
     """
     path = Path(folder) / f"pool_{split}_{seed}_{count}x{frames}x{size}.npy"
     if not path.is_file():
-        firsts = range(0, count, AT_ONCE)
-        lasts = [min(first + AT_ONCE, count) for first in firsts]
-        with whole_file(path) as part:
-            shape = (count, frames, size, size, 3)
-            out = np.lib.format.open_memmap(part, "w+", np.uint8, shape)
-            with ProcessPoolExecutor(
-                jobs, get_context("spawn"), initializer=_begin, initargs=(os.getpid(),)
-            ) as workers:
-                tasks = [
-                    workers.submit(_rendered, seed, split, first, last, frames, size)
-                    for first, last in zip(firsts, lasts, strict=True)
-                ]
-                for first, last, task in zip(firsts, lasts, tasks, strict=True):
-                    out[first:last] = task.result()
+        starts = range(0, count, AT_ONCE)
+        tasks = [(seed, split, start, min(start + AT_ONCE, count), frames, size) for start in starts]
+        with whole_file(path) as part, ExitStack() as stack:
+            out = np.lib.format.open_memmap(part, "w+", np.uint8, (count, frames, size, size, 3))
+            if jobs > 1:
+                context, parent = get_context("spawn"), (os.getpid(),)
+                workers = stack.enter_context(ProcessPoolExecutor(jobs, context, initializer=_begin, initargs=parent))
+                rendered = workers.map(_rendered, *zip(*tasks, strict=True))
+            else:
+                rendered = starmap(_rendered, tasks)
+            for start, block in zip(starts, rendered, strict=True):
+                out[start : start + len(block)] = block
             out.flush()
     return np.load(path, mmap_mode="r")
 

@@ -1,0 +1,304 @@
+"""Video slots and their decoders, patch-CLIP, names, merging: against loops, and against what they must not do."""
+
+import copy
+import itertools
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from minilib.errors import BadInput
+from minilib.memory import peak_training_memory
+from minilib.models.clip import TINY, build
+from minilib.models.slots import GaussianSlots, LearnedQueries
+from minilib.models.small_clip import tokenize
+from minilib.papers.open_vocabulary.counts import count_all
+from minilib.papers.open_vocabulary.decoder import AttendedDecoder, BroadcastDecoder, ChunkedDecoder
+from minilib.papers.open_vocabulary.joint import IN_FRAME, RELEASED, group_sums, mask_boxes, merged, touching
+from minilib.papers.open_vocabulary.method import VideoSlots, reconstruction_loss
+from minilib.papers.open_vocabulary.naming import Vocabulary, cosines, photo_of_a, slot_sums, wanted
+from minilib.papers.open_vocabulary.patch_clip import (
+    OnlyMlp,
+    PatchClip,
+    VanillaPatches,
+    info_nce,
+    only_attention,
+    patch_loss,
+    pooled,
+    residual_block,
+)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def video_slots(decoder=BroadcastDecoder, initial=GaussianSlots, slots=3):
+    torch.manual_seed(0)
+    return VideoSlots(initial(slots, 12), decoder(8, 12, 2, (3, 4), 16), 8)
+
+
+@pytest.mark.parametrize("decoder", [BroadcastDecoder, ChunkedDecoder, AttendedDecoder])
+@pytest.mark.parametrize("initial", [GaussianSlots, LearnedQueries])
+def test_tubes_share_out_every_token_and_gradients_reach_everything(decoder, initial):
+    model, features = video_slots(decoder, initial), torch.randn(2, 2, 3, 4, 8, generator=seeded())
+    tubes = model(features, seeded())
+    assert tubes.slots.shape == (2, 3, 12) and tubes.masks.shape == (2, 3, 2, 3, 4)
+    assert tubes.features.shape == features.shape and tubes.assigned.shape == (2, 2, 3, 4)
+    torch.testing.assert_close(tubes.masks.sum(1), torch.ones(2, 2, 3, 4))
+    reconstruction_loss(tubes, features).backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+    torch.testing.assert_close(model(features, seeded()).masks, tubes.masks)  # the generator alone draws
+    other = model(features, seeded(1)).masks
+    assert torch.equal(other, tubes.masks) == (initial is LearnedQueries)
+
+
+def test_one_slot_attention_reads_all_frames():
+    model, features = video_slots(), torch.randn(1, 2, 3, 4, 8, generator=seeded())
+    swapped = model(features.flip(1), seeded()).attention.flip(2)
+    torch.testing.assert_close(swapped, model(features, seeded()).attention)  # no order, and no position is added
+    changed = features.clone()
+    changed[:, 1] += torch.randn(3, 4, 8, generator=seeded(1))
+    assert not torch.allclose(model(changed, seeded()).attention[:, :, 0], swapped.flip(2)[:, :, 1])
+    short = model(features[:, :1, :2, :3], seeded())
+    assert short.masks.shape == (1, 3, 1, 2, 3)
+    with pytest.raises(BadInput, match="more slots|at most as many"):
+        model(features[:, :1, :1, :2])
+    with pytest.raises(BadInput, match="3 steps"):
+        model(torch.zeros(1, 3, 3, 4, 8))
+    with pytest.raises(BadInput, match="clips, steps, rows"):
+        model(features[0])
+
+
+def test_broadcast_decoder_is_the_papers_formula():
+    model = video_slots()
+    slots = torch.randn(1, 3, 12, generator=seeded())
+    features, masks = model.decoder(slots, (2, 3, 4), None)
+    for n in range(24):
+        out = [model.decoder.decoder(slots[0, k] + model.decoder.pos_embed.flatten(0, 1)[n]) for k in range(3)]
+        alpha = torch.stack([each[-1] for each in out]).softmax(0)
+        torch.testing.assert_close(masks[0, :, n], alpha)
+        torch.testing.assert_close(features[0, n], sum(a * each[:-1] for a, each in zip(alpha, out, strict=True)))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (1, 4, 2)])
+@pytest.mark.parametrize("chunk", [1, 2, 5])
+def test_chunks_of_slots_change_nothing(shape, chunk):
+    torch.manual_seed(0)
+    direct, chunked = (kind(8, 12, 2, (3, 4), 16).double() for kind in (BroadcastDecoder, ChunkedDecoder))
+    chunked.load_state_dict(direct.state_dict())
+    chunked.chunk = chunk
+    slots = torch.randn(2, 5, 12, generator=seeded(), dtype=torch.double, requires_grad=True)
+    found = []
+    for decoder in (direct, chunked):
+        features, masks = decoder(slots, shape, None)
+        loss = (features**2).sum() + (masks * torch.arange(5).view(5, 1)).sum()
+        found.append((features, masks, torch.autograd.grad(loss, [slots, *decoder.parameters()])))
+    torch.testing.assert_close(found[1], found[0])
+
+
+def test_chunks_take_at_most_half_of_the_memory():
+    peaks = []
+    for kind in (BroadcastDecoder, ChunkedDecoder):
+        decoder = kind(48, 16, 4, (7, 7), 64)
+        slots = torch.randn(1, 15, 16, requires_grad=True)
+
+        def step(decoder=decoder, slots=slots):
+            (decoder(slots, (4, 7, 7), None)[0] ** 2).sum().backward()
+
+        step()
+        peaks.append(peak_training_memory(step).added)
+    assert peaks[1] <= 0.5 * peaks[0], peaks
+
+
+# --- patch-CLIP ------------------------------------------------------------------------------------------------------
+
+
+def tiny():
+    torch.manual_seed(0)
+    clip = build(TINY, tokenize)
+    for parameter in clip.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return clip
+
+
+def test_class_token_is_clips_own_embedding():
+    clip = tiny()
+    model, frames = PatchClip(clip), torch.randint(256, (3, 16, 16, 3), generator=seeded(), dtype=torch.uint8)
+    cls, tokens = model.read(clip.normalise(frames))
+    torch.testing.assert_close(cls, clip.model.encode_image(clip.normalise(frames)))
+    assert tokens.shape == (3, 5, 24)
+    torch.testing.assert_close(VanillaPatches(clip)(frames), _vanilla(clip, frames))
+
+
+def _vanilla(clip, frames):
+    tokens = clip.visual.transformer(clip.visual._embeds(clip.normalise(frames)))
+    return (clip.visual.ln_post(tokens[:, 1:]) @ clip.visual.proj).unflatten(1, (2, 2))
+
+
+@pytest.mark.parametrize("block", [residual_block, only_attention, OnlyMlp])
+def test_only_the_new_parts_learn(block):
+    clip = tiny()
+    before = copy.deepcopy(clip.state_dict())
+    model = PatchClip(clip, block).train()
+    assert not clip.training
+    frames = torch.randint(256, (4, 16, 16, 3), generator=seeded(), dtype=torch.uint8)
+    patch_loss(model, clip.normalise(frames)).backward()
+    names = {n.split(".")[0] for n, p in model.named_parameters() if p.requires_grad}
+    assert names == {"last_transformer", "ln_last", "vision_emb"}
+    assert [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
+    assert [n for n, p in clip.named_parameters() if p.grad is not None] == []
+    torch.testing.assert_close(dict(clip.state_dict()), dict(before))
+
+
+def test_other_sizes_interpolate_positions_and_leave_clip_as_it_was():
+    clip = tiny()
+    model, own = PatchClip(clip), clip.visual.positional_embedding
+    large = torch.randint(256, (1, 2, 24, 32, 3), generator=seeded(), dtype=torch.uint8)
+    assert model(large).shape == (1, 2, 3, 4, 16)
+    assert clip.visual.positional_embedding is own
+    with pytest.raises(BadInput, match="20 x 32 pixels"):
+        model(large[:, :, :20])
+
+
+def test_pooling_and_the_loss_are_equations_1_to_3():
+    patches, cls = torch.randn(3, 5, 4, generator=seeded()), torch.randn(3, 4, generator=seeded(1))
+    found = pooled(patches, cls)
+    for i in range(3):
+        weights = torch.stack([patches[i, m] @ cls[i] for m in range(5)]).softmax(0)
+        torch.testing.assert_close(found[i], sum(w * p for w, p in zip(weights, patches[i], strict=True)))
+    phi = torch.stack([torch.stack([F.cosine_similarity(f, c, dim=0) for c in cls]) for f in found])
+    expected = -sum((phi[i, i].exp() / phi[i].exp().sum()).log() for i in range(3)) / 3
+    torch.testing.assert_close(info_nce(found, cls), expected)
+    assert info_nce(cls, cls) < info_nce(-cls, cls)  # a loss, not its negative
+
+
+# --- names -----------------------------------------------------------------------------------------------------------
+
+
+def test_vocabulary_is_checked_and_averaged():
+    for targets, background, said in (((), (), "empty"), (("red", "blue"), ("red",), "'red' occurs twice")):
+        with pytest.raises(BadInput, match=said):
+            Vocabulary(targets, background)
+    clip = tiny()
+    found = Vocabulary(("circle",), ("sand",), lambda name: [f"a {name}", f"the {name}"]).features(clip)
+    first = F.normalize(clip.text_features(["a circle", "the circle"]).mean(0), dim=0)
+    torch.testing.assert_close(found[0], first)
+    assert photo_of_a("star") == ["a photo of a star"]
+
+
+def test_slot_sums_are_sums_over_the_patches_of_a_slot():
+    patches = torch.randn(2, 4, 3, 3, 5, generator=seeded())
+    assigned = torch.randint(3, (2, 2, 3, 3), generator=seeded())
+    found = slot_sums(patches, assigned, 4)
+    assert not found[:, 3].any() and not cosines(found, torch.eye(5))[:, 3].any()
+    for b, s in itertools.product(range(2), range(3)):
+        expected = sum(patches[b, t][assigned[b, t // 2] == s].sum(0) for t in range(4))
+        torch.testing.assert_close(found[b, s], expected)
+    fine = slot_sums(patches, assigned.repeat_interleave(2, 2).repeat_interleave(2, 3), 4)
+    torch.testing.assert_close(fine, found)  # a finer grid of slots, the same shares
+    with pytest.raises(BadInput, match="3 frames"):
+        slot_sums(patches[:, :3], assigned, 4)
+
+
+def test_kept_are_slots_whose_best_name_is_a_target():
+    cosine = torch.tensor([[[0.3, 0.1, 0.2], [0.1, 0.2, 0.3], [0.05, 0.01, 0.0], [-0.1, -0.2, -0.3]]])
+    assert wanted(cosine, 2).tolist() == [[True, False, True, False]]
+    assert wanted(cosine, 2, 0.1).tolist() == [[True, False, False, False]]
+    assert wanted(cosine, 2, 0.9).tolist() == [[True, False, False, False]]  # none: the best one
+
+
+# --- merging ---------------------------------------------------------------------------------------------------------
+
+
+def one_pair_at_a_time(assigned, names, kept, offsets):
+    """The text's procedure: as long as there is a pair to merge, merge it."""
+    assigned, alive = assigned.clone(), [s for s in range(len(names)) if kept[s]]
+    while True:
+        near = touching(assigned[None], len(names), offsets)[0]
+        pairs = [(i, j) for i, j in itertools.combinations(alive, 2) if names[i] == names[j] and near[i, j]]
+        if not pairs:
+            return assigned, alive
+        i, j = pairs[-1]
+        assigned[assigned == j] = i
+        alive.remove(j)
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 10**6), slots=st.integers(2, 7), offsets=st.sampled_from([IN_FRAME, RELEASED]))
+def test_merging_is_its_own_fixed_point(seed, slots, offsets):
+    generator = seeded(seed)
+    assigned = torch.randint(slots, (3, 2, 3, 3), generator=generator)
+    names, kept = (torch.randint(2, (3, slots), generator=generator) for _ in "ab")
+    kept = kept.bool()
+    found, groups = merged(assigned, names, kept, touching(assigned, slots, offsets))
+    for b in range(3):
+        expected, alive = one_pair_at_a_time(assigned[b], names[b], kept[b], offsets)
+        assert torch.equal(found[b], expected) and groups[b].nonzero().flatten().tolist() == alive
+
+
+def test_neighbours_are_those_of_the_text_or_of_the_code():
+    assigned = torch.tensor([[[[0, 1], [3, 2]], [[4, 4], [4, 4]]]])  # (b, u, r, c)
+    near = touching(assigned, 5, IN_FRAME)[0]
+    assert near[0, 1] and near[1, 2] and near[2, 3] and near[3, 0] and not near[0, 2] and not near[0, 4]
+    released = touching(assigned, 5)[0]
+    assert released[0, 2] and released[0, 4] and not released[1, 3]  # forward diagonals only
+    assert torch.equal(released, released.T)
+
+
+def test_the_sum_of_two_slots_of_one_name_has_that_name():
+    products = torch.randn(50, 2, 31, generator=seeded())
+    same = products.argmax(-1)[:, 0] == products.argmax(-1)[:, 1]
+    products[~same, 1] = products[~same, 0]
+    assert torch.equal(products.sum(1).argmax(-1), products[:, 0].argmax(-1))  # so the code's third condition is idle
+    sums = group_sums(torch.arange(8.0).view(1, 4, 2), torch.tensor([[0, 0, 2, 0]]))
+    assert sums.tolist() == [[[8.0, 11.0], [0.0, 0.0], [4.0, 5.0], [0.0, 0.0]]]
+
+
+def test_boxes_of_masks():
+    masks = torch.zeros(2, 3, 4, dtype=torch.bool)
+    masks[0, 1:, 2] = masks[0, 1, 3] = True
+    assert mask_boxes(masks).tolist() == [[2, 1, 4, 3], [0, 0, 0, 0]]
+    assert mask_boxes(masks, 8).tolist() == [[16, 8, 32, 24], [0, 0, 0, 0]]
+
+
+def test_counts_are_those_of_the_released_graph():
+    found = count_all()
+    for name, expected, digits in (
+        ("parameters", 89.96, 2), ("trained.parameters", 4.192, 3), ("encoder.macs", 179.4, 1),
+        ("grouping.macs", 1.16, 2), ("decoder.macs", 70.9, 1), ("macs", 251.5, 1),
+        ("patch_clip.parameters", 94.33, 2), ("patch_clip.trained", 8.140, 3), ("patch_clip.macs", 19.3, 1),
+    ):  # fmt: skip
+        assert round(found[name], digits) == expected, name
+
+
+def test_slots_and_patch_clip_run_on_a_gpu_without_mixing_devices():
+    """A forward pass of each "on cuda", with no GPU."""
+    mode = FakeTensorMode()
+    clip, frames = tiny(), torch.randint(256, (2, 16, 16, 3), dtype=torch.uint8)
+    readers = [PatchClip(clip), VanillaPatches(clip)]
+    slots = [video_slots(decoder) for decoder in (BroadcastDecoder, ChunkedDecoder, AttendedDecoder)]
+    features = torch.randn(2, 2, 3, 4, 8)
+    with mode:
+        move = lambda x: mode.from_tensor(x).to("cuda")  # noqa: E731
+        for module in [part for model in (*readers, *slots) for part in model.modules()]:
+            for tensors, wrap in ((module._parameters, nn.Parameter), (module._buffers, lambda x: x)):
+                for name, value in tensors.items():
+                    if value is not None and value.device.type != "cuda":
+                        tensors[name] = wrap(move(value))
+        features, frames = move(features), move(frames)
+        for model in slots:
+            tubes = model(features)
+            assert reconstruction_loss(tubes, features).device.type == "cuda"
+            sums = slot_sums(torch.zeros(2, 2, 6, 8, 5, device="cuda"), tubes.assigned, 3)
+            cosine = cosines(sums, torch.zeros(4, 5, device="cuda"))
+            near = touching(tubes.assigned, 3)
+            tokens, groups = merged(tubes.assigned, cosine.argmax(-1), wanted(cosine, 3), near)
+            assert mask_boxes(tokens == 0).device.type == groups.device.type == "cuda"
+        for reader in readers:
+            assert reader(frames).device.type == "cuda"
+        assert patch_loss(readers[0], clip.normalise(frames)).device.type == "cuda"

@@ -1,0 +1,135 @@
+"""Trainings of the small open-vocabulary checkpoints: two steps of each, stops and goes, the choice and the card."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from minilib.errors import BadInput
+from minilib.papers.open_vocabulary.pretrain import driver
+from minilib.papers.open_vocabulary.pretrain.__main__ import main
+from minilib.papers.open_vocabulary.pretrain.encoders import ENCODERS, small_autoencoder
+from minilib.papers.open_vocabulary.pretrain.grouping import TRIED, colours, with_changes
+from minilib.papers.open_vocabulary.pretrain.patch import cropped
+from minilib.papers.open_vocabulary.pretrain.pool import draw, pool
+from minilib.papers.open_vocabulary.pretrain.timed import Budget, train_for
+from minilib.world.localization import localization_batch
+
+
+def test_pool_is_the_clips_and_is_made_once(tmp_path):
+    clips = pool(tmp_path, 3, frames=2, size=32)
+    assert np.array_equal(clips, localization_batch(0, "train", np.arange(3), 2, 32).frames)
+    (path,) = tmp_path.iterdir()
+    before = path.stat().st_mtime_ns
+    assert np.array_equal(pool(tmp_path, 3, frames=2, size=32, jobs=2), clips) and path.stat().st_mtime_ns == before
+    frames = torch.from_numpy(np.array(clips))
+    drawn = [draw(frames, 4, torch.Generator().manual_seed(seed)) for seed in range(9)]
+    assert drawn[0].shape == (4, 2, 32, 32, 3) and len({int(each.long().sum()) for each in drawn}) > 1
+
+
+def toy(steps, checkpoint=None, stop=None, seconds=1e6):
+    torch.manual_seed(0)
+    module = nn.Linear(4, 1)
+    calls = []
+
+    def loss(generator):
+        calls.append(1)
+        if stop is not None and len(calls) > stop:
+            raise KeyboardInterrupt
+        x = torch.randn(8, 4, generator=generator)
+        return (module(x) - x.sum(1, keepdim=True)).square().mean()
+
+    history = train_for(module, loss, Budget(seconds, 0.1, steps=steps), checkpoint)
+    return module, history
+
+
+def test_a_stopped_training_goes_on_with_the_same_numbers(tmp_path, monkeypatch):
+    whole, history = toy(6)
+    assert history.step == 6 and history.losses[-1][2] > 0
+    monkeypatch.setattr("minilib.papers.open_vocabulary.pretrain.timed.SAVE_EVERY", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        toy(6, tmp_path / "toy.pt", stop=4)
+    again, history = toy(6, tmp_path / "toy.pt", stop=2)  # two steps are left
+    assert history.step == 6
+    torch.testing.assert_close(again.weight, whole.weight)
+
+
+def test_time_ends_a_training_and_rates_rise_and_fall():
+    _, history = toy(None, seconds=0.2)
+    assert 0.2 <= history.seconds < 5
+    rates = [Budget(1.0, 2.0).rate(share) for share in (0.0, 0.025, 0.05, 0.5, 1.0)]
+    assert rates[0] < rates[1] == 1.0 and max(rates) == rates[2] and rates[4] == 0
+    with pytest.raises(BadInput, match="the loss is nan"):
+        train_for(nn.Linear(1, 1), lambda g: _nan(), Budget(1e6, 0.1, steps=1))
+
+
+def _nan():
+    return torch.full((), float("nan"), requires_grad=True)
+
+
+def test_targets_of_slots_have_the_tokens_places():
+    frames = torch.zeros(1, 4, 96, 96, 3, dtype=torch.uint8)
+    frames[0, 2, 8:16, 16:24] = 255
+    shades = colours(frames, 4)
+    assert shades.shape == (1, 4, 12, 12, 12)
+    assert (shades[0, 2] > 0).any(-1).nonzero().tolist() == [[1, 2]]
+    changes = with_changes(torch.zeros(1, 4, 12, 12, 6), frames)[..., 6:]
+    assert (changes[0, 1, 1, 2] > 0).all() and (changes[0, 2, 1, 2] < 0).all() and not changes[0, 3].any()
+    assert colours(frames, 2).shape == (1, 2, 12, 12, 24)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("open_vocabulary")
+    common = ["--device", "cpu", "--folder", str(folder), "--scratch", str(folder / "scratch"), "--jobs", "1"]
+    common += ["--steps", "1", "--clips", "4", "--batch", "2", "--judged", "4"]
+    for what in (["video"], ["image"], ["patch_clip", "--readers", "released", "alone_crops"]):
+        main([*what, *common])
+    main(["slots", "--tried", "middle", "released", "image_frames", *common])
+    return folder
+
+
+def test_every_training_leaves_weights_scores_and_the_choice_ships_them(trained, tmp_path):
+    assert ENCODERS["video"].frames == 8
+    encoder = small_autoencoder(trained / "video.safetensors").encoder
+    assert not any(p.requires_grad for p in encoder.parameters())
+    found = driver.results(trained)
+    scores = found["slots_middle"]["scores"]
+    assert found["slots_middle"]["steps"] == 1 and {"joint dec_rate", "apart cor_loc", "joint named"} <= scores.keys()
+    for name, rate in (("middle", 10.0), ("released", 20.0)):
+        found[f"slots_{name}"]["scores"]["joint dec_rate"] = rate
+    assert driver.chosen(found) == "released"
+    found["slots_image_frames"]["scores"]["joint dec_rate"] = 90.0  # no encoder of videos
+    assert driver.chosen(found) == "released"
+    driver.ship(trained, tmp_path)
+    shipped = {path.name for path in tmp_path.iterdir()}
+    names = {"video_encoder", "image_encoder", "patch_clip", "video_slots"}
+    assert shipped == {f"{n}.safetensors" for n in names} | {"open_vocabulary.json", "open_vocabulary.md"}
+    assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10e6
+    best = json.loads((tmp_path / "open_vocabulary.json").read_text())["slots"]
+    card = (tmp_path / "open_vocabulary.md").read_text()
+    reader = json.loads((tmp_path / "open_vocabulary.json").read_text())["reader"]
+    rates = {name: found[f"patch_clip_{name}"]["scores"]["right"] for name in ("released", "alone_crops")}
+    assert rates[reader] == max(rates.values())
+    assert f"**slots_{best}**" in card and "nan" not in card.replace("finance", "")
+    with pytest.raises(BadInput, match="none is trained"):
+        driver.chosen({})
+
+
+def test_crops_are_windows_of_the_picture():
+    ramp = torch.arange(96).view(1, 96, 1).expand(96, 96, 3).to(torch.uint8)[None].expand(5, -1, -1, -1)
+    whole = cropped(ramp, 1.0, torch.Generator())
+    torch.testing.assert_close(whole[0, 0, 0], (torch.arange(64) + 0.5) * 1.5 - 0.5, atol=1e-3, rtol=0)
+    parts = cropped(ramp, 0.2, torch.Generator().manual_seed(0))
+    width = (parts[:, 0, 0, -1] - parts[:, 0, 0, 0]) / 94.5
+    assert (width > 0.19**0.5).all() and (width < 1).all() and width.std() > 0.05
+    assert parts[:, 0, 0, 0].std() > 1
+
+
+def test_every_setting_of_slots_can_be_built_and_learns():
+    for name, grouping in TRIED.items():
+        model = grouping.build()
+        steps = 1 if grouping.per_frame else grouping.steps
+        assert model.decoder.pos_embed.shape == (steps, 144, 66), name
