@@ -16,7 +16,7 @@ from minilib.models.classifier import VideoClassifier
 from minilib.models.clip import TINY, FrameFeatures, build
 from minilib.models.x3d import TINY as TINY_X3D
 from minilib.models.x3d import X3D
-from minilib.papers.baselines import AIM, EVL, STAdapter
+from minilib.papers.baselines import EVL
 from minilib.papers.coarse_fine.fusion import MultiStageFusion
 from minilib.papers.coarse_fine.grid import GridPool
 from minilib.papers.coarse_fine.method import CoarseStream, detection_loss
@@ -65,7 +65,7 @@ def dist() -> Unpacked:
 
 
 def victr() -> Reader:
-    return Reader(VicTR(16, 4, FRAMES, 2), Names(torch.randn(CLASSES, 16), torch.randn(3, 16), (2, 1)))
+    return Reader(VicTR(16, 4, FRAMES, 1), Names(torch.randn(CLASSES, 16), torch.randn(3, 16), (2, 1)))
 
 
 def coarse() -> Unpacked:
@@ -104,9 +104,7 @@ METHODS = {  # model, its input, labels, objective
         features, labels, Objective(),
     ),
     "victr": (victr, lambda: torch.randn(2, FRAMES, 16), labels, LOSS),
-    "aim": (lambda: AIM(visual(), FRAMES, CLASSES), pixels, labels, CrossEntropy()),
     "evl": (lambda: EVL(visual(), FRAMES, CLASSES, layers=2), pixels, labels, CrossEntropy()),
-    "st_adapter": (lambda: STAdapter(visual(), FRAMES, CLASSES), pixels, labels, CrossEntropy()),
     "coarse_fine": (coarse, with_levels, frame_labels, detection),
     "volume mixup": (
         lambda: X3D(TINY_X3D, CLASSES), clips, labels, DetectionPretraining(VolumeMixUp(), CLASSES)
