@@ -6,6 +6,7 @@ The device is `tests.second_device`, so no GPU is needed; one variant of each ki
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -31,6 +32,13 @@ def plain_steps_and_own_caches(tmp_path_factory, monkeypatch):
     """Steps as they stand, not recorded by CUDA, and batches made in this thread; caches in folders that all tests here
     share."""
     monkeypatch.setattr(training, "Recorded", lambda step, optimizer, device: step)
+    autocast = torch.autocast  # knows no `meta`
+    plain = nullcontext()
+    monkeypatch.setattr(
+        torch,
+        "autocast",
+        lambda device, *a, enabled=True: plain if device == NAME else autocast(device, *a, enabled=enabled),
+    )
     monkeypatch.setattr(training, "ahead", lambda batches, steps, device: map(batches, steps))
     base = tmp_path_factory.getbasetemp()
     monkeypatch.setattr(embedded, "FOLDER", base / "second embeddings")
