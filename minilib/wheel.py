@@ -1,4 +1,4 @@
-"""What a wheel has beside the package: manifests and rows, which in a checkout lie next to it. pyproject.toml says so."""
+"""What a wheel has beside the package: manifests and rows, which in a checkout lie next to it."""
 
 from pathlib import Path
 

@@ -88,8 +88,9 @@ def own_recipe(published: dict, backbone: str, steps: int, epoch: int) -> dict:
 
 
 def train_own(method: str, run: Run, out_dir: Path | str, name: str = "own_model") -> Trained:
-    """Trains a method on run.data_root for run.max_steps steps (0: by STEPS and EPOCHS), keeps the model in `out_dir`/`name`, and
-    tests it on the validation videos. Mirrored are only as many clips as run.flip says, which is none by default."""
+    """Trains a method on run.data_root for run.max_steps steps (0: by STEPS and EPOCHS), keeps the model in
+    `out_dir`/`name`, and tests it on the validation videos. Mirrored are only as many clips as run.flip says, which is
+    none by default."""
     if run.dataset != "folder":
         raise BadInput(f"dataset {run.dataset!r}: own videos lie in a folder, dataset='folder'")
     make, splits = method_of(method), real.data(run).splits

@@ -21,13 +21,27 @@ from minilib.papers.zeroi2v.counts import visual
 from minilib.papers.zeroi2v.method import VideoAttention
 from minilib.papers.zeroi2v.study import GRID, STUDY
 from minilib.world import train_batches
-from tests.benchmarks import detection, slots, victr
+from tests.benchmarks import detection, reading, slots, victr
 from tests.benchmarks import dist as dist_steps
 from tests.benchmarks.ratio import compare_speed
 
 
 def show(what: str, ratio: object, target: str) -> None:
     print(f"{what}\n    {ratio}\n    target: {target}", flush=True)
+
+
+def time_reading(rounds: int) -> None:
+    """Every reader that is installed against PyAV, on one file of each kind."""
+    with reading.videos() as files:
+        for kind, path in files.items():
+            right = reading.wrong(path, reading.pyav)
+            print(f"reading {reading.FRAMES} of {reading.LENGTH} frames, {kind}, by PyAV: {right}")
+            for name, reader in reading.readers().items():
+                right = reading.wrong(path, reader)
+                if name == "pyav" or "cannot be read" in right:
+                    continue
+                ratio = compare_speed(reading.reading(path, reading.pyav), reading.reading(path, reader), rounds)
+                show(f"the same against {name} ({right})", ratio, "at most 1.25 where its frames are right")
 
 
 def main() -> None:
@@ -39,6 +53,8 @@ def main() -> None:
     half = torch.autocast("cuda", torch.bfloat16) if device == "cuda" else contextlib.nullcontext()
     facts = environment(device)
     print(f"{facts['device']}, {facts['threads']} threads, torch {facts['versions']['torch']}, {rounds} rounds")
+
+    time_reading(rounds)
 
     frames, plain = 8, visual(VIT_B16, device=device).eval()
     attached = zeroi2v(visual(VIT_B16, device=device), frames, 1).backbone.eval().to(device)

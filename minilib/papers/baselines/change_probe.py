@@ -49,8 +49,8 @@ class ChangeProbe(FrozenImageModel):
 
     @torch.no_grad()
     def clip_features(self, pixels: Tensor) -> Tensor:
-        """(b, d + 4 (t - 1) + 4 (t - 2)). What moves is the larger part, so that a few videos teach it before they teach
-        what happens to be there."""
+        """(b, d + 4 (t - 1) + 4 (t - 2)). What moves is the larger part, so that a few videos teach it before what
+        happens to be there."""
         tokens = block_tokens(self.backbone, embed(self.backbone, pixels), len(pixels))
         seen = self.backbone.ln_post(tokens.cls[-1]).mean(1)
         moved = moments(tokens.patches[-2], self.backbone.grid_size)
