@@ -625,6 +625,13 @@ def test_five_of_six_rows_of_the_storage_table_are_exact():
     for name, value in ratios:
         assert abs(counts[f"seconds.{name}"] - value) < 0.05
     assert round(counts["storage.fatezero_over_object_centric"], 1) == 17.7
+    costs = {
+        "own": 401.6,
+        "sparse": 462.9,
+        "dense": 830.4,
+        "merged": 343.7,
+    }  # keys are merged before they are projected
+    assert {name: round(counts[f"unet.{name}.gmacs"], 1) for name in costs} == costs
 
 
 # --- control ---------------------------------------------------------------------------------------------------------
