@@ -27,13 +27,11 @@ from minilib.commands import answer, setting
 from minilib.distributed import processes
 from minilib.errors import BadInput
 from minilib.notebook import check_parameters
+from minilib.study.saved import PLACES
 
 CLIPS, FRAMES = "minilib.study.real", "minilib.study.real_detection"
 METHODS = {  # paper: who runs it, what makes it ready
-    "zeroi2v": (CLIPS, "minilib.papers.zeroi2v.published:zeroi2v"),
-    "dist": (CLIPS, "minilib.papers.dist.released:released"),
-    "object_centric": (CLIPS, "minilib.papers.object_centric.full_size:object_centric"),
-    "victr": (CLIPS, "minilib.papers.victr.videos:on_videos"),
+    **{name: (CLIPS, PLACES[name]) for name in ("zeroi2v", "dist", "object_centric", "victr")},
     "detection_pretraining": (CLIPS, "minilib.papers.detection_pretraining.real:prepared"),
     "coarse_fine": (FRAMES, "minilib.papers.coarse_fine.real:prepared"),
 }
@@ -80,7 +78,9 @@ def read_parameters(path: Path) -> dict[str, object]:
 
 def main(arguments: list[str] | None = None) -> int:
     """0, or 2 and one line where what is asked for cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m minilib.train", description="Train a method on real videos.")
+    parser = argparse.ArgumentParser(
+        prog="python -m minilib.train", description="Train a method on real videos.", allow_abbrev=False
+    )
     parser.add_argument("parameters", type=Path, help="a file such as notebooks/parameters/zeroi2v_kinetics400.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter; repeat it")
     args = parser.parse_args(arguments)
