@@ -42,6 +42,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = ask.parse_args(arguments)
     if args.seeds < 1 or args.jobs < 1 or (args.minutes is not None and args.minutes <= 0):
         ask.error("--seeds, --jobs and --minutes count from 1")
+    if args.cluster and args.minutes is not None:
+        ask.error("--minutes is for this machine; jobs of a cluster end by --ask timeout_min=MINUTES")
     return answer(lambda: run(args))
 
 
