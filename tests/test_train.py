@@ -156,6 +156,16 @@ def test_every_parameter_arrives(asked, monkeypatch, parts):
     assert (seen["b"].dataset.flip, seen["b"].dataset.seed, seen["p"].seed) == (0.25, 4, 4)
     assert seen["compiled"] is bool(parts)
 
+    def stop(model, batches, *rest, **more):
+        seen["b"] = batches
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(real_training, "train", stop)
+    for device, count in (("cpu", 0), ("cuda", 1)):  # beside a GPU no batch is decoded in this process
+        with pytest.raises(KeyboardInterrupt):
+            real.run(Run("folder", values["data_root"], "small", 2, device=device), "", two_processes.method)
+        assert seen["b"].workers == count
+
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
