@@ -9,6 +9,7 @@ batch see a process's own clips.
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -128,6 +129,7 @@ def _joined(cpu: bool) -> Processes:
 
     state = PartialState(cpu=cpu)
     groups = [dist.new_group(backend="gloo") for _ in range(2)]
+    atexit.register(dist.destroy_process_group)  # before the threads that it has are taken from it
     return Processes(state.process_index, state.num_processes, *groups)
 
 

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import re
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -164,24 +161,6 @@ def resolve(name: str, data_root: Path | str | None = None, *, check_hash: bool 
 def _how(manifest: Manifest) -> str:
     command = f", or run `python -m minilib.manifests fetch {manifest.name} --data-root DIR`" if manifest.fetch else ""
     return f"Get it from {manifest.source}{command}"
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """How much of a dataset is on the disk."""
-
-    name: str
-    present: int
-    total: int
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.present} of {self.total} videos present"
-
-
-def coverage(name: str, clips: Iterable) -> Coverage:
-    """Counts the clips (anything with a `path`) whose file exists."""
-    there = [os.path.isfile(clip.path) for clip in clips]
-    return Coverage(name, sum(there), len(there))
 
 
 def file_hash(path: Path | str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
 import numpy as np
 import torch
@@ -23,6 +24,11 @@ class History:
 
     loss: list[float]
     seconds: float
+
+    def curve(self) -> dict[str, float]:
+        """The learning curve in two numbers, the mean loss of all steps and of the last tenth; none of no training."""
+        last = self.loss[-max(len(self.loss) // 10, 1) :]
+        return {"curve/area": fmean(self.loss), "curve/end": fmean(last)} if last else {}
 
 
 class Diverged(BadInput):

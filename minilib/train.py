@@ -27,13 +27,11 @@ from minilib.commands import answer, setting
 from minilib.distributed import processes
 from minilib.errors import BadInput
 from minilib.notebook import check_parameters
+from minilib.study.saved import PLACES
 
 CLIPS, FRAMES = "minilib.study.real", "minilib.study.real_detection"
 METHODS = {  # paper: who runs it, what makes it ready
-    "zeroi2v": (CLIPS, "minilib.papers.zeroi2v.published:zeroi2v"),
-    "dist": (CLIPS, "minilib.papers.dist.released:released"),
-    "object_centric": (CLIPS, "minilib.papers.object_centric.full_size:object_centric"),
-    "victr": (CLIPS, "minilib.papers.victr.videos:on_videos"),
+    **{name: (CLIPS, PLACES[name]) for name in ("zeroi2v", "dist", "object_centric", "victr")},
     "detection_pretraining": (CLIPS, "minilib.papers.detection_pretraining.real:prepared"),
     "coarse_fine": (FRAMES, "minilib.papers.coarse_fine.real:prepared"),
 }

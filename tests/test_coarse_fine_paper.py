@@ -174,7 +174,7 @@ def test_the_knobs_of_the_ablations_arrive():
     assert figures.coarse_of(STUDY.variants["inverse_grid"].build.new(10)).pool.grid is variants.inverse_grid
     blocks = [VARIANTS[name].build.size.blocks for name in ("x3d", "x3d_l")]
     assert [2 * number for number in blocks[0]] == list(blocks[1])
-    assert [recipe.lr for recipe in (study.GRID, study.CORE, study.LONG)] == [study.GRID.lr] * 3, "one rate"
+    assert [recipe.lr for recipe in (study.TASK, study.GRID, study.LONG)] == [study.GRID.lr] * 3, "one rate"
     widths = {
         name: of(name).fusion.width for name in ("coarse_fine", "fine_fine", "slowfast_fusion", "brief/coarse_fine")
     }

@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from minilib.claims import load
 from minilib.errors import BadInput
 from minilib.metrics.detection import every_frame
 from minilib.models.x3d import TINY, X3D, ClipHead, FrameHead
 from minilib.papers.coarse_fine import CoarseFine, CoarseStream, MultiStageFusion, detection
+from minilib.papers.coarse_fine.study import BRIEF
+from minilib.papers.detection_pretraining.study import MEETING
 from minilib.settings import describe, key
 from minilib.study import Clips, Trial, Variant, stages
 from minilib.study.detection import (
@@ -27,7 +30,7 @@ from minilib.study.detection import (
 from minilib.study.noise import again
 from minilib.study.stages import Stage, code_of
 from minilib.training import TrainSettings
-from minilib.world import SPARSE, LongClips, Rhythm, clip_batch, long_labels, long_scenes, render, sample_times
+from minilib.world import BUSY, SPARSE, LongClips, Rhythm, clip_batch, long_labels, long_scenes, render, sample_times
 
 STEP = TrainSettings(steps=1, batch=2, warmup=0)
 FEW = LongClips("val", 5, steps=16)
@@ -314,3 +317,21 @@ def test_a_run_comes_back_bit_by_bit_and_a_moved_start_is_nearly_the_same():
     assert 0 < moved.mean() < 1e-5
     runs = [Variant(Tiny(), TASK, detection).trained(feed, replace(STEP, steps=2), Trial(0))[0] for _ in range(2)]
     assert all(torch.equal(a, b) for a, b in zip(*(run.state_dict().values() for run in runs), strict=True))
+
+
+# --- chance in the claims files ---
+
+
+@pytest.mark.parametrize(
+    ("paper", "task", "rhythm"),
+    [
+        ("coarse_fine", "detection", SPARSE),
+        ("coarse_fine", "brief", BRIEF),
+        ("detection_pretraining", "detection", MEETING),
+        ("detection_pretraining", "crowded", BUSY),
+    ],
+)
+def test_chance_of_a_task_is_the_share_of_frames_that_have_a_class(paper, task, rhythm):
+    scenes = [long_scenes(seed, "test", np.arange(256), rhythm=rhythm) for seed in range(3)]
+    shares = [100 * long_labels(each, sample_times(64)).frames.float().mean() for each in scenes]
+    assert load(paper).tasks[task].chance == pytest.approx(float(np.mean(shares)), abs=0.1)

@@ -8,9 +8,8 @@ from pathlib import Path
 import pytest
 
 from minilib import manifests
-from minilib.datasets import Clip
 from minilib.errors import BadInput
-from minilib.manifests import all_manifests, coverage, file_hash, load_manifest, read_manifest, refresh, resolve
+from minilib.manifests import all_manifests, file_hash, load_manifest, read_manifest, refresh, resolve
 
 NAMES = [
     "charades",
@@ -144,13 +143,6 @@ def test_a_wrong_manifest_is_named(tmp_path, old, new, reason):
     with pytest.raises(BadInput, match=reason) as caught:
         read_manifest(path)
     assert "thing.yaml" in str(caught.value) and "\n" not in str(caught.value)
-
-
-def test_coverage_counts(tmp_path):
-    for name in "ab":
-        (tmp_path / name).touch()
-    clips = [Clip(tmp_path / name, 0) for name in "abcde"] + [Clip(tmp_path / ("x" * 400), 0)]
-    assert str(coverage("kinetics400", clips)) == "kinetics400: 2 of 6 videos present"
 
 
 def test_refresh_writes_the_hash(tmp_path, monkeypatch):

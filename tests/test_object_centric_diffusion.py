@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +19,9 @@ from diffusers import (
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from minilib.errors import BadInput
+from minilib.files import ROOT
 from minilib.models.frame_attention import Now, attached, dense, own_frame, sparse
+from minilib.models.second_clip import second_clip
 from minilib.papers.object_centric_diffusion import (
     FATEZERO,
     OBJECT_CENTRIC,
@@ -44,9 +48,12 @@ from minilib.papers.object_centric_diffusion.counts import count_all
 from minilib.papers.object_centric_diffusion.maps import Edited, Kept, attended
 from minilib.papers.object_centric_diffusion.merging import MergedKeys
 from minilib.papers.object_centric_diffusion.method import Object, find_object, generate_edit, invert
+from minilib.papers.object_centric_diffusion.quality import clip_score, error, error_left, temporal_consistency
 from minilib.papers.object_centric_diffusion.regions import Region, crop_around, latent_mask, normalise
+from minilib.papers.object_centric_diffusion.saliency import mask_by_words
 from minilib.papers.object_centric_diffusion.sampling import object_centric_inversion, object_centric_sampling
 from minilib.papers.object_centric_diffusion.steps import Ddim, DpmPlusPlus, clean_and_noise, inference_times, move
+from minilib.world import edit_batch
 
 NOISE = dict(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", timestep_spacing="leading")
 FRAMES, CONTEXT, WIDTH = 4, 9, 12
@@ -362,6 +369,18 @@ def test_places_are_those_of_the_definition():
         assert torch.equal(found[t], wide / wide.max() > 0.8)
 
 
+def test_a_mask_by_words_is_where_they_attend(models, video):
+    pair, few = prompts(), Blending(threshold=0.9)
+    found = mask_by_words(models, scheduler(), video, pair, ["star"], 2, few)
+    assert found.shape == (FRAMES, 8, 8) and found.dtype == torch.bool and found.flatten(1).any(1).all()
+    assert not torch.equal(found, mask_by_words(models, scheduler(), video, pair, ["sand"], 2, few))
+    assert (
+        not found.all() and mask_by_words(models, scheduler(), video, pair, ["star"], 2, Blending(threshold=0.0)).all()
+    )
+    with pytest.raises(BadInput, match="'moon' is not in the prompt"):
+        mask_by_words(models, scheduler(), video, pair, ["moon"], 2)
+
+
 # --- merging ---------------------------------------------------------------------------------------------------------
 
 
@@ -609,6 +628,13 @@ def test_five_of_six_rows_of_the_storage_table_are_exact():
     for name, value in ratios:
         assert abs(counts[f"seconds.{name}"] - value) < 0.05
     assert round(counts["storage.fatezero_over_object_centric"], 1) == 17.7
+    costs = {
+        "own": 401.6,
+        "sparse": 462.9,
+        "dense": 830.4,
+        "merged": 343.7,
+    }  # keys are merged before they are projected
+    assert {name: round(counts[f"unet.{name}.gmacs"], 1) for name in costs} == costs
 
 
 # --- control ---------------------------------------------------------------------------------------------------------
@@ -749,3 +775,40 @@ def test_control_without_phi_or_controlnet_is_one_line(controlled, models, mask)
         control(models, CONTROLVIDEO, mask)
     with pytest.raises(BadInput, match="do not fit 4 frames"):
         control(controlled, CONTROLVIDEO, mask, torch.zeros(3, 1, 16, 16))
+
+
+# --- quality ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_true_edit_leaves_no_error_and_no_edit_leaves_all(video, mask):
+    truth = video.clone()
+    truth[mask] = 255 - truth[mask]
+    assert error_left(truth, truth, video, mask) == {"inside": 0.0, "outside": 0.0}
+    assert error_left(video, truth, video, mask) == {"inside": 1.0, "outside": 0.0}
+    worse = video.clone()
+    worse[~mask] += 3  # some wrap around
+    assert error_left(worse, truth, video, mask)["inside"] == 1.0 < 1 + error_left(worse, truth, video, mask)["outside"]
+    white, black = torch.full_like(video, 255), torch.zeros_like(video)
+    assert error(white, black, mask) == 1.0
+    with pytest.raises(BadInput, match="the mask is empty"):
+        error(video, truth, torch.zeros_like(mask))
+
+
+def test_a_repeated_frame_wins_temporal_consistency():
+    clip, edits = second_clip(), edit_batch("colour", "large", 0, "test", [0], 6)
+    video, text = edits.source.pixels[0], edits.source.prompts[0]
+    still = video[:1].expand_as(video)
+    assert temporal_consistency(clip, still) > max(0.9999, temporal_consistency(clip, video) + 1e-4)
+    assert clip_score(clip, video, text) > clip_score(clip, edits.target.pixels[0], text)
+
+
+def test_the_method_pulls_in_models_and_errors_only():
+    code = "import sys; import minilib.papers.object_centric_diffusion.method as m; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    allowed = ("minilib.models.", "minilib.papers.object_centric_diffusion")
+    ours = {name for name in found.stdout.split() if name.startswith("minilib.")}
+    assert {name for name in ours if not name.startswith(allowed)} == {
+        "minilib.models",
+        "minilib.papers",
+        "minilib.errors",
+    }

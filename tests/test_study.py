@@ -13,7 +13,7 @@ from minilib.claims.pairs import NO_HALF
 from minilib.claims.rows import append_rows
 from minilib.claims.verdicts import judge
 from minilib.errors import BadInput
-from minilib.resume import Diverged
+from minilib.resume import Diverged, History
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
 from minilib.study.feeds import Kept, random_labels, within_pairs
@@ -294,7 +294,12 @@ def test_a_limit_is_a_limit():
 
 def test_a_row_is_measured_once_with_all_its_metrics(rows, monkeypatch):
     value = STUDY.measure("grid/also", 0, rows)
-    assert rows.find("grid/also/norm", 0, STUDY.settings("grid/also", rows)) > 0
+    settings = STUDY.settings("grid/also", rows)
+    assert rows.find("grid/also/norm", 0, settings) > 0
+    loss = VARIANTS["also"].run(RECIPE, Trial()).history.loss
+    assert rows.find("grid/also/curve", 0, settings) == pytest.approx({"area": sum(loss) / 4, "end": loss[-1]})
+    assert History([3.0] * 18 + [1.0, 2.0], 0.0).curve() == {"curve/area": 2.85, "curve/end": 1.5}
+    assert History([], 0.0).curve() == {}
     assert not list(rows.path.parents[1].glob("training/*"))
     monkeypatch.setattr(Variant, "run", None)
     assert STUDY.measure("grid/also", 0, rows) == value
@@ -338,7 +343,7 @@ def test_a_sweep_is_looked_up_and_measured_only_where_that_is_asked_for(rows, mo
     with pytest.raises(BadInput, match=r"tuned/plain: tuned.rate0.33/plain of its sweep is not measured yet"):
         STUDY.settings("tuned/plain", rows)
     STUDY.measure("tuned/plain", 0, rows)
-    found = [(row.metric, row.seed) for row in rows.rows()]
+    found = [(row.metric, row.seed) for row in rows.rows() if "/curve/" not in row.metric]
     assert found == [(f"tuned.rate{rate}/plain", 1000) for rate in ("0.33", "1", "3")] + [("tuned/plain", 0)]
     monkeypatch.setattr(Variant, "run", None)
     assert STUDY.best_try("tuned", "plain", rows) in STUDY.recipes["tuned"].tries()

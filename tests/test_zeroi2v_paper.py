@@ -17,7 +17,6 @@ from minilib.papers.zeroi2v.study import LIVE, STUDY
 from minilib.settings import key
 from minilib.study import ShuffledFrames, real_training
 from minilib.study import real as on_videos
-from minilib.study.feeds import within_pairs
 from minilib.study.real import Run
 from minilib.training import TrainSettings, train
 from minilib.video import write_video
@@ -50,7 +49,9 @@ def test_every_count_meets_the_paper_except_where_facts_say_it_cannot(counted):
 
 def test_claims_name_metrics_that_are_measured_and_tables_numbers_that_are_printed():
     known = {*STUDY.metrics(), *PAPER.derived, "chance"}
-    known |= {f"grid/{name}/pairs" for name, variant in STUDY.variants.items() if variant.also is within_pairs}
+    known |= {
+        f"{name}/pairs" for name in known if (variant := STUDY.variants.get(name.partition("/")[2])) and variant.also
+    }
     named = {name for claim in PAPER.claims if claim.kind == "ordering" for name in claim.metrics}
     named |= {part for parts in PAPER.derived.values() for part in parts}
     for task in PAPER.tasks.values():
@@ -151,7 +152,8 @@ def test_few_clips_are_few_and_the_controls_damage_what_they_say():
         assert variant.task.labels == (own or ["motion"])[0], name
     for task, claims_of in PAPER.tasks.items():
         prefix = "" if task in ("motion", "order") else f"{task}/"
-        assert task == "few" or claims_of.negative.better.startswith(f"grid/{prefix}control/")
+        recipe = "core" if task == "timing" else "grid"
+        assert task == "few" or claims_of.negative.better.startswith(f"{recipe}/{prefix}control/")
     whole = STUDY.variants["zeroi2v"].task.feed("train", 0).batches(0, 8)(1)
     frames = STUDY.variants["control/shuffled_frames"].task.feed("train", 0)
     moved, same = frames.batches(0, 8)(1)
@@ -164,7 +166,9 @@ def test_recipes_are_those_of_the_committed_rows():
     core, grid, tuned = (STUDY.recipes[name] for name in ("core", "grid", "tuned"))
     assert (grid.steps, grid.batch, grid.lr, grid.warmup, grid.smoothing) == (200, 16, 3e-3, 20, 0.0)
     assert core == replace(grid, steps=1000, warmup=100) and tuned.recipe == replace(core, steps=1500)
-    assert STUDY.grids["core"] == LIVE == ("probe", "adapters", "zeroi2v", "full")
+    assert STUDY.grids["core"][:4] == LIVE == ("probe", "adapters", "zeroi2v", "full")
+    assert {name for name in STUDY.variants if name.startswith("timing/")} == set(STUDY.grids["core"][4:])
+    assert set(STUDY.grids["grid"]) == set(STUDY.variants) - set(STUDY.grids["core"][4:])
     pairs = [claim.metrics for claim in PAPER.claims if claim.headline and claim.kind == "ordering"]
     assert {name for each in pairs for name in each} == set(STUDY.metrics("tuned"))
 

@@ -16,8 +16,9 @@ from torch import nn
 from minilib.claims import Measurements
 from minilib.distributed import processes
 from minilib.errors import BadInput
+from minilib.papers.coarse_fine.method import detection
 from minilib.resume import History
-from minilib.study import real, real_training
+from minilib.study import real, real_detection, real_training
 from minilib.study.real import Prepared, Run
 from minilib.training import TrainSettings, train
 
@@ -93,6 +94,29 @@ def scenario(name: str, videos: Path, out: Path) -> dict:
     return seen
 
 
+class PerFrame(nn.Module):
+    """Frames (b, t, h, w, 3) -> scores (b, t, k) of the mean colour of each."""
+
+    def __init__(self, classes: int):
+        super().__init__()
+        self.head = nn.Linear(3, classes)
+
+    def forward(self, frames):
+        return self.head(frames.float().mean((2, 3)) / 255)
+
+
+def per_frame(run: real_detection.Run, classes: int) -> Prepared:
+    torch.manual_seed(run.seed)
+    recipe = {"lr": 0.01, "weight_decay": 0.0, "batch": 2, "epochs": 3, "warmup_epochs": 1, "flip": 0.5}
+    return Prepared("per_frame", PerFrame(classes), run.frames, recipe, detection)
+
+
+def windows(videos: Path, out: Path) -> dict:
+    """Temporal detection: three videos in batches of two and one."""
+    job = real_detection.Run("charades", str(videos), "small", 8, network="per_frame", stride=2)
+    return {"outcome": real_detection.run(job, out, per_frame), "loss": [], "head": []}
+
+
 def plain(out: Path) -> dict:
     """`train` itself, every process with the same whole batch and the same checkpoint."""
     torch.manual_seed(0)
@@ -108,7 +132,10 @@ def main(videos: str, out: str, *names: str) -> None:
     for name in names:
         # a run that goes on uses the folder of the one that stopped
         place = folder / {"resumed": "stopped"}.get(name, name)
-        found = plain(place) if name == "plain" else scenario(name, Path(videos), place)
+        if name == "plain":
+            found = plain(place)
+        else:
+            found = windows(Path(videos), place) if name == "windows" else scenario(name, Path(videos), place)
         (folder / f"{name}.{processes().rank}.json").write_text(json.dumps(found))
 
 

@@ -46,11 +46,11 @@ def weights_file(part: str, folder: Path | str = FOLDER) -> Path:
 
 
 def new_autoencoder() -> AutoencoderKL:
-    """0.8 million weights: frames (b, 3, 64, 64) in [-1, 1] to latents (b, 4, 16, 16)."""
+    """0.9 million weights: frames (b, 3, 64, 64) in [-1, 1] to latents (b, 4, 16, 16)."""
     return AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 3,
         up_block_types=("UpDecoderBlock2D",) * 3,
-        block_out_channels=(24, 48, 64),
+        block_out_channels=(32, 64, 64),
         layers_per_block=1,
         latent_channels=CHANNELS,
         norm_num_groups=8,

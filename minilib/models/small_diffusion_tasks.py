@@ -32,8 +32,8 @@ from minilib.models.small_diffusion_frames import (
     single_frames,
 )
 
-KL = 1e-6  # weight of the latents' divergence, as Stable Diffusion's autoencoder has it
-OBJECT = 4.0  # weight of a pixel at or beside the object: it covers a fourteenth of the frame and says most
+KL = 1e-7  # weight of the latents' divergence, summed, beside a mean over pixels: at 1e-6 a channel of four was lost
+OBJECT = 8.0  # weight of a pixel at or beside the object: it covers a fourteenth of the frame and says most
 UNTOLD = 0.1  # share of frames without their sentence, for guidance without classifier
 HELD = 512  # frames of the validation split that judge
 

@@ -29,7 +29,7 @@ from minilib.models.small_diffusion_judge import JudgeTask, write_card
 from minilib.models.small_diffusion_tasks import AutoencoderTask, ControlTask, DenoisingTask
 
 RUNS = Path("runs") / "small_diffusion"
-SHARES = {"autoencoder": 1.5, "unet": 5.0, "controlnet": 2.0}  # how `all` shares out its minutes
+SHARES = {"autoencoder": 2.2, "unet": 4.5, "controlnet": 1.8}  # how `all` shares out its minutes
 LOOK = 20  # steps between two looks at the loss, for which a GPU has to wait
 AVERAGE = 4  # steps between two updates of the averaged weights, for which it waits, too
 
@@ -130,7 +130,7 @@ class Recipe:
 
 
 ON_GPU = {
-    "autoencoder": Recipe(32768, Rates(2e-3, 192)),
+    "autoencoder": Recipe(49152, Rates(2e-3, 96)),
     "judge": Recipe(65536, Rates(1e-3, 256)),
     "unet": Recipe(98304, Rates(1e-3, 512, ema=0.999)),
     "controlnet": Recipe(65536, Rates(5e-4, 384)),

@@ -212,7 +212,8 @@ class Study:
         state = rows.path.parents[1] / "training" / name
         with rows.timing() as taken:
             try:
-                metrics = variant.run(recipe, Trial(seed, rows.device, metric, split, state)).metrics
+                outcome = variant.run(recipe, Trial(seed, rows.device, metric, split, state))
+                metrics = outcome.metrics | outcome.history.curve()
             except Diverged:
                 if split == "test":
                     raise

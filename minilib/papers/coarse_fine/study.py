@@ -104,8 +104,7 @@ BRIEF = Rhythm(actions=(0.04, 0.06), rests=(0.12, 0.4), objects=(1, 2))  # actio
 CLASSIFY = TrainSettings(steps=400, batch=32, lr=5e-3, warmup=20)
 CROWD = TrainSettings(steps=200, batch=8, lr=5e-3, warmup=20)
 TASK = TrainSettings(steps=100, batch=8, lr=3e-3, warmup=10)  # the X3D on the task, before every variant
-GRID = TrainSettings(steps=60, batch=8, lr=3e-3, warmup=6)  # short and wide
-CORE = replace(GRID, steps=120, warmup=10)  # the live comparison
+GRID = TrainSettings(steps=60, batch=8, lr=3e-3, warmup=6)  # short and wide; the live comparison, too
 LONG = TrainSettings(steps=200, batch=16, lr=3e-3, warmup=15)
 
 MULTI = partial(MultiStageFusion, width=1 / 16)  # sigma: half an action
@@ -224,7 +223,7 @@ AGAIN = {f"again/{name}": again((VARIANTS | TRAINED)[name]) for name in ("x3d", 
 STUDY = Study(
     "coarse_fine",
     VARIANTS | LIVE | TRAINED | AGAIN,
-    recipes={"core": CORE, "grid": GRID, "long": LONG, "tuned": Tuned(LONG)},
+    recipes={"core": GRID, "grid": GRID, "long": LONG, "tuned": Tuned(LONG)},
     grids={
         "core": ("x3d", "striding", "grid_pool", "coarse_fine", *LIVE),
         "grid": tuple(VARIANTS),

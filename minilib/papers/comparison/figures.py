@@ -42,9 +42,9 @@ ELSEWHERE = {  # what: ((paper, metric, whose), ...): rows of the methods' own n
         ("dist", "grid/zeroshot/dist/clip", "plain CLIP"),
     ),
     "zero-shot, unseen combinations": (
-        ("victr", "grid/zeroshot/victr", "victr"),
-        ("victr", "grid/zeroshot/xclip", "xclip"),
-        ("victr", "grid/zeroshot/clip_text", "plain texts"),
+        ("victr", "tuned/zeroshot/victr", "victr"),
+        ("victr", "tuned/zeroshot/xclip", "xclip"),
+        ("victr", "tuned/zeroshot/clip_text", "plain texts"),
     ),
     "segmentation, J&F": (
         ("object_centric", "grid/hard_appearance/oca/jf", "oca"),

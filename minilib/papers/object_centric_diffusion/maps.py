@@ -61,6 +61,9 @@ class Blending:
     coarse: int = 1
 
 
+BLENDING = Blending()
+
+
 class Edited:
     """Puts kept maps into the generation's half with text. Give it to `attached` while generating.
 
@@ -97,7 +100,8 @@ class Edited:
         """Where the source's cross-attention to the changed words is strong, bool (t, n), at a layer's resolution."""
         key = (self.now.time, self.now.region)
         if key not in self.masks:
-            self.masks[key] = attended(self.coarse_maps(), self.words, self.grid(self.blending.coarse), self.blending)
+            grid = self.grid(self.blending.coarse)
+            self.masks[key] = attended(coarse_maps(self.kept, *key, grid), self.words, grid, self.blending)
         mask, factor = self.masks[key], 1
         while self.grid(factor)[0] * self.grid(factor)[1] > queries:
             factor *= 2
@@ -106,17 +110,15 @@ class Edited:
     def grid(self, factor: int) -> tuple[int, int]:
         return -(-self.now.size[0] // factor), -(-self.now.size[1] // factor)
 
-    def coarse_maps(self) -> Tensor:
-        """All kept cross-attention maps of now at the resolution that tells, (l, t, c, n, m)."""
-        rows, columns = self.grid(self.blending.coarse)
-        found = [
-            value
-            for (time, region, layer), value in self.kept.maps.items()
-            if (time, region) == (self.now.time, self.now.region)
-            and ".attn2." in layer
-            and value.shape[2] == rows * columns
-        ]
-        return torch.stack(found)
+
+def coarse_maps(kept: Kept, time: int, region: str, grid: tuple[int, int]) -> Tensor:
+    """All cross-attention maps kept at a time for a region, of layers with such a grid of queries: (l, t, c, n, m)."""
+    found = [
+        value
+        for (at, where, layer), value in kept.maps.items()
+        if (at, where) == (time, region) and ".attn2." in layer and value.shape[2] == grid[0] * grid[1]
+    ]
+    return torch.stack(found)
 
 
 def attended(maps: Tensor, words: list[int], grid: tuple[int, int], blending: Blending) -> Tensor:

@@ -11,7 +11,7 @@ Axes: t frames, H and W pixels, h and w cells of the latents, n tokens of a sent
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from minilib.errors import BadInput
 from minilib.models.frame_attention import Now, Span, attached, check_ran, dense, sparse
-from minilib.papers.object_centric_diffusion.maps import Blending, Edited, Kept
+from minilib.papers.object_centric_diffusion.maps import BLENDING, Blending, Edited, Kept
 from minilib.papers.object_centric_diffusion.merging import MergedKeys, MergingSettings, Plans
 from minilib.papers.object_centric_diffusion.prompts import Prompts, replacing
 from minilib.papers.object_centric_diffusion.regions import Region, crop_around, latent_mask
@@ -76,7 +76,7 @@ class Pipeline(Generation):
     """
 
     paired: bool = True
-    blending: Blending = field(default_factory=Blending)
+    blending: Blending = BLENDING
     keep_maps: torch.dtype | None = torch.float16
 
 

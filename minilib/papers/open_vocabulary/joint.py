@@ -10,11 +10,14 @@ Axes: b clips, s slots, u steps, r rows and c columns of patches.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import product
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from minilib.papers.open_vocabulary.naming import cosines, slot_sums, wanted
 
 IN_FRAME = ((0, 0, 1), (0, 1, 0))  # the text: spatial neighbours in at least one frame
 RELEASED = tuple(offset for offset in product((0, 1), repeat=3) if any(offset))  # forward, diagonals and time as well
@@ -48,9 +51,38 @@ def merged(assigned: Tensor, names: Tensor, kept: Tensor, neighbours: Tensor) ->
     return first.gather(1, assigned.flatten(1)).view_as(assigned), groups
 
 
-def group_sums(sums: Tensor, assigned_names: Tensor) -> Tensor:
+def group_sums(sums: Tensor, group_of: Tensor) -> Tensor:
     """Sums of slots (b, s, e) to those of groups, given the group of each slot (b, s): (b, s, e)."""
-    return torch.zeros_like(sums).scatter_add_(1, assigned_names[..., None].expand_as(sums), sums)
+    return torch.zeros_like(sums).scatter_add_(1, group_of[..., None].expand_as(sums), sums)
+
+
+@dataclass(frozen=True)
+class Joined:
+    """tokens int64 (b, u, r, c): the group of each token; groups bool (b, s): which numbers are groups of interest;
+    cosines (b, s, k) of each group with all names; names int64 (b, s), the best target."""
+
+    tokens: Tensor
+    groups: Tensor
+    cosines: Tensor
+    names: Tensor
+
+
+def joint_optimisation(
+    assigned: Tensor, slots: int, patches: Tensor, names: Tensor, targets: int, threshold: float = 0.0
+) -> Joined:
+    """Names the slots, keeps those of interest and merges them.
+
+    assigned (b, u, r, c), patch features (b, t, r', c', e), unit vectors of names (k, e), the first `targets` of which
+    are looked for; `threshold` is lambda.
+    """
+    sums = slot_sums(patches, assigned, slots)
+    cosine = cosines(sums, names)
+    kept = wanted(cosine, targets, threshold)
+    label = cosine[..., :targets].argmax(-1)
+    tokens, groups = merged(assigned, label, kept, touching(assigned, slots))
+    group_of = torch.arange(slots, device=sums.device).repeat(len(sums), 1)
+    group_of.scatter_(1, assigned.flatten(1), tokens.flatten(1))  # a slot without tokens stays by itself
+    return Joined(tokens, groups, cosines(group_sums(sums, group_of), names), label)
 
 
 def mask_boxes(masks: Tensor, scale: int = 1) -> Tensor:

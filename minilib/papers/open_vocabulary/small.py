@@ -9,13 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import product
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from minilib.metrics.localization import best, cor_loc, dec_rate, overlaps
-from minilib.papers.open_vocabulary.joint import group_sums, mask_boxes, merged, touching
-from minilib.papers.open_vocabulary.naming import Vocabulary, cosines, slot_sums, wanted
+from minilib.papers.open_vocabulary.joint import joint_optimisation, mask_boxes
+from minilib.papers.open_vocabulary.naming import Vocabulary, cosines, slot_sums
 from minilib.world.localization import Localization
 from minilib.world.vocabulary import COLOURS, GROUNDS, PLACES, SHAPES, SIZES, TEXTURES
 
@@ -57,17 +56,9 @@ def together(
     assigned: Tensor, slots: int, patches: Tensor, names: Tensor, size: int, targets: int, threshold: float = 0.0
 ) -> Found:
     """With joint optimisation: slots of interest, merged where they touch and share a name."""
-    sums = slot_sums(patches, assigned, slots)
-    cosine = cosines(sums, names)
-    kept = wanted(cosine, targets, threshold)
-    label = cosine[..., :targets].argmax(-1)
-    tokens, groups = merged(assigned, label, kept, touching(assigned, slots))
-    group_of = torch.arange(slots, device=sums.device).expand(len(sums), -1)
-    # the group of a slot is that of its tokens; a slot without tokens stays itself
-    group_of = group_of.scatter(1, assigned.flatten(1), tokens.flatten(1))
-    cosine = cosines(group_sums(sums, group_of), names)
-    boxes = frame_boxes(tokens, slots, patches.shape[1], size) * groups[:, None, :, None]
-    return Found(boxes, label, cosine)
+    joined = joint_optimisation(assigned, slots, patches, names, targets, threshold)
+    boxes = frame_boxes(joined.tokens, slots, patches.shape[1], size) * joined.groups[:, None, :, None]
+    return Found(boxes, joined.names, joined.cosines)
 
 
 def localization_scores(found: Found, truth: Localization) -> dict[str, float]:

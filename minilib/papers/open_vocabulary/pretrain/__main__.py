@@ -2,6 +2,7 @@
 
     python -m minilib.papers.open_vocabulary.pretrain all --minutes 9 --device cuda    # everything, in parallel
     ... all --minutes 9 --device cuda --folder OUT/open_vocabulary --scratch /tmp/open_vocabulary
+    python -m minilib.papers.open_vocabulary.pretrain ship --folder OUT/open_vocabulary    # the best, into the package
     python -m minilib.papers.open_vocabulary.pretrain video --minutes 4 --device cuda
     python -m minilib.papers.open_vocabulary.pretrain slots --tried middle --minutes 4 --device cuda
 

@@ -51,8 +51,8 @@ def run_together(args: argparse.Namespace, jobs: Sequence[tuple[str, list[str], 
 
 
 def everything(args: argparse.Namespace) -> None:
-    """Clips, encoders and patch-CLIP together, all settings of slots together, and the choice; what was trained before
-    is trained on. Prints what each came to. A training that fails does not stop the others."""
+    """Clips, encoders and patch-CLIP together, then all settings of slots together; what was trained before is trained
+    on. Prints what each came to. A training that fails does not stop the others, and the package is left as it is."""
     began, seconds = time.time(), 60 * args.minutes
     args.folder.mkdir(parents=True, exist_ok=True)
     pool(args.scratch, args.clips, jobs=args.jobs)
@@ -67,7 +67,7 @@ def everything(args: argparse.Namespace) -> None:
     print(f"{time.time() - began:.0f} s: slots are trained; failed: {failed or 'none'}", flush=True)
     for name, found in results(args.folder).items():
         print(name, found["scores"], flush=True)
-    ship(args.folder)
+    print(f"best: {chosen(results(args.folder))}; `pretrain ship --folder {args.folder}` ships it", flush=True)
 
 
 def results(folder: Path) -> dict[str, dict]:
