@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -21,12 +22,22 @@ def answer(body: Callable[[], int]) -> int:
         code = body()
         sys.stdout.flush()
         return code
-    except BadInput as error:
-        print(error, file=sys.stderr)
-        return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still unwritten goes nowhere
         return 0
+    except BadInput as error:
+        print(_short(str(error)), file=sys.stderr)
+        return 2
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        print(_short(f"{error.filename}: the name is too long"), file=sys.stderr)
+        return 2
+
+
+def _short(line: str, most: int = 600) -> str:
+    """A line of which an absurdly long part is left out."""
+    return line if len(line) <= most else f"{line[: most // 2]} [...] {line[-most // 2 :]}"
 
 
 def setting(text: str, option: str = "--set") -> tuple[str, object]:
@@ -37,7 +48,7 @@ def setting(text: str, option: str = "--set") -> tuple[str, object]:
         raise BadInput(f"{option} {text}: write it as name=value")
     try:
         parsed = yaml.safe_load(value) if value else ""
-    except yaml.YAMLError:
+    except (yaml.YAMLError, ValueError):  # ValueError: a number of too many digits, the 40th of a month
         return name, value
     quoted = value[:1] in ("'", '"') and value[-1:] == value[:1]
     return name, value if "#" in value or (isinstance(parsed, str) and not quoted) else parsed

@@ -24,6 +24,7 @@ from pygments.token import Comment, Keyword, Name, Number, String
 from minilib.environment import environment
 from minilib.errors import BadInput
 from minilib.files import ROOT, RUNS, writable_folder, write_whole
+from minilib.settings import MOST_SEEDS
 
 SCALES = ("smoke", "small", "paper")
 GRIDS = ("core", "full")
@@ -70,8 +71,8 @@ def check_parameters(
     `device="auto"` takes a GPU where it can.
     """
     _one_of("scale", scale, SCALES)
-    _whole_number("seed", seed, 0)
-    _whole_number("seeds", seeds, 1)
+    _whole_number("seed", seed, 0, 2**32 - 1)  # what numpy and torch take
+    _whole_number("seeds", seeds, 1, MOST_SEEDS)
     _one_of("grid", grid, GRIDS)
     if not isinstance(fresh, bool):
         raise BadInput(f"fresh={fresh!r}: must be True or False")
@@ -93,9 +94,11 @@ def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
         raise BadInput(f"{name}={value!r}: must be one of {', '.join(allowed)}")
 
 
-def _whole_number(name: str, value: object, least: int) -> None:
+def _whole_number(name: str, value: object, least: int, most: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise BadInput(f"{name}={value!r}: must be a whole number, {least} or more")
+    if value > most:
+        raise BadInput(f"{name}={value:,}: must be at most {most:,}")
 
 
 def _device(device: str) -> str:

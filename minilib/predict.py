@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import csv
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -63,12 +64,12 @@ def found(names: Sequence[str]) -> list[Path]:
 
 
 def _in(path: Path, suffixes: Sequence[str]) -> Iterator[Path]:
-    if path.is_dir():
+    if os.path.isdir(path):
         inside = sorted(each for each in path.rglob("*") if each.suffix.lower() in suffixes and each.is_file())
         if not inside:
             raise BadInput(f"{path}: the folder has no video ({', '.join(suffixes)})")
         yield from inside
-    elif path.is_file():
+    elif os.path.isfile(path):
         yield path
     else:
         raise BadInput(f"{path}: no such file or folder")

@@ -20,6 +20,7 @@ from minilib.errors import BadInput
 
 Thing = TypeVar("Thing", bound=Callable)
 DECLARED = "__declared_name__"
+MOST_SEEDS = 1000  # that a command or a notebook can be asked for
 
 
 def declared(name: str) -> Callable[[Thing], Thing]:

@@ -78,7 +78,9 @@ def read_parameters(path: Path) -> dict[str, object]:
 
 def main(arguments: list[str] | None = None) -> int:
     """0, or 2 and one line where what is asked for cannot be."""
-    parser = argparse.ArgumentParser(prog="python -m minilib.train", description="Train a method on real videos.")
+    parser = argparse.ArgumentParser(
+        prog="python -m minilib.train", description="Train a method on real videos.", allow_abbrev=False
+    )
     parser.add_argument("parameters", type=Path, help="a file such as notebooks/parameters/zeroi2v_kinetics400.yaml")
     parser.add_argument("--set", action="append", default=[], metavar="NAME=VALUE", help="a parameter; repeat it")
     args = parser.parse_args(arguments)

@@ -9,12 +9,19 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from minilib.batch.jobs import defaults
+from minilib.batch.jobs import Status, defaults
+from minilib.batch.report import measured_with, sections
+from minilib.batch.reproduce import main as reproduce
 from minilib.batch.reproduce import select
+from minilib.batch.running import read_status
+from minilib.claims.__main__ import main as claims
 from minilib.commands import answer, setting
 from minilib.errors import BadInput
 from minilib.files import ROOT
+from minilib.manifests import main as manifests
 from minilib.models.checkpoints import unwrapped
+from minilib.predict import main as predict
+from minilib.study.__main__ import main as study
 
 TALK = "from minilib.commands import answer; answer(lambda: [print('γ = 1', flush=True) for _ in range(20000)] and 0)"
 
@@ -53,10 +60,69 @@ def test_bad_input_is_one_line_and_two(capsys):
         ("a=two words", "two words"),
         ("a=half: [open", "half: [open"),
         ("a=b: c", {"b": "c"}),
+        ("a=2024-02-40", "2024-02-40"),
+        ("a=" + "9" * 5000, "9" * 5000),
     ],
 )
 def test_values_are_taken_as_they_are_meant(text, value):
     assert setting(text) == ("a", value)
+
+
+LONG = "x" * 5000
+HUGE = "1" + "0" * 30
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (claims, [LONG]),
+        (claims, ["--rows", LONG]),
+        (study, [LONG]),
+        (reproduce, ["--only", LONG]),
+        (reproduce, ["--only", "00", "--out", LONG]),
+        (reproduce, ["--only", "00", "--seeds", HUGE]),
+        (reproduce, ["--only", "00", "--set", f"seed={HUGE}"]),
+        (reproduce, ["--only", "00", "--set", "seed=" + "9" * 5000]),
+        (manifests, ["--data-root", LONG]),
+        (manifests, ["fetch", LONG, "--data-root", "."]),
+        (predict, ["model.json", LONG]),
+        (predict, [LONG, "README.md"]),
+    ],
+)
+def test_long_names_and_numbers_are_one_line_that_can_be_read(command, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").touch()
+    assert command(words) == 2
+    line = capsys.readouterr().err
+    assert line.count("\n") == 1 and len(line) < 700
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (claims, ["--js", "zeroi2v"]),
+        (study, ["zeroi2v", "--seed", "1", "--list"]),
+        (study, ["zeroi2v", "--seeds", HUGE, "--plan"]),
+        (reproduce, ["--seed", "3"]),
+        (manifests, ["--data", "."]),
+        (predict, ["--dev", "cpu", "model.json", "a.mp4"]),
+    ],
+)
+def test_no_option_is_taken_for_another(command, words, capsys):
+    """`--seed 3` is not `--seeds 3`, and nobody gets a list of 10^30 seeds."""
+    with pytest.raises(SystemExit) as end:
+        command(words)
+    assert end.value.code == 2 and "error: " in capsys.readouterr().err
+
+
+def test_torn_records_are_left_out(tmp_path):
+    good = Status("00_tour", "ok", 3.0).json()
+    (tmp_path / "status.jsonl").write_bytes(good.encode() + b'\n{"name": "01_sm\xff')
+    (tmp_path / "00_tour.done.json").write_bytes(b'{"name": "00_')
+    (tmp_path / "01_small_world.done.json").write_bytes(b"[1]")
+    assert [row.name for row in read_status(tmp_path)] == ["00_tour"]
+    assert len(sections(tmp_path, ROOT / "notebooks")) > 1
+    assert dict(measured_with(tmp_path))["device"]
 
 
 def test_make_passes_words_with_blanks_on():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +19,7 @@ from diffusers import (
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from minilib.errors import BadInput
+from minilib.files import ROOT
 from minilib.models.frame_attention import Now, attached, dense, own_frame, sparse
 from minilib.models.second_clip import second_clip
 from minilib.papers.object_centric_diffusion import (
@@ -625,6 +628,13 @@ def test_five_of_six_rows_of_the_storage_table_are_exact():
     for name, value in ratios:
         assert abs(counts[f"seconds.{name}"] - value) < 0.05
     assert round(counts["storage.fatezero_over_object_centric"], 1) == 17.7
+    costs = {
+        "own": 401.6,
+        "sparse": 462.9,
+        "dense": 830.4,
+        "merged": 343.7,
+    }  # keys are merged before they are projected
+    assert {name: round(counts[f"unet.{name}.gmacs"], 1) for name in costs} == costs
 
 
 # --- control ---------------------------------------------------------------------------------------------------------
@@ -790,3 +800,15 @@ def test_a_repeated_frame_wins_temporal_consistency():
     still = video[:1].expand_as(video)
     assert temporal_consistency(clip, still) > max(0.9999, temporal_consistency(clip, video) + 1e-4)
     assert clip_score(clip, video, text) > clip_score(clip, edits.target.pixels[0], text)
+
+
+def test_the_method_pulls_in_models_and_errors_only():
+    code = "import sys; import minilib.papers.object_centric_diffusion.method as m; print(*sys.modules)"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    allowed = ("minilib.models.", "minilib.papers.object_centric_diffusion")
+    ours = {name for name in found.stdout.split() if name.startswith("minilib.")}
+    assert {name for name in ours if not name.startswith(allowed)} == {
+        "minilib.models",
+        "minilib.papers",
+        "minilib.errors",
+    }

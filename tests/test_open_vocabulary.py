@@ -20,7 +20,7 @@ from minilib.papers.open_vocabulary.counts import count_all
 from minilib.papers.open_vocabulary.decoder import AttendedDecoder, BroadcastDecoder, ChunkedDecoder
 from minilib.papers.open_vocabulary.joint import IN_FRAME, RELEASED, group_sums, mask_boxes, merged, touching
 from minilib.papers.open_vocabulary.method import VideoSlots, reconstruction_loss
-from minilib.papers.open_vocabulary.naming import Vocabulary, cosines, photo_of_a, slot_sums, wanted
+from minilib.papers.open_vocabulary.naming import Vocabulary, cosines, photo_of_a, real_vocabulary, slot_sums, wanted
 from minilib.papers.open_vocabulary.patch_clip import (
     OnlyMlp,
     PatchClip,
@@ -189,6 +189,15 @@ def test_vocabulary_is_checked_and_averaged():
     first = F.normalize(clip.text_features(["a circle", "the circle"]).mean(0), dim=0)
     torch.testing.assert_close(found[0], first)
     assert photo_of_a("star") == ["a photo of a star"]
+
+
+def test_vocabularies_of_real_data_sets():
+    words = real_vocabulary("imagenet_vid", photo_of_a)
+    assert len(words.targets) == 30 and "domestic_cat" in words.targets and len(words.background) == 91
+    assert {"concrete wall", "sky", "grass"} <= set(words.background)
+    assert len(real_vocabulary("youtube_vis").targets) == 40
+    with pytest.raises(BadInput, match="imagenet_vid and youtube_vis"):
+        real_vocabulary("coco")
 
 
 def test_slot_sums_are_sums_over_the_patches_of_a_slot():

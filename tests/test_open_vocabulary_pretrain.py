@@ -8,13 +8,16 @@ import torch
 from torch import nn
 
 from minilib.errors import BadInput
+from minilib.papers.open_vocabulary import Vocabulary, localize
 from minilib.papers.open_vocabulary.pretrain import driver
 from minilib.papers.open_vocabulary.pretrain.__main__ import main
 from minilib.papers.open_vocabulary.pretrain.encoders import ENCODERS, small_autoencoder
 from minilib.papers.open_vocabulary.pretrain.grouping import TRIED, colours, with_changes
 from minilib.papers.open_vocabulary.pretrain.patch import cropped
 from minilib.papers.open_vocabulary.pretrain.pool import draw, pool
+from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
 from minilib.papers.open_vocabulary.pretrain.timed import Budget, train_for
+from minilib.papers.open_vocabulary.small import sentences
 from minilib.world.localization import localization_batch
 
 
@@ -114,6 +117,16 @@ def test_every_training_leaves_weights_scores_and_the_choice_ships_them(trained,
     rates = {name: found[f"patch_clip_{name}"]["scores"]["right"] for name in ("released", "alone_crops")}
     assert rates[reader] == max(rates.values())
     assert f"**slots_{best}**" in card and "nan" not in card.replace("finance", "")
+    before = torch.get_rng_state()
+    localizer = small_localizer(tmp_path)
+    assert torch.equal(torch.get_rng_state(), before)
+    tubes = localize(
+        localization_batch(0, "val", [0]).frames[0], Vocabulary(("star",), ("sand",), sentences), localizer
+    )
+    assert tubes and tubes[0].name == "star" and tubes[0].boxes.shape == (8, 4)
+    (tmp_path / "open_vocabulary.json").unlink()
+    with pytest.raises(BadInput, match="train and ship"):
+        small_localizer(tmp_path)
     with pytest.raises(BadInput, match="none is trained"):
         driver.chosen({})
 

@@ -13,7 +13,9 @@ from minilib.notebook import SCALES
 def arguments() -> argparse.ArgumentParser:
     """The command line of `python -m minilib.batch.reproduce`."""
     parser = argparse.ArgumentParser(
-        prog="python -m minilib.batch.reproduce", description="Run the notebooks and write the report."
+        prog="python -m minilib.batch.reproduce",
+        description="Run the notebooks and write the report.",
+        allow_abbrev=False,
     )
     parser.add_argument("--scale", default="small", help=f"{' | '.join(SCALES)} (default: small)")
     parser.add_argument("--only", help="numbers or names, separated by commas: 02,03")

@@ -24,6 +24,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from minilib.batch.executed import read_notebook
+from minilib.batch.running import read_status
 from minilib.claims.files import load, papers
 from minilib.claims.model import Claims
 from minilib.claims.rows import all_rows
@@ -166,14 +167,12 @@ def fit(sections: list[Section], budget: int) -> list[Section]:
 
 def sections(out: Path, notebooks: Path) -> list[Section]:
     """Every notebook: this run's outputs, else the committed ones."""
-    status_file = out / "status.jsonl"
-    rows = [json.loads(line) for line in status_file.read_text().splitlines()] if status_file.is_file() else []
-    states = {row["name"]: row for row in rows}
+    states = {row.name: row for row in read_status(out)}
     found = []
     for path in sorted(notebooks.glob("*.ipynb")):
-        row = states.get(path.stem, {})
+        row = states.get(path.stem)
         ran = next((p for p in (out / path.name, out / f"{path.stem}.failed.ipynb") if p.is_file()), None)
-        if row.get("state") not in (None, "ok", "skipped"):
+        if row is not None and not row.good:
             ran = out / f"{path.stem}.failed.ipynb"
             ran = ran if ran.is_file() else None
         try:
@@ -181,13 +180,10 @@ def sections(out: Path, notebooks: Path) -> list[Section]:
         except BadInput as error:
             found.append(Section(path.stem, path.stem, [], "failed", None, str(error), False))
             continue
-        state = row.get("state", "not run")
+        state, seconds, reason = (row.state, row.seconds, row.reason) if row else ("not run", None, "")
         state = "ok" if state == "skipped" else state
-        content = items(notebook)
         heading = title(notebook, path.stem)
-        found.append(
-            Section(path.stem, heading, content, state, row.get("seconds"), row.get("reason", ""), ran is None)
-        )
+        found.append(Section(path.stem, heading, items(notebook), state, seconds, reason, ran is None))
     return found
 
 
@@ -199,12 +195,21 @@ def cards(out: Path, results: Path) -> list[Card]:
 
 def measured_with(out: Path) -> list[tuple[str, str]]:
     """Versions and hardware: of this run's completion records where there are any, else of this process."""
-    records = [json.loads(path.read_text()) for path in sorted(out.glob("*.done.json"))]
+    records = [record for path in sorted(out.glob("*.done.json")) if (record := _whole_record(path))]
     where = max(records, key=lambda r: r["finished"])["environment"] if records else environment()
     lines = [("device", where["device"]), ("threads", where["threads"]), ("commit", where["commit"] or "unknown")]
     if records:
         lines.insert(0, ("scale", ", ".join(sorted({r["parameters"]["scale"] for r in records}))))
     return [(name, str(value)) for name, value in (*lines, *where["versions"].items())]
+
+
+def _whole_record(path: Path) -> dict | None:
+    """A completion record; None for one that is torn."""
+    try:
+        record = json.loads(path.read_bytes())
+        return record if {"environment", "finished", "parameters"} <= record.keys() else None
+    except (ValueError, AttributeError):
+        return None
 
 
 def render(found: list[Section], judged: list[Card], facts: list[tuple[str, str]], made: str) -> str:

@@ -94,7 +94,7 @@ def _outlook(
 def read_status(out: Path | str) -> list[Status]:
     """The rows of `status.jsonl`; a row that cannot be read is left out."""
     path, rows = Path(out) / "status.jsonl", []
-    for line in path.read_text().splitlines() if path.is_file() else []:
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []:
         try:
             rows.append(Status(**json.loads(line)))
         except (ValueError, TypeError):

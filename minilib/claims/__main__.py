@@ -16,7 +16,9 @@ from minilib.files import RESULTS
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m minilib.claims", description=__doc__.split(": ", 1)[1])
+    parser = argparse.ArgumentParser(
+        prog="python -m minilib.claims", description=__doc__.split(": ", 1)[1], allow_abbrev=False
+    )
     parser.add_argument("paper", nargs="?", help="one paper (default: all of them)")
     parser.add_argument("--json", action="store_true", help="one JSON object per line and claim")
     parser.add_argument("--rows", type=Path, metavar="OUT_DIR", help="also use the rows of this run, which win")

@@ -108,14 +108,16 @@ class FrameAttention:
         self.calls += 1
         cross = encoder_hidden_states is not None
         hidden = hidden_states.unflatten(0, (-1, self.frames))
-        tokens, groups = (encoder_hidden_states, self.frames) if cross else self.seen(hidden)
-        heads = lambda x, parts: x.unflatten(0, (-1, parts)).unflatten(-1, (attn.heads, -1)).transpose(2, 3)  # noqa: E731
-        keys, values = heads(attn.to_k(tokens), groups), heads(attn.to_v(tokens), groups)  # (b, t or 1, c, m, d)
-        queries = attn.to_q(hidden).unflatten(-1, (attn.heads, -1)).transpose(2, 3)  # (b, t, c, n, d)
+        if cross:
+            words = encoder_hidden_states.unflatten(0, (-1, self.frames))
+            keys, values = attn.to_k(words), attn.to_v(words)
+        else:
+            keys, values = self.keys_and_values(attn, hidden)
+        queries, keys, values = (split(x, attn.heads) for x in (attn.to_q(hidden), keys, values))
         if self.maps is not None and self.maps.wants(self.layer, cross, hidden.shape[2]):
             weights = (queries @ keys.mT * attn.scale).softmax(-1)
             out = self.maps(self.layer, cross, weights) @ values
-        elif groups == 1 and self.frames > 1:
+        elif keys.shape[1] < self.frames:
             folded = queries.transpose(1, 2).flatten(2, 3)
             out = F.scaled_dot_product_attention(folded, keys[:, 0], values[:, 0], scale=attn.scale)
             out = out.unflatten(2, (self.frames, -1)).transpose(1, 2)
@@ -128,13 +130,16 @@ class FrameAttention:
         out = attn.to_out[1](out) / attn.rescale_output_factor
         return out + hidden_states if attn.residual_connection else out
 
-    def seen(self, hidden: Tensor) -> tuple[Tensor, int]:
-        """Tokens that frames look at, (b * groups, m, d), and the number of groups: one where all see the same."""
-        span = self.span[:1] if self.shared else self.span
-        tokens = hidden[:, torch.tensor(span, device=hidden.device)].flatten(2, 3).flatten(0, 1)
-        if self.reduce is not None:
-            tokens = self.reduce(self.layer, tokens, (len(span[0]), *self.rows_and_columns(hidden.shape[2])))
-        return tokens, len(span)
+    def keys_and_values(self, attn: Attention, hidden: Tensor) -> tuple[Tensor, Tensor]:
+        """Those of the frames that each frame (or, where all see the same, every frame) looks at, (b, t or 1, m, c * d)
+        for tokens (b, t, n, d)."""
+        span = torch.tensor(self.span[:1] if self.shared else self.span, device=hidden.device)
+        if self.reduce is None:  # each frame is projected once, however many look at it
+            return tuple(x[:, span].flatten(2, 3) for x in (attn.to_k(hidden), attn.to_v(hidden)))
+        grid = (span.shape[1], *self.rows_and_columns(hidden.shape[2]))
+        tokens = self.reduce(self.layer, hidden[:, span].flatten(2, 3).flatten(0, 1), grid)
+        tokens = tokens.unflatten(0, (-1, len(span)))
+        return attn.to_k(tokens), attn.to_v(tokens)
 
     def rows_and_columns(self, tokens: int) -> tuple[int, int]:
         """The layer's own resolution, some power of two below that of the latents."""
@@ -144,6 +149,11 @@ class FrameAttention:
         if rows * columns != tokens:
             raise BadInput(f"{self.layer}: {tokens} tokens are no halving of latents of {self.now.size}")
         return rows, columns
+
+
+def split(x: Tensor, heads: int) -> Tensor:
+    """(b, t, n, c * d) to heads (b, t, c, n, d)."""
+    return x.unflatten(-1, (heads, -1)).transpose(2, 3)
 
 
 def layers(unet: nn.Module, kind: str) -> list[str]:

@@ -12,6 +12,7 @@ from minilib.commands import answer
 from minilib.errors import BadInput
 from minilib.files import writable_folder
 from minilib.progress import progress
+from minilib.settings import MOST_SEEDS
 from minilib.study.plan import Wanted, wanted
 from minilib.study.recipes import parts_of
 from minilib.study.study import load_study
@@ -19,7 +20,9 @@ from minilib.study.work import Done, Job, measure_all, measure_on, rows_of, thre
 
 
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="python -m minilib.study", description=__doc__.split(": ", 1)[1])
+    made = argparse.ArgumentParser(
+        prog="python -m minilib.study", description=__doc__.split(": ", 1)[1], allow_abbrev=False
+    )
     made.add_argument("papers", nargs="+", metavar="PAPER", help="the name of its claims file, for instance zeroi2v")
     made.add_argument("--variants", nargs="*", default=[], metavar="NAME", help='"<variant>" or "<recipe>/<variant>"')
     made.add_argument("--recipe", default="", help="only this recipe: core, grid, tuned (default: all)")
@@ -44,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ask.error("--seeds, --jobs and --minutes count from 1")
     if args.cluster and args.minutes is not None:
         ask.error("--minutes is for this machine; jobs of a cluster end by --ask timeout_min=MINUTES")
+    if args.seeds > MOST_SEEDS:
+        ask.error(f"--seeds: at most {MOST_SEEDS}")
     return answer(lambda: run(args))
 
 

@@ -164,7 +164,8 @@ class DetectionPretraining:
         as long as they are on the CPU."""
         if clips.ndim != 5:
             raise BadInput(f"clips of shape {tuple(clips.shape)}: the augmentations need (b, c, t, h, w)")
-        looked_at = labels.device.type == "cpu"  # a GPU would wait for it every step
+        # a GPU would wait for it every step, and a compiled graph cannot hold it
+        looked_at = labels.device.type == "cpu" and not torch.compiler.is_compiling()
         if looked_at and (int(labels.min()) < 0 or int(labels.max()) >= self.classes):
             raise BadInput(
                 f"labels from {int(labels.min())} to {int(labels.max())} are not within {self.classes} classes"

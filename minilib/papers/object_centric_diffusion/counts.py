@@ -11,6 +11,14 @@ frame at 16 x 16 and 8 x 8. The sixth row depends on crops that are not printed.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
+
+import torch
+from diffusers import UNet2DConditionModel
+from torch import Tensor
+
+from minilib.cost import multiply_adds
+from minilib.models.frame_attention import Now, Reduction, Span, attached, dense, own_frame, sparse
 
 FRAMES, HEADS, BYTES, WORDS = 8, 8, 2, 77
 BLOCKS = {64: 5, 32: 5, 16: 5, 8: 1}  # side of the tokens: transformer blocks of SD-1.5 at latents of 64 x 64
@@ -45,8 +53,47 @@ def merged_keys(side: int) -> int:
     return max(FRAMES * side**2 // 32, {16: 16, 8: 4}.get(side, 1) * FRAMES)
 
 
+@cache
+def stable_diffusion() -> UNet2DConditionModel:
+    """The UNet of SD-1.5, without memory: 859.52 million weights."""
+    with torch.device("meta"):
+        return UNet2DConditionModel(
+            sample_size=64,
+            cross_attention_dim=768,
+            attention_head_dim=8,
+            block_out_channels=(320, 640, 1280, 1280),
+            down_block_types=("CrossAttnDownBlock2D",) * 3 + ("DownBlock2D",),
+            up_block_types=("UpBlock2D",) + ("CrossAttnUpBlock2D",) * 3,
+        )
+
+
+def first_tokens(layer: str, tokens: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    """As many keys as merging leaves, without the matching that chooses them."""
+    return tokens[:, : merged_keys(grid[1])]
+
+
+def unet_cost(side: int, span: Span, reduce: Reduction | None = None) -> float:
+    """10^9 multiply-adds a frame, at latents of side x side, for 8 frames and one sentence (no guidance). Products of
+    queries, keys and values are in, norms are not."""
+    net = stable_diffusion()
+    with attached(net, FRAMES, span, Now(size=(side, side)), reduce=reduce), torch.device("meta"):
+        inputs = torch.empty(FRAMES, 4, side, side), torch.empty(FRAMES), torch.empty(FRAMES, WORDS, 768)
+        return multiply_adds(net, *inputs, layer_norm_cost=0) / FRAMES / 1e9
+
+
+def unet_costs() -> dict[str, float]:
+    """Each kind of attention at 64 x 64."""
+    kinds = {
+        "own": (own_frame, None),
+        "sparse": (sparse, None),
+        "dense": (dense, None),
+        "merged": (dense, first_tokens),
+    }
+    return {f"unet.{name}.gmacs": unet_cost(64, *kind) for name, kind in kinds.items()}
+
+
 def count_all() -> dict[str, float]:
-    """Gigabytes (10^9 bytes) of the table's rows, and ratios of printed seconds and sizes."""
+    """Gigabytes (10^9 bytes) of the table's rows, ratios of printed seconds and sizes, and costs of SD-1.5's UNet."""
     rows = {
         "fatezero": stored(50, sparse_keys),
         "steps5": stored(5, sparse_keys),
@@ -57,4 +104,6 @@ def count_all() -> dict[str, float]:
     out = {f"storage.{name}.gb": value / 1e9 for name, value in rows.items()}
     out["storage.all_blocks.gb"] = stored(50, sparse_keys, largest=64) / 1e9
     out["storage.fatezero_over_object_centric"] = out["storage.fatezero.gb"] / 4.22  # the printed last row
-    return out | {f"seconds.{name}": sum(before) / sum(after) for name, (before, after) in PRINTED_SECONDS.items()}
+    for name, (before, after) in PRINTED_SECONDS.items():
+        out[f"seconds.{name}"] = sum(before) / sum(after)
+    return out | unet_costs()

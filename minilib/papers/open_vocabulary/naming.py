@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+import yaml
 from torch import Tensor
 
 from minilib.errors import BadInput
@@ -90,3 +92,23 @@ def wanted(cosine: Tensor, targets: int, threshold: float = 0.0) -> Tensor:
     kept = (best < targets) & (target > threshold)
     fallback = F.one_hot(target.argmax(-1), cosine.shape[1]).bool()
     return torch.where(kept.any(1, keepdim=True), kept, fallback)
+
+
+def stuff_name(name: str) -> str:
+    """A stuff class as it is said: "wall-concrete" is "concrete wall" (Appendix D), "sky-other" is "sky"."""
+    thing, _, kind = name.partition("-")
+    return thing if kind in ("", "other", "stuff") else f"{kind} {thing}"
+
+
+def real_vocabulary(dataset: str, prompts: Callable[[str], Sequence[str]] = photo) -> Vocabulary:
+    """The names of "imagenet_vid" or "youtube_vis", and COCO-stuff's as backgrounds. Raises BadInput for another name.
+
+    Stuff that a data set looks for itself is no background. The released list also holds "__background__" among the
+    targets' names, and never keeps it; here backgrounds are stuff alone.
+    """
+    words = yaml.safe_load(Path(__file__).with_name("vocabularies.yaml").read_text(encoding="utf-8"))
+    if dataset not in ("imagenet_vid", "youtube_vis"):
+        raise BadInput(f"vocabulary {dataset!r}: there are imagenet_vid and youtube_vis")
+    targets = tuple(words[dataset])
+    stuff = dict.fromkeys(stuff_name(name) for name in words["coco_stuff"])
+    return Vocabulary(targets, tuple(name for name in stuff if name not in targets), prompts)

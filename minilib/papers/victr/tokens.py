@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 BLOCKS = 4  # what spreads over frames or names is made for a quarter of them at a time
-FEW = 2**19  # numbers, 2 MB: so few are made at once and kept, where launching operators costs more than memory
+FEW = 2**21  # numbers, 8 MB: so few are made at once and kept, where launching operators costs more than memory
 
 
 def spans(length: int, numbers: int) -> list[slice]:

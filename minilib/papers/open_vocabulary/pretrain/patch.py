@@ -42,9 +42,9 @@ class Reader:
 READERS = {
     "released": Reader(),
     "warm": Reader(temperature=1.0),
-    "crops": Reader(smallest=0.2),
-    "alone": Reader(block=OnlyMlp),
-    "alone_crops": Reader(block=OnlyMlp, smallest=0.2),
+    "crops": Reader(temperature=0.03, smallest=0.2),
+    "alone": Reader(OnlyMlp, temperature=0.03),
+    "alone_crops": Reader(OnlyMlp, temperature=0.03, smallest=0.2),
 }
 
 

@@ -1,0 +1,32 @@
+"""The shipped small models, together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from minilib.errors import BadInput
+from minilib.models.checkpoints import load_strictly, read_state
+from minilib.models.second_clip import second_clip
+from minilib.papers.open_vocabulary.localize import Localizer
+from minilib.papers.open_vocabulary.pretrain.driver import WEIGHTS
+from minilib.papers.open_vocabulary.pretrain.encoders import small_autoencoder
+from minilib.papers.open_vocabulary.pretrain.grouping import TRIED
+from minilib.papers.open_vocabulary.pretrain.patch import OnReduced, small_patch_clip
+
+
+def small_localizer(folder: Path = WEIGHTS) -> Localizer:
+    """For `localize`, in evaluation mode, frozen; nothing random is drawn. Raises BadInput where none was shipped."""
+    try:
+        chosen = json.loads((folder / "open_vocabulary.json").read_text())
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{folder}: open_vocabulary.json cannot be read; train and ship the small models") from error
+    grouping, path = TRIED[chosen["slots"]], folder / "video_slots.safetensors"
+    with torch.random.fork_rng(devices=[]):  # the start of the weights, which the files then replace
+        clip, slots = second_clip(), grouping.build()
+    encoder = small_autoencoder(folder / "video_encoder.safetensors", grouping.sizes).encoder
+    load_strictly(slots, {name: value.float() for name, value in read_state(path).items()}, path)
+    reader = OnReduced(small_patch_clip(folder / "patch_clip.safetensors", chosen["reader"]))
+    return Localizer(encoder, slots.eval().requires_grad_(False), reader, clip, grouping.layer)
