@@ -20,7 +20,7 @@ from minilib.errors import BadInput
 from minilib.models.frozen import FrozenImageModel, block_tokens, embed
 
 MOMENTS = 4  # across, down, spread, size
-MOVES, SEEN = 5.0, 0.3  # how large the two parts are, chosen on validation clips: the larger is learned first
+MOVES, SEEN = 5.0, 0.6  # how large the two parts are, chosen on validation clips: the larger is learned first
 
 
 def moments(patches: Tensor, grid: tuple[int, int]) -> Tensor:
