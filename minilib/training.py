@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,76 +21,19 @@ from timm.data import Mixup
 from timm.optim import create_optimizer_v2
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor, nn
-from torchvision.transforms import v2
 
-from minilib import settings as described
 from minilib.distributed import WithLoss, processes
 from minilib.errors import BadInput
 from minilib.graphs import Recorded
 from minilib.models.checkpoints import bare_model, unwrapped
 from minilib.prefetch import ahead
 from minilib.progress import progress
+from minilib.recipe import TrainSettings, augmentation
 from minilib.resume import History, Losses, read_training, resume, save_state
 
 # step -> frames uint8 (b, t, h, w, 3), labels int64 (b,); of several processes, this one's and the weight of its loss
 Batches = Callable[[int], tuple[Tensor, ...]]
 Objective = Callable[[nn.Module, Tensor, Tensor], Tensor]  # model, its input, labels -> the loss
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """A recipe. Rates are fractions, `warmup` counts steps, `rand_augment` is (operations, magnitude) or None,
-    `clip_grad` the norm at which gradients are clipped, 0 for none."""
-
-    steps: int = 400
-    batch: int = 32
-    lr: float = 3e-3
-    weight_decay: float = 0.05
-    betas: tuple[float, float] = (0.9, 0.999)
-    warmup: int = 20
-    smoothing: float = 0.0
-    mixup: float = 0.0
-    cutmix: float = 0.0
-    rand_augment: tuple[int, int] | None = None
-    erasing: float = 0.0
-    flip: float = 0.0
-    clip_grad: float = 1.0
-    precision: str = "fp32"
-    seed: int = 0
-
-    def key(self) -> str:
-        """A short hash of the recipe, to tell runs apart."""
-        return described.key(self)
-
-    def at_rate(self, factor: float) -> TrainSettings:
-        """The same recipe at `factor` times its learning rate."""
-        return replace(self, lr=self.lr * factor)
-
-    def for_share(self, share: float) -> TrainSettings:
-        """The same recipe over a share of its steps, its warm-up shortened alike."""
-        return replace(self, steps=max(round(share * self.steps), 1), warmup=round(share * self.warmup))
-
-    def smoke(self) -> TrainSettings:
-        """A few steps that only show that everything runs."""
-        return replace(self, steps=4, warmup=1, batch=8)
-
-    def with_seed(self, seed: int) -> TrainSettings:
-        """The same recipe with another seed."""
-        return replace(self, seed=seed)
-
-
-def augmentation(settings: TrainSettings) -> Callable[[Tensor], Tensor]:
-    """uint8 (b, t, h, w, 3) -> the same, each clip drawn once and all of its frames changed alike."""
-    parts: list[nn.Module] = [v2.RandomHorizontalFlip(settings.flip)] if settings.flip else []
-    if settings.rand_augment:
-        operations, magnitude = settings.rand_augment
-        parts.append(v2.RandAugment(operations, magnitude))
-    if settings.erasing:
-        parts.append(v2.RandomErasing(settings.erasing))
-    if not parts:
-        return lambda frames: frames
-    change = v2.Compose(parts)
-    return lambda frames: torch.stack([change(clip) for clip in frames.movedim(-1, 2)]).movedim(2, -1)
 
 
 def autocast(device: torch.device, precision: str):
@@ -154,7 +97,7 @@ def train(
         optimizer, settings.steps, warmup_t=settings.warmup, warmup_lr_init=settings.lr / 10, t_in_epochs=False
     )
     mix = Mixup(settings.mixup, settings.cutmix, label_smoothing=settings.smoothing, num_classes=classes)
-    loss_of = WithLoss(model, objective or (soft_cross_entropy if mixing else CrossEntropy(settings.smoothing)))
+    loss_of = WithLoss(model, objective or (cross_entropy if mixing else CrossEntropy(settings.smoothing)))
     if compiled:
         loss_of.compile()
     loss_of = among.averaged(loss_of, device)
@@ -212,8 +155,8 @@ def train(
     return history
 
 
-def soft_cross_entropy(model: nn.Module, frames: Tensor, target: Tensor) -> Tensor:
-    """The cross-entropy of a model's scores (b, k) with mixed labels (b, k)."""
+def cross_entropy(model: nn.Module, frames: Tensor, target: Tensor) -> Tensor:
+    """The cross-entropy of a model's scores (b, k) with labels (b,) or mixed labels (b, k), as an objective."""
     return F.cross_entropy(model(frames), target)
 
 

@@ -1,6 +1,5 @@
 """Measured rows: whole lines, found at once however many there are, shared by processes, never a wrong one."""
 
-import contextlib
 import dataclasses
 import json
 import multiprocessing
@@ -8,7 +7,6 @@ import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -267,31 +265,22 @@ def test_a_hundred_thousand_rows_open_in_about_a_second(folder, tmp_path, book):
     assert measurements.row("grid/a", 99_999) is None and len(measurements.rows()) == 100_000
 
 
-def test_measured_once(folder, tmp_path, book):
-    calls = []
-
-    def run():
-        calls.append(1)
-        return {"accuracy": 0.5, "loss": 1.25}
-
+def test_a_row_is_found_by_all_that_makes_it(folder, book):
     first = book()
-    assert first.measured_or_run("m", run, seed=1, settings={"lr": 1}) == {"accuracy": 0.5, "loss": 1.25}
-    assert book().measured_or_run("m", run, seed=1, settings={"lr": 1}) == {"accuracy": 0.5, "loss": 1.25}
-    assert first.measured_or_run("m", run, seed=1, settings={"lr": 1}) == {"accuracy": 0.5, "loss": 1.25}
-    assert len(calls) == 1 and book().find("m/loss", 1, {"lr": 1}) == 1.25
-    book().measured_or_run("m", run, seed=2, settings={"lr": 1})
-    book().measured_or_run("m", run, seed=1, settings={"lr": 2})
-    book(scale="smoke").measured_or_run("m", run, seed=1, settings={"lr": 1})
-    assert len(calls) == 4
+    first.record("m", {"accuracy": 0.5, "loss": 1.25}, seed=1, settings={"lr": 1})
+    for measurements in (first, book()):
+        assert measurements.find("m", 1, {"lr": 1}) == {"accuracy": 0.5, "loss": 1.25}
+        assert measurements.find("m/loss", 1, {"lr": 1}) == 1.25
+    assert first.find("m", 2, {"lr": 1}) is None and first.find("m", 1, {"lr": 2}) is None
+    assert book(scale="smoke").find("m", 1, {"lr": 1}) is None
     fresh = book(fresh=True)
-    for _ in range(2):
-        fresh.measured_or_run("m", run, seed=1, settings={"lr": 1})
-    assert len(calls) == 5
+    assert fresh.find("m", 1, {"lr": 1}) is None
+    fresh.record("m", {"accuracy": 0.75}, seed=1, settings={"lr": 1})
+    assert fresh.find("m", 1, {"lr": 1}) == {"accuracy": 0.75}
     (folder / "sums.yaml").write_text(YAML.replace("experiment: 2", "experiment: 3"))
-    book().measured_or_run("m", run, seed=1, settings={"lr": 1})
-    assert len(calls) == 6
+    assert book().find("m", 1, {"lr": 1}) is None
     with pytest.raises(BadInput, match=r"metric n: value"):
-        book().measured_or_run("n", lambda: float("nan"))
+        book().record("n", float("nan"))
 
 
 def test_a_cost_is_measured_again_on_another_device(book, monkeypatch):
@@ -319,14 +308,6 @@ def test_what_is_recorded_says_what_it_was_measured_with(book):
     assert book().rows()[1].dtype == "float32" and book().rows()[1].peak_memory is None
     assert (row.dtype, row.scale, row.experiment, row.settings) == ("bfloat16", "paper", 2, settings_hash({"rate": 1}))
     assert row.model_copy(update=environment()) == row
-
-
-def test_a_run_that_is_measured_leaves_its_seconds_and_its_memory(book, monkeypatch):
-    taken = SimpleNamespace(seconds=12.5, peak_memory=7)
-    monkeypatch.setattr(Measurements, "timing", lambda self: contextlib.nullcontext(taken))
-    measurements = book()
-    assert measurements.measured_or_run("a", lambda: 3) == 3.0
-    assert (measurements.row("a").seconds, measurements.row("a").peak_memory) == (12.5, 7)
 
 
 def test_of_two_rows_the_later_is_found_unless_only_the_earlier_judges(folder, tmp_path, book):

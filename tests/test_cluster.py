@@ -110,6 +110,9 @@ def test_a_measuring_command_submits_what_is_missing(tmp_path, monkeypatch, caps
         ("grid/timing/dist", 0, 2), ("grid/timing/dist", 1, 2)
     }  # fmt: skip
     assert "grid/timing/dist seed 1: 1.0" in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        study_command.main([*command, "--cluster", "debug", "--minutes", "3"])
+    assert "--ask timeout_min=MINUTES" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -268,7 +268,8 @@ def test_crops_hold_the_object_and_fit_the_unet(stride):
         ).all()
         assert torch.equal(region.corner[2], region.corner[1])
         longest = [max(int(m.any(axis).sum()) for m in mask) for axis in (1, 0)]
-        assert all(size < long + 2 + stride for size, long in zip(region.size, longest, strict=True))
+        for size, long, side in zip(region.size, longest, (16, 12), strict=True):
+            assert min(long + 2, side) <= size < long + 2 + stride
 
 
 def test_an_object_that_moves_needs_no_larger_crop(mask):

@@ -1,7 +1,9 @@
 """The frame of all experiments: what makes a row, in which order, and what its key knows."""
 
+import contextlib
 from dataclasses import dataclass, replace
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -290,6 +292,14 @@ def test_a_limit_is_a_limit():
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_run_leaves_its_seconds_and_its_memory(rows, monkeypatch):
+    taken = SimpleNamespace(seconds=12.5, peak_memory=7)
+    monkeypatch.setattr(type(rows), "timing", lambda self: contextlib.nullcontext(taken))
+    STUDY.measure("grid/plain", 0, rows)
+    (row,) = [row for row in rows.rows() if row.metric == "grid/plain"]
+    assert (row.seconds, row.peak_memory) == (12.5, 7)
 
 
 def test_a_row_is_measured_once_with_all_its_metrics(rows, monkeypatch):

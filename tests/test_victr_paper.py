@@ -339,6 +339,21 @@ def test_questions_are_answered_from_the_clip(random_embeddings, monkeypatch):
     assert asked(Knows(right.roll(1)), 1, "test", "cpu") < 50
 
 
+def test_each_kind_of_question_has_clips_of_its_own_with_training_s_frames(monkeypatch):
+    sources = []
+
+    def noted(source, device):
+        sources.append(source)
+        raise StopIteration
+
+    monkeypatch.setattr(unseen, "embedded", noted)
+    for _, questions in ASKED:
+        with pytest.raises(StopIteration):
+            questions(nn.Identity(), 1, "test", "cpu")
+    assert [source.rhythm.objects for source in sources] == [(2, 4), (1, 1)]
+    assert {source.steps for source in sources} == {unseen.FRAMES}
+
+
 def test_few_shot_draws_more_of_the_same_clips_and_the_probe_starts_from_nothing(random_embeddings):
     probe = replace(VARIANTS["few/probe"], train=2400, test=60, few=replace(TUNING, recipe=QUICK, shots=(1, 2)))
     outcome = probe.run(GRID, Trial(0))

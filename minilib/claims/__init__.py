@@ -3,7 +3,7 @@
 claims = load("zeroi2v")                     # the claims file
 headlines(claims)                            # before anything is measured
 measurements = Measurements("zeroi2v", out_dir, scale="small")
-measurements.measured_or_run("core/zeroi2v", run)  # a row that is there, or the run that makes it
+measurements.record("core/zeroi2v", 61.0)    # one row more
 table(claims, judge(claims, measurements.rows()))
 """
 

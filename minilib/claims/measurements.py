@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,25 +83,6 @@ class Measurements:
             return row.value
         parts = self._parts.get(self._key(metric, seed, settings), {})
         return {part: row.value for part, row in parts.items()} or None
-
-    def measured_or_run(
-        self,
-        metric: str,
-        run: Callable[[], float | Mapping[str, float]],
-        seed: int = 0,
-        settings: object = None,
-    ) -> float | dict[str, float]:
-        """The value for this metric, seed, settings and scale; `run()` is called only where no current row has it.
-
-        `run` returns one number, or several as a mapping, whose parts become the metrics `<metric>/<part>`.
-        """
-        known = self.find(metric, seed, settings)
-        if known is not None:
-            return known
-        with self.timing() as taken:
-            result = run()
-        self.record(metric, result, seed, settings, taken.seconds, taken.peak_memory)
-        return {k: float(v) for k, v in result.items()} if isinstance(result, Mapping) else float(result)
 
     def record(
         self,

@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ask.error("--seeds, --jobs and --minutes count from 1")
     if args.seeds > MOST_SEEDS:
         ask.error(f"--seeds: at most {MOST_SEEDS}")
+    if args.cluster and args.minutes is not None:
+        ask.error("--minutes is for this machine; jobs of a cluster end by --ask timeout_min=MINUTES")
     return answer(lambda: run(args))
 
 

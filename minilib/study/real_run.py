@@ -25,8 +25,8 @@ class RealRun:
     weights: a file, "random", or "" for what the method starts from by itself. max_steps and max_clips cut a run short;
     0 is the whole recipe. batch: clips a step, over all processes; 0 is the recipe's. flip: how often a training clip
     is mirrored, None for the recipe's word. max_bad_share: of the clips that are there, how many may be unreadable
-    before the run ends. workers: processes that decode, beside each that trains. compile: by torch.compile. fresh:
-    start anew, whatever checkpoint or row is there.
+    before the run ends. workers: processes that decode, beside each that trains; a GPU has one at least. compile: by
+    torch.compile. fresh: start anew, whatever checkpoint or row is there.
     """
 
     dataset: str

@@ -80,7 +80,9 @@ def fit(
     were unreadable. The metrics become rows; of several processes the first one writes."""
     among, recipe = processes(run.device), prepared.recipe
     size = min(run.batch or recipe["batch"], len(dataset))
-    batches = EpochBatches(dataset, size, run.workers, run.max_bad_share, among)
+    # beside a GPU batches are made in a thread, whose draws on clips must not meet the model's
+    workers = run.workers or int(not run.device.startswith("cpu"))
+    batches = EpochBatches(dataset, size, workers, run.max_bad_share, among)
     plan = settings_of(run, recipe, batches.length)
     settings = described(run, prepared, videos)
     name = f"{prepared.name}_{run.dataset}_{run.backbone}_{run.frames}.{key(settings, run.seed)}.pt"

@@ -21,7 +21,6 @@ from statistics import median
 from typing import ClassVar
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilib.claims import Measurements
@@ -41,7 +40,7 @@ from minilib.papers.zeroi2v.study import PROBE, ZERO
 from minilib.papers.zeroi2v.variants import Adapted
 from minilib.study import Feed, Outcome, Study, Trial, Tuned, Variant, WorldTask, speed
 from minilib.study.embedded import Embedded
-from minilib.training import Objective, TrainSettings
+from minilib.training import Objective, TrainSettings, cross_entropy
 from minilib.world import TASKS as CLASSES
 from minilib.world import clip_batch
 
@@ -60,11 +59,6 @@ TASKS = {
     "hard_noun": replace(MOTION, labels="hard noun", train=small_dist.TRAIN["hard noun"]),
 }
 JUDGED = ("timing", "few", "hard_appearance", "hard_noun")  # off the ceiling
-
-
-def cross_entropy(model: nn.Module, frames: Tensor, labels: Tensor) -> Tensor:
-    """The loss of most methods."""
-    return F.cross_entropy(model(frames), labels)
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from minilib.claims import Measurements
 from minilib.models.clip import VIT_B16, Architecture, build
@@ -20,7 +19,7 @@ from minilib.papers.dist.small import SMALL, WIDTH, DenseTask
 from minilib.study import Feed, Row, Study, Tuned, Variant
 from minilib.study.feeds import within_pairs
 from minilib.study.speed import ROUNDS, Timed, inference_costs, record_rounds, training_costs
-from minilib.training import TrainSettings
+from minilib.training import TrainSettings, cross_entropy
 
 DESIGNS = {
     "dist": SMALL,
@@ -180,11 +179,6 @@ TABLES = {
 # --- what is timed: Table 3 ------------------------------------------------------------------------------------------
 
 CLASSES, CLIPS = 10, 2  # with one clip, the frozen weights, which all methods hold, are half of the memory
-
-
-def cross_entropy(model: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
-    """The loss of all three methods."""
-    return F.cross_entropy(model(pixels), labels)
 
 
 def timed(frames: int, device: str, architecture: Architecture = VIT_B16) -> dict[str, Timed]:

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 from functools import partial
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from minilib.claims import Measurements
 from minilib.models.clip import VIT_B16, Architecture, build
@@ -20,15 +19,12 @@ from minilib.papers.object_centric.losses import Objective, OnPixels
 from minilib.papers.object_centric.method import OnFrames, oca
 from minilib.study.real import Prepared, Run, image_text
 from minilib.study.speed import ROUNDS, Timed, forward, record_rounds, relative, rounds_of, training_costs
+from minilib.training import cross_entropy
 
 CLASSES = 10
 BATCH = 2  # clips: with one, OCA's losses have no second video, and the frozen weights are half of everybody's memory
 
 # --- costs -----------------------------------------------------------------------------------------------------------
-
-
-def cross_entropy(model: nn.Module, frames: Tensor, target: Tensor) -> Tensor:
-    return F.cross_entropy(model(frames), target)
 
 
 def timed(architecture: Architecture, frames: int, device: str) -> dict[str, Timed]:

@@ -1,7 +1,9 @@
 """Attention maps of the inversion, kept and used again (FateZero, Qi et al. 2023, as thesis chapter 6 builds on it).
 
 Inversion keeps every map of up to so many queries; generation blends them into its own. That storage is what the
-thesis' optimisations shrink: fewer steps, fewer keys, smaller crops.
+thesis' optimisations shrink: fewer steps, fewer keys, smaller crops. The released code has more switches, which its
+settings leave off or which belong to single examples: weights for words, blending of latents, plain self-attention in
+narrow layers.
 
 Axes: b halves of a guided batch (without text, with text), t frames, c heads, n queries, m keys.
 """

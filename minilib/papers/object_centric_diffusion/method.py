@@ -50,8 +50,8 @@ class Models(Protocol):
 class Generation:
     """What pipelines with and without an inversion have.
 
-    merging: None keeps all keys. solver: the class of the sampler. stride: the UNet's, of which crops are multiples;
-    margin: cells around the object.
+    merging: None keeps all keys. solver: the class of the sampler. stride: the UNet's, of which crops are multiples (2
+    in the small model, 8 in Stable Diffusion); margin: cells around the object.
     """
 
     sampling: Sampling

@@ -5,8 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import nn
 
 from minilib.claims import Measurements
 from minilib.models.classifier import VideoClassifier, train_only
@@ -16,6 +15,7 @@ from minilib.papers.zeroi2v import Adaptation, attach, merge
 from minilib.papers.zeroi2v.counts import visual
 from minilib.papers.zeroi2v.variants import new_parameters
 from minilib.study.speed import ROUNDS, Timed, forward, record_rounds, relative, rounds_of, training_costs
+from minilib.training import cross_entropy
 
 CLASSES = 10
 
@@ -28,10 +28,6 @@ def zeroi2v(vit: nn.Module, frames: int, classes: int) -> VideoClassifier:
 
 
 METHODS = {"zeroi2v": zeroi2v, "st_adapter": STAdapter, "aim": partial(AIM, temporal_adapters=2), "evl": EVL}
-
-
-def cross_entropy(model: nn.Module, pixels: Tensor, labels: Tensor) -> Tensor:
-    return F.cross_entropy(model(pixels), labels)
 
 
 def costs(rows: Measurements, architecture: Architecture = VIT_B16, frames: int = 8, rounds: int = ROUNDS) -> None:

@@ -1,0 +1,83 @@
+"""What a language model must be able to do here, and a model from a local folder of `transformers`.
+
+The small world's own (`minilib.models.small_language`) and any chat server (`server`) are the two other ways.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from minilib.errors import BadInput
+
+
+class LanguageModel(Protocol):
+    """`complete`: the reply to a prompt, of `most` tokens at most. `log_likelihood`: of each ending after the prompt,
+    (sum of its tokens' log-probabilities, number of tokens)."""
+
+    def complete(self, prompt: str, most: int) -> str: ...
+
+    def log_likelihood(self, prompt: str, endings: Sequence[str]) -> list[tuple[float, int]]: ...
+
+
+class LocalModel:
+    """A causal language model of a local folder, greedy, in single precision: in bfloat16 answers tie.
+
+    `chat`: prompts to complete go through the tokenizer's chat template, if it has one. An ending's tokens are those
+    that it adds to the tokens of the prompt; where the last token of the prompt would be another with the ending behind
+    it, the two are tokenized apart, so that each ending is scored after the same prompt.
+    """
+
+    def __init__(self, folder: Path | str, device: torch.device | str = "cpu", chat: bool = True):
+        if not Path(folder).is_dir():
+            raise BadInput(f"language model {folder}: no such folder; give one that `save_pretrained` wrote")
+        try:
+            from transformers import AutoModelForCausalLM, AutoTokenizer
+        except ImportError as error:
+            raise BadInput("a local language model needs transformers: pip install -e '.[language]'") from error
+        try:
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+            self.model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+        except (OSError, ValueError) as error:
+            raise BadInput(f"language model {folder}: cannot be read ({str(error).splitlines()[0][:200]})") from error
+        self.model.to(device).eval()
+        self.device, self.chat = torch.device(device), chat and self.tokenizer.chat_template is not None
+
+    @torch.no_grad()
+    def complete(self, prompt: str, most: int) -> str:
+        if self.chat:
+            turns = [{"role": "user", "content": prompt}]
+            prompt = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        ids = self._ids(prompt, special=not self.chat)[None]
+        pad = self.tokenizer.pad_token_id
+        out = self.model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=most,
+            do_sample=False,
+            pad_token_id=self.tokenizer.eos_token_id if pad is None else pad,
+        )
+        return self.tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True)
+
+    @torch.no_grad()
+    def log_likelihood(self, prompt: str, endings: Sequence[str]) -> list[tuple[float, int]]:
+        before = self._ids(prompt)
+        found = []
+        for ending in endings:
+            whole = self._ids(prompt + ending)
+            if len(whole) <= len(before) or not torch.equal(whole[: len(before)], before):
+                whole = torch.cat([before, self._ids(ending, special=False)])
+            if len(whole) == len(before):
+                raise BadInput(f"answer {ending!r}: it has no tokens; leave it out")
+            likely = self.model(whole[None]).logits[0].float().log_softmax(-1)
+            added = whole[len(before) :]
+            each = likely[len(before) - 1 : -1].gather(1, added[:, None])
+            found.append((float(each.sum()), len(added)))
+        return found
+
+    def _ids(self, text: str, special: bool = True) -> Tensor:
+        return torch.tensor(self.tokenizer(text, add_special_tokens=special)["input_ids"]).to(self.device)
