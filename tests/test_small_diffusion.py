@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.optim.swa_utils import AveragedModel
 
 from minilib.errors import BadInput
 from minilib.models import small_diffusion as module
@@ -45,7 +46,7 @@ from minilib.models.small_diffusion_frames import (
 )
 from minilib.models.small_diffusion_judge import NAMED, Judge, JudgeTask, card, named_rightly
 from minilib.models.small_diffusion_tasks import AutoencoderTask, ControlTask, DenoisingTask, psnr, widened
-from minilib.models.small_diffusion_training import Rates, fit
+from minilib.models.small_diffusion_training import Forgetting, Rates, fit
 from minilib.world import edit_batch
 
 SHORT = Rates(1e-3, 4, warmup=2)
@@ -374,6 +375,20 @@ def test_a_loss_that_is_not_finite_is_said(tmp_path, monkeypatch):
     with pytest.raises(BadInput, match="not finite at step 20; a rate below"):
         fit(task, SHORT, 1.0, tmp_path / "w.safetensors", tmp_path / "c.pt", 1e9)
     assert not (tmp_path / "w.safetensors").exists()
+
+
+def test_averaged_weights_are_soon_near_the_model_however_long_their_memory():
+    model = torch.nn.Linear(1, 1, bias=False)
+    average = AveragedModel(model, multi_avg_fn=Forgetting(0.999))
+    torch.nn.init.zeros_(model.weight)
+    average.update_parameters(model)
+    torch.nn.init.ones_(model.weight)
+    for _ in range(30):
+        average.update_parameters(model)
+    assert average.module.weight.item() > 0.99
+    fast = [torch.zeros(1)]
+    Forgetting(0.25)(fast, [torch.ones(1)], 10**6)
+    assert fast[0].item() == 0.75
 
 
 def test_the_rate_rises_and_falls():
