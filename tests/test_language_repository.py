@@ -228,7 +228,7 @@ def test_a_model_that_summarises_nothing_leaves_the_entries():
 
 def test_times_and_counts_are_metadata():
     assert released_entry((3, 4, 7), "a star") == "At t=3,4,7, a star (x 3)"
-    assert short_entry((3,), "a star") == "3 : a star ."
+    assert short_entry((3,), "a star") == "3 to 3 : a star x 1 ."
 
 
 def test_subsets_have_the_length_asked_for_and_stay_in_order():

@@ -14,7 +14,8 @@ Times = tuple[float, ...]
 @dataclass(frozen=True)
 class Prompts:
     """Texts with named places: {items}; {text} and {question}. item: a line of the list, its number and its captions,
-    which `between` joins. show: an entry as text. join: between summaries. ending: an answer behind the prompt.
+    which `between` joins. show: an entry as text; show_caption: a caption, for readers without a
+    repository. join: between summaries. ending: an answer behind the prompt.
     rephrase_most, summary_most: tokens that a reply may have."""
 
     rephrase_text: str
@@ -23,6 +24,7 @@ class Prompts:
     item: str
     between: str
     show: Callable[[Times, str], str]
+    show_caption: Callable[[Times, str], str]
     join: str
     rephrase_most: int = 500
     summary_most: int = 500
@@ -52,9 +54,12 @@ def bare_entry(times: Times, text: str) -> str:
 
 def short_entry(times: Times, text: str) -> str:
     """As the small world's language model reads it: first and last second, text, count."""
-    if len(times) == 1:
-        return f"{times[0]:g} : {text} ."
     return f"{times[0]:g} to {times[-1]:g} : {text} x {len(times)} ."
+
+
+def short_caption(times: Times, text: str) -> str:
+    """A caption with its second, as the same model reads it."""
+    return f"{times[0]:g} : {text} ."
 
 
 def parse_list(reply: str, count: int) -> list[str | None]:
@@ -82,6 +87,7 @@ SMALL = Prompts(
     item="{} . {}",
     between=" ; ",
     show=short_entry,
+    show_caption=short_caption,
     join="\n",
     rephrase_most=120,
     summary_most=80,

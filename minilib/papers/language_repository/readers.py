@@ -15,7 +15,7 @@ Captions = Sequence[tuple[float, str]]
 
 def all_captions(captions: Captions, prompts: Prompts) -> str:
     """Every caption, a line each."""
-    return "\n".join(prompts.show(entry.times, entry.text) for entry in entries_of(captions))
+    return "\n".join(prompts.show_caption(entry.times, entry.text) for entry in entries_of(captions))
 
 
 def uniform_captions(captions: Captions, prompts: Prompts, words: int) -> str:

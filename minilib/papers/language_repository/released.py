@@ -40,6 +40,7 @@ def released_prompts(configuration: Configuration) -> Prompts:
         item="{}. {}",
         between=". ",
         show=bare_entry,
+        show_caption=bare_entry,
         join=". ",
         ending=" {}",
     )

@@ -1,0 +1,182 @@
+"""The small world's language model: its words, its transformer, and how it completes and scores text.
+
+A decoder of about a million parameters that reads one id a word. `small_language_training` teaches it; `python -m
+minilib.models.small_language --minutes M` is the command.
+
+Axes: b texts, t tokens, h heads, d channels, v words.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from minilib.errors import BadInput
+from minilib.files import whole_file
+from minilib.models.checkpoints import load_strictly, read_state
+from minilib.models.small_clip import WORDS as PICTURE_WORDS
+
+WEIGHTS = Path(__file__).parents[1] / "weights" / "small_language.safetensors"
+PAD, END = 0, 1
+NUMBERS = 256  # seconds and counts, one word each
+_MARKS = ["\n", ".", ":", ";", "?", "(", ")", "x", "t", "=", ","]
+_SAID = (
+    "nothing moves what happens first last just before after how often does it happen long when seconds times to "
+    "question answer rephrase read reply summary"
+)
+WORDS = tuple(dict.fromkeys([*_MARKS, *map(str, range(NUMBERS)), *_SAID.split(), *PICTURE_WORDS]))  # append only
+IDS = {word: i + 2 for i, word in enumerate(WORDS)}
+CONTEXT = 4096  # tokens that are read at most
+
+
+def words_of(text: str) -> list[str]:
+    """Words, numbers, signs and line ends, each by itself; "x3" is "x 3"."""
+    return re.findall(r"\n|\d+|[^\W\d]+|[^\w\s]", text.lower())
+
+
+def encode(text: str) -> list[int]:
+    """One id a word. BadInput for a word that the small world does not have, and for more text than can be read."""
+    words = words_of(text)
+    unknown = next((word for word in words if word not in IDS), None)
+    if unknown is not None:
+        raise BadInput(f"text {text[:40]!r}: the small language model has no word {unknown!r}; use a larger model")
+    if len(words) > CONTEXT:
+        raise BadInput(f"text {text[:40]!r}...: {len(words)} words, at most {CONTEXT} can be read")
+    return [IDS[word] for word in words]
+
+
+def decode(ids: Sequence[int]) -> str:
+    return " ".join(WORDS[i - 2] for i in ids if i > END).replace(" \n ", "\n").strip()
+
+
+@dataclass(frozen=True)
+class Sizes:
+    width: int = 128
+    layers: int = 5
+    heads: int = 4
+    span: int = 4  # tokens that the short convolution sees
+
+
+class Block(nn.Module):
+    """Attention and MLP, each added to x (b, t, d). Before attention a causal convolution of each channel lets a token
+    see the words before it, so that one layer can find what followed the same words earlier (as in H3, Fu et al. 2023);
+    positions are rotary (Su et al. 2021)."""
+
+    def __init__(self, sizes: Sizes):
+        super().__init__()
+        d, self.heads, self.span = sizes.width, sizes.heads, sizes.span
+        self.before_attention, self.before_mlp = nn.RMSNorm(d), nn.RMSNorm(d)
+        self.near = nn.Conv1d(d, d, sizes.span, groups=d)
+        self.qkv, self.out = nn.Linear(d, 3 * d, bias=False), nn.Linear(d, d, bias=False)
+        self.mlp = nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d))
+
+    def forward(self, x: Tensor, waves: tuple[Tensor, Tensor]) -> Tensor:
+        y = self.before_attention(x)
+        y = y + self.near(F.pad(y.mT, (self.span - 1, 0))).mT
+        q, k, v = self.qkv(y).unflatten(-1, (3, self.heads, -1)).movedim(1, 3).unbind(1)  # each (b, h, t, d / h)
+        y = F.scaled_dot_product_attention(rotated(q, *waves), rotated(k, *waves), v, is_causal=True)
+        x = x + self.out(y.transpose(1, 2).flatten(2))
+        return x + self.mlp(self.before_mlp(x))
+
+
+def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """x (b, h, t, c) with its halves turned by angles (t, c / 2)."""
+    a, b = x.chunk(2, -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+
+
+class SmallTransformer(nn.Module):
+    """ids int64 (b, t) -> the next word's logits (b, t, v); the embedding is also the last layer."""
+
+    def __init__(self, sizes: Sizes = Sizes()):
+        super().__init__()
+        self.embedding = nn.Embedding(len(WORDS) + 2, sizes.width)
+        self.blocks = nn.ModuleList(Block(sizes) for _ in range(sizes.layers))
+        self.norm = nn.RMSNorm(sizes.width)
+        nn.init.normal_(self.embedding.weight, std=sizes.width**-0.5)
+        nn.init.constant_(self.norm.weight, 0.25)  # at 1 it would begin by repeating the word that it reads
+        for block in self.blocks:
+            nn.init.normal_(block.out.weight, std=0.02)
+            nn.init.normal_(block.mlp[2].weight, std=0.02)
+        half = sizes.width // sizes.heads // 2
+        angles = torch.arange(CONTEXT)[:, None] * 10000 ** (-torch.arange(half) / half)
+        self.register_buffer("cos", angles.cos(), persistent=False)
+        self.register_buffer("sin", angles.sin(), persistent=False)
+
+    def hidden(self, ids: Tensor) -> Tensor:
+        """(b, t) -> (b, t, d)."""
+        x = self.embedding(ids) * self.embedding.embedding_dim**0.5
+        waves = (self.cos[: ids.shape[1]], self.sin[: ids.shape[1]])
+        for block in self.blocks:
+            x = block(x, waves)
+        return self.norm(x)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.hidden(ids) @ self.embedding.weight.T
+
+
+class SmallLanguage:
+    """A trained transformer as a `LanguageModel`: it completes greedily and gives the log-likelihood of endings."""
+
+    name = "small_language"
+
+    def __init__(self, model: SmallTransformer):
+        self.model = model.eval()
+
+    @torch.no_grad()
+    def complete(self, prompt: str, most: int) -> str:
+        """The likeliest next words, one by one, up to `most` or until the model ends its reply."""
+        ids = encode(prompt)
+        start = len(ids)
+        while len(ids) - start < most and len(ids) < CONTEXT:
+            following = int(self.model(torch.tensor([ids]))[0, -1].argmax())
+            if following <= END:
+                break
+            ids.append(following)
+        return decode(ids[start:])
+
+    @torch.no_grad()
+    def log_likelihood(self, prompt: str, endings: Sequence[str]) -> list[tuple[float, int]]:
+        """(sum of log-probabilities, number of tokens) of each ending after the prompt."""
+        asked = encode(prompt)
+        rows = [asked + encode(ending) for ending in endings]
+        ids = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
+        hidden = self.model.hidden(ids)[:, len(asked) - 1 : -1]
+        likely = (hidden @ self.model.embedding.weight.T).log_softmax(-1)
+        target = ids[:, len(asked) :]
+        each = likely.gather(-1, target[..., None])[..., 0] * (target != PAD)
+        return [(float(s), len(row) - len(asked)) for s, row in zip(each.sum(1), rows, strict=True)]
+
+    @torch.no_grad()
+    def embed(self, texts: Sequence[str]) -> Tensor:
+        """Sentence embeddings (b, d) of length one: the mean over the words of what the last layer holds."""
+        found = [self.model.hidden(torch.tensor([encode(text)]))[0].mean(0) for text in texts]
+        return F.normalize(torch.stack(found), dim=-1)
+
+
+def small_language(path: Path | str = WEIGHTS) -> SmallLanguage:
+    """The shipped model, frozen; the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        model = SmallTransformer()
+    load_strictly(model, {name: value.float() for name, value in read_state(path).items()}, path)
+    return SmallLanguage(model.requires_grad_(False))
+
+
+def save_small_language(model: SmallTransformer, path: Path | str) -> None:
+    """Half-precision safetensors, whole or absent."""
+    state = {name: value.detach().half().cpu().contiguous() for name, value in model.state_dict().items()}
+    with whole_file(path) as part:
+        save_file(state, part)
+
+
+if __name__ == "__main__":
+    from minilib.models.small_language_training import main
+
+    main()

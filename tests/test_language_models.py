@@ -1,0 +1,213 @@
+"""Language models from a local folder and from a server, tried against one on this machine that fails on purpose."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+import torch
+
+from minilib.errors import BadInput
+from minilib.papers.language_repository.models import LocalModel
+from minilib.papers.language_repository.server import Patience, ServedModel
+
+SENTENCE = "a red star moves . what happens first ? red star"
+
+
+@pytest.fixture
+def server():
+    """Replies by script: a text, a state, (state, Retry-After), "half" an answer, or seconds to sleep before "ok"."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            running.asked.append((self.path, asked))
+            step = running.script.pop(0) if running.script else "ok"
+            if isinstance(step, float):
+                time.sleep(step)
+                step = "ok"
+            if isinstance(step, int | tuple):
+                state, after = step if isinstance(step, tuple) else (step, None)
+                self.send_response(state)
+                if after is not None:
+                    self.send_header("Retry-After", after)
+                self.send_header("Content-Length", "2")
+                self.end_headers()
+                self.wfile.write(b"no")
+                return
+            body = json.dumps({"choices": [{"message": {"content": step}}]}).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[: len(body) // 2] if step == "half" else body)
+
+        def log_message(self, *args):
+            pass
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    running.script, running.asked, running.waits = [], [], []
+    running.url = f"http://127.0.0.1:{running.server_port}/v1"
+    thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield running
+    running.shutdown()
+    thread.join()
+    running.server_close()
+
+
+def model(server, journal=None, patience=None):
+    patience = patience or Patience()
+    return ServedModel(server.url, "mistral", journal, patience=patience, sleep=server.waits.append)
+
+
+def test_a_prompt_is_one_chat_turn_at_temperature_zero(server):
+    server.script = ["für élan"]
+    assert model(server).complete("wie geht's ?", 7) == "für élan"
+    (path, asked), *_ = server.asked
+    assert path == "/v1/chat/completions"
+    assert asked["messages"] == [{"role": "user", "content": "wie geht's ?"}]
+    assert (asked["max_tokens"], asked["temperature"]) == (7, 0)
+
+
+@pytest.mark.parametrize("failure", [429, 500, 502, 503, 504, "half"])
+def test_what_may_pass_is_asked_again_after_longer_and_longer_waits(server, failure):
+    server.script = [failure, failure, failure, "at last"]
+    assert model(server).complete("q", 5) == "at last"
+    assert len(server.asked) == 4
+    for wait, most in zip(server.waits, (1, 2, 4), strict=True):
+        assert most / 2 <= wait <= most
+    assert len({wait / most for wait, most in zip(server.waits, (1, 2, 4), strict=True)}) == 3  # jitter
+
+
+def test_retry_after_is_heeded(server):
+    server.script = [(429, "7"), (503, "not a number"), "ok"]
+    model(server).complete("q", 5)
+    assert server.waits[0] == 7 and 1 <= server.waits[1] <= 2
+
+
+@pytest.mark.parametrize("state", [400, 401, 404])
+def test_what_will_not_pass_is_asked_once(server, state):
+    server.script = [state]
+    with pytest.raises(BadInput, match=f"{state}.*no"):
+        model(server).complete("q", 5)
+    assert len(server.asked) == 1 and not server.waits
+
+
+def test_a_slow_reply_is_not_asked_for_again(server):
+    server.script = [0.5]
+    with pytest.raises(BadInput, match=r"no reply in 0\.1 s"):
+        model(server, patience=Patience(read=0.1)).complete("q", 5)
+    assert len(server.asked) == 1 and not server.waits
+
+
+def test_tries_end_in_one_line(server):
+    server.script = [500] * 9
+    with pytest.raises(BadInput, match="no answer in 5 tries .500"):
+        model(server).complete("q", 5)
+    assert len(server.asked) == 5
+
+
+def test_a_server_that_refuses(server):
+    waits = []
+    refusing = ServedModel("http://127.0.0.1:9/v1", "m", patience=Patience(tries=3), sleep=waits.append)
+    with pytest.raises(BadInput, match="no answer in 3 tries"):
+        refusing.complete("q", 5)
+    assert len(waits) == 2
+
+
+def test_answers_are_kept_as_they_come_and_never_asked_for_twice(server, tmp_path):
+    journal = tmp_path / "answers.jsonl"
+    server.script = ["one", "two", 400]
+    first = model(server, journal)
+    assert [first.complete(prompt, 5) for prompt in ("a", "b", "a")] == ["one", "two", "one"]
+    with pytest.raises(BadInput):
+        first.complete("c", 5)
+    journal.write_bytes(journal.read_bytes() + b'{"asked": "torn')
+    server.script = ["three"]
+    second = model(server, journal)
+    assert [second.complete(prompt, 5) for prompt in ("a", "b", "c")] == ["one", "two", "three"]
+    assert len(server.asked) == 4
+    assert len(journal.read_text().splitlines()) == 3
+    assert second.complete("a", 6) == "ok"  # another length is another question
+
+
+def test_other_files_are_no_journal(server, tmp_path):
+    other = tmp_path / "notes.txt"
+    other.write_text("my notes\n")
+    with pytest.raises(BadInput, match=r"notes\.txt"):
+        model(server, other)
+    assert other.read_text() == "my notes\n"
+
+
+def test_chat_has_no_likelihood(server):
+    with pytest.raises(BadInput, match="generative"):
+        model(server).log_likelihood("q", ["a"])
+    with pytest.raises(BadInput, match="http://localhost"):
+        ServedModel("localhost", "m")
+
+
+# --- a local folder --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A tiny Llama with a word tokenizer that begins each text with <s>."""
+    from tokenizers import Tokenizer, models, pre_tokenizers, processors
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    words = ["<s>", "</s>", "<unk>", *dict.fromkeys(SENTENCE.split())]
+    tokenizer = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.post_processor = processors.TemplateProcessing("<s> $A", special_tokens=[("<s>", 0)])
+    path = tmp_path_factory.mktemp("llama")
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    ).save_pretrained(path)
+    torch.manual_seed(0)
+    sizes = dict(hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2)
+    config = LlamaConfig(vocab_size=len(words), bos_token_id=0, eos_token_id=1, **sizes)
+    LlamaForCausalLM(config).bfloat16().save_pretrained(path)
+    return path
+
+
+def test_likelihood_equals_the_loss_of_transformers(folder):
+    local = LocalModel(folder)
+    (total, tokens), (_, one) = local.log_likelihood("a red star", [" moves .", " star"])
+    ids = local._ids("a red star moves .")
+    labels = ids.clone()
+    labels[:4] = -100  # <s> and the prompt
+    loss = local.model(ids[None], labels=labels[None]).loss
+    assert (tokens, one) == (2, 1)
+    assert total == pytest.approx(-2 * loss.item(), rel=1e-5)
+
+
+def test_single_precision_whatever_the_file_has(folder):
+    assert {p.dtype for p in LocalModel(folder).model.parameters()} == {torch.float32}
+
+
+def test_ids_of_a_sentence_are_pinned(folder):
+    assert LocalModel(folder)._ids("a red star moves .").tolist() == [0, 3, 4, 5, 6, 7]
+
+
+def test_completion_is_greedy_and_without_the_prompt(folder):
+    local = LocalModel(folder)
+    reply = local.complete("a red star", 4)
+    assert reply == local.complete("a red star", 4)
+    ids = local._ids("a red star").tolist()
+    for _ in range(4):
+        ids.append(int(local.model(torch.tensor([ids])).logits[0, -1].argmax()))
+        if ids[-1] == 1:
+            break
+    assert reply == local.tokenizer.decode(ids[4:], skip_special_tokens=True)
+
+
+def test_bad_folders_and_answers(folder, tmp_path):
+    with pytest.raises(BadInput, match="no such folder"):
+        LocalModel(tmp_path / "none")
+    with pytest.raises(BadInput, match="cannot be read"):
+        LocalModel(tmp_path)
+    with pytest.raises(BadInput, match="no tokens"):
+        LocalModel(folder).log_likelihood("a", [""])

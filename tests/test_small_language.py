@@ -1,0 +1,140 @@
+"""The small language model: what it reads, that it looks only back, how it scores, and that its training goes on."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from minilib.errors import BadInput
+from minilib.models import small_language_training as training
+from minilib.models.small_language import (
+    CONTEXT,
+    IDS,
+    Sizes,
+    SmallLanguage,
+    SmallTransformer,
+    decode,
+    encode,
+    save_small_language,
+    small_language,
+)
+from minilib.models.small_language_judge import answers, as_captions, as_nothing, as_repository
+from minilib.papers.language_repository.method import Entry, Repository, read
+from minilib.papers.language_repository.prompts import SMALL
+from minilib.papers.language_repository.readers import all_captions
+from minilib.world.chronicles import chronicle
+
+
+@pytest.fixture(scope="module")
+def untrained():
+    torch.manual_seed(0)
+    return SmallLanguage(SmallTransformer(Sizes(32, 2, 2)))
+
+
+def test_a_million_parameters():
+    assert 0.9e6 < sum(p.numel() for p in SmallTransformer().parameters()) < 1.2e6
+
+
+def test_words_come_back():
+    text = "3 to 12 : red star moving right x 10 .\nwhat happens first ?"
+    assert decode(encode(text)) == text
+    assert len(encode("x3 (2)")) == 5
+
+
+def test_all_that_chronicles_say_can_be_read():
+    for index in range(0, 200, 7):
+        made, question = chronicle(2, "test", index, 250)
+        for text in (*made.captions, question.text, *question.answers, *as_captions(made), *as_repository(made)):
+            encode(text)
+
+
+@pytest.mark.parametrize("text", ["a red élan", "红 star", "a zebra", "256 to 300"])
+def test_words_of_another_world_are_named(text):
+    with pytest.raises(BadInput, match="no word"):
+        encode(text)
+
+
+def test_too_long_a_text_is_refused():
+    with pytest.raises(BadInput, match=f"at most {CONTEXT}"):
+        encode("red " * (CONTEXT + 1))
+
+
+def test_no_word_sees_a_later_one(untrained):
+    ids = torch.randint(2, len(IDS), (1, 30))
+    other = ids.clone()
+    other[0, 20:] = 5
+    a, b = (untrained.model(each) for each in (ids, other))
+    assert torch.equal(a[:, :20], b[:, :20]) and not torch.equal(a[:, 20:], b[:, 20:])
+
+
+def test_gradients_reach_every_parameter(untrained):
+    ids, weights = training.batch([[("a red star", False), ("moving", True)]], 0.1)
+    training.loss_of(untrained.model, ids, weights).backward()
+    assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in untrained.model.parameters())
+    untrained.model.zero_grad()
+
+
+def test_likelihood_equals_a_loop(untrained):
+    endings = ["red star .", "blue .", "moving right on sand ."]
+    for (total, tokens), ending in zip(untrained.log_likelihood("question :", endings), endings, strict=True):
+        ids, by_hand = encode("question :"), 0.0
+        for word in encode(ending):
+            by_hand += untrained.model(torch.tensor([ids]))[0, -1].log_softmax(-1)[word].item()
+            ids.append(word)
+        assert tokens == len(encode(ending)) and total == pytest.approx(by_hand, abs=1e-4)
+
+
+def test_padding_is_not_learned_and_answers_weigh_most():
+    ids, weights = training.batch([[("a red", False), ("star", True)], [("a", False)]], 0.1)
+    assert ids.tolist() == [[*encode("a red star"), 1], [*encode("a"), 1, 0, 0]]
+    assert torch.allclose(weights, torch.tensor([[0.1, 0.1, 1, 1], [0.1, 0.1, 0, 0]]))
+
+
+def test_it_is_taught_the_prompts_that_the_repository_asks_with():
+    made, _ = chronicle(0, "train", 0, 20)
+    rng = np.random.default_rng(0)
+    prompt, reply = (text for text, _ in training.rephrasing(made, rng))
+    spans = [e for e in made.events if e.seconds > 1]
+    assert prompt == SMALL.rephrase([made.captions[e.start : e.last + 1] for e in spans])
+    assert reply.splitlines() == [SMALL.item.format(at, e.text) for at, e in enumerate(spans, 1)]
+    chunk = tuple(Entry(tuple(range(e.start, e.last + 1)), e.text) for e in made.events)
+    written = read(Repository(((chunk,),)), "q ?", None, SMALL, summarise=False).text
+    assert written.splitlines() == as_repository(made)
+    assert all_captions(list(enumerate(made.captions)), SMALL).splitlines() == as_captions(made)
+    question = next(line for line in training.summary(made, as_repository(made), rng)[0][0].splitlines())
+    prompt = training.summary(made, as_repository(made), np.random.default_rng(0))[0][0]
+    asked = prompt.splitlines()[0].removeprefix("read : ")
+    assert question.startswith("read : ") and prompt == SMALL.summarise(written, asked)
+    (told, _), (asked, _), (answer, learned), *_ = training.asked(made, as_repository(made), 1, rng)
+    question = asked.splitlines()[0].removeprefix("question : ")
+    assert told + asked == SMALL.answer(written, question) and learned
+    assert answer == SMALL.ending.format(answer.removesuffix(" ."))
+
+
+def test_the_question_alone_gives_exactly_chance(untrained):
+    right = [found for _, found in answers(untrained, as_nothing, 2, 50, "test")]
+    assert sum(right) == 10
+
+
+def test_training_stops_in_time_goes_on_and_leaves_whole_files(tmp_path, monkeypatch):
+    scores = iter([{"a": 30.0}, {"a": 20.0}, {"a": 40.0}])
+    monkeypatch.setattr(training, "validation_scores", lambda model: next(scores))
+    recipe = training.Recipe(tokens=60, chunks=(1,), first=(1.0,), later=(1.0,))
+    out, checkpoint = tmp_path / "a.safetensors", tmp_path / "training.pt"
+    first = training.fit(0.02, out, checkpoint, recipe)
+    assert first["step"] > 0 and 1.2 <= first["seconds"] < 20 and first["best"] == 30
+    weights = out.read_bytes()
+    assert small_language(out).complete("question : what happens first ?\nanswer :", 3).count(" ") <= 3
+    again = training.fit(first["seconds"] / 60 + 0.01, out, checkpoint, recipe)
+    assert again["step"] > first["step"] and again["seconds"] > first["seconds"]
+    assert again["best"] == 30 and out.read_bytes() == weights  # worse weights do not replace better ones
+    assert training.fit(0.001, out, checkpoint, recipe)["step"] == again["step"]
+    assert out.read_bytes() != weights
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "training.pt"]
+
+
+def test_weights_of_another_model_are_refused(tmp_path):
+    save_small_language(SmallTransformer(Sizes(32, 2, 2)), tmp_path / "other.safetensors")
+    with pytest.raises(BadInput, match="is missing"):
+        small_language(tmp_path / "other.safetensors")
