@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import warnings
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import torch
@@ -68,6 +69,18 @@ def _load(path: Path) -> object:
 def unwrapped(name: str) -> str:
     """A tensor's name without what data-parallel training, compilation and sharding put into it."""
     return WRAPPERS.sub("", name.removeprefix("module.")).removeprefix("module.")
+
+
+def renamed(
+    state: Mapping[str, Tensor], rules: Iterable[tuple[str, str | Callable[[re.Match], str]]]
+) -> dict[str, Tensor]:
+    """The state with every name after all rules (pattern, replacement) in turn."""
+    out = {}
+    for name, tensor in state.items():
+        for pattern, new in rules:
+            name = re.sub(pattern, new, name)
+        out[name] = tensor
+    return out
 
 
 def bare_model(model: nn.Module) -> nn.Module:

@@ -10,13 +10,12 @@ has old statistics under `bn`: before it evaluates, the code puts those of the s
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
-from minilib.models.checkpoints import load_strictly, read_state
+from minilib.models.checkpoints import load_strictly, read_state, renamed
 from minilib.models.x3d import X3D
 
 State = dict[str, Tensor]
@@ -44,16 +43,6 @@ PUBLIC = (
     (r"^blocks\.5\.pool\.post_conv\.", "head.fc1."),
     (r"^blocks\.5\.proj\.", "head.fc2."),
 )
-
-
-def renamed(state: State, rules) -> State:
-    """Every key after all rules (pattern, replacement) in turn."""
-    out = {}
-    for key, tensor in state.items():
-        for pattern, new in rules:
-            key = re.sub(pattern, new, key)
-        out[key] = tensor
-    return out
 
 
 def of_all_splits(means: Tensor, variances: Tensor, splits: int) -> tuple[Tensor, Tensor]:

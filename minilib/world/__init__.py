@@ -3,7 +3,6 @@
 from minilib.world.batches import (
     clip_batch,
     epoch_indices,
-    held_batches,
     sample_times,
     shuffled,
     train_batches,
@@ -73,7 +72,6 @@ __all__ = [
     "edit_scenes",
     "epoch_indices",
     "hard_scenes",
-    "held_batches",
     "image_captions",
     "image_places",
     "image_scenes",

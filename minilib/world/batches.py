@@ -5,7 +5,7 @@ Axes: b clips, t frames, h and w pixels.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -72,28 +72,6 @@ def train_batches(
         return clip_batch(task, seed, "train", epoch_indices(seed, step, batch, limit), frames, **settings)
 
     return at
-
-
-def held_batches(
-    task: str,
-    seed: int,
-    count: int,
-    frames: int,
-    split: str = "test",
-    batch: int = 64,
-    change: Callable[[Tensor], Tensor] = lambda frames: frames,
-    *,
-    size: int = 64,
-    device: torch.device | str = "cpu",
-    combinations: str = "seen",
-    motions: tuple[int, ...] | None = None,
-) -> Iterator[tuple[list[Tensor], Tensor]]:
-    """Batches of ([one view], labels); `change` may damage the frames, as negative controls do."""
-    settings = dict(size=size, device=device, combinations=combinations, motions=motions)
-    for start in range(0, count, batch):
-        indices = np.arange(start, min(start + batch, count))
-        pixels, label = clip_batch(task, seed, split, indices, frames, **settings)
-        yield [change(pixels)], label
 
 
 def shuffled(frames: Tensor, seed: int = 0) -> Tensor:

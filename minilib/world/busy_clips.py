@@ -49,32 +49,20 @@ class BusyClips:
 
 
 @dataclass(frozen=True)
-class QuestionClips:
+class QuestionClips(BusyClips):
     """The first `count` clips of a split with a question about each and `steps` frames."""
 
-    seed: int
-    split: str
-    count: int
-    steps: int
     rhythm: Rhythm = ONCE
 
-    def __len__(self) -> int:
-        return self.count
+    def _asked(self, indices) -> tuple[Scenes, list[Question]]:
+        return question_clips(self.seed, self.split, indices, rhythm=self.rhythm)
 
-    def key(self) -> str:
-        """All that makes the frames, in words."""
-        return " ".join(f"{f.name}={getattr(self, f.name)}" for f in fields(self))
-
-    def frames(self, indices) -> Tensor:
-        """uint8 (b, t, h, w, 3)."""
-        return render(self._asked(indices)[0], sample_times(self.steps))
+    def scenes(self, indices) -> Scenes:
+        return self._asked(indices)[0]
 
     @cached_property
     def questions(self) -> list[Question]:
         return self._asked(np.arange(self.count))[1]
-
-    def _asked(self, indices) -> tuple[Scenes, list[Question]]:
-        return question_clips(self.seed, self.split, indices, rhythm=self.rhythm)
 
     def labels(self, indices) -> Tensor:
         """int64 (b,): the right answer."""

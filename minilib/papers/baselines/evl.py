@@ -74,12 +74,12 @@ class TemporalCrossAttention(nn.Module):
 class DecoderLayer(nn.Module):
     """The query x (b, 1, d) attends to the tokens y (b, m, d) and goes through an MLP; both with residual."""
 
-    def __init__(self, width: int, heads: int, ratio: float, dropout: float):
+    def __init__(self, width: int, heads: int, dropout: float):
         super().__init__()
         self.heads = heads
         self.norm_query, self.norm_tokens, self.norm_mlp = (nn.LayerNorm(width) for _ in range(3))
         self.q, self.k, self.v, self.out = (nn.Linear(width, width) for _ in range(4))
-        hidden = round(ratio * width)
+        hidden = 4 * width
         self.mlp = nn.Sequential(nn.Linear(width, hidden), QuickGELU(), nn.Dropout(dropout), nn.Linear(hidden, width))
         for linear in (self.q, self.k, self.v, self.out, self.mlp[0], self.mlp[3]):
             nn.init.xavier_uniform_(linear.weight)
@@ -105,7 +105,6 @@ class EVL(FrozenImageModel):
         temporal_conv: bool = True,
         temporal_position: bool = True,
         cross_attention: bool = True,
-        mlp_ratio: float = 4.0,
         mlp_dropout: float = 0.5,
         dropout: float = 0.5,
     ):
@@ -114,7 +113,7 @@ class EVL(FrozenImageModel):
             raise BadInput(f"layers {layers}: the image model has {len(self.blocks)} blocks")
         heads, d = self.blocks[0].attn.num_heads, self.width
         self.query = nn.Parameter(torch.zeros(1, 1, d))  # as released
-        self.decoder = nn.ModuleList(DecoderLayer(d, heads, mlp_ratio, mlp_dropout) for _ in range(layers))
+        self.decoder = nn.ModuleList(DecoderLayer(d, heads, mlp_dropout) for _ in range(layers))
         self.conv = nn.ModuleList(TemporalConv(d) for _ in range(layers if temporal_conv else 0))
         self.position = nn.Parameter(torch.zeros(layers, frames, d)) if temporal_position else None
         tables = layers if cross_attention else 0

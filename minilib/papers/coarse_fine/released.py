@@ -22,9 +22,9 @@ from torch import Tensor
 
 from minilib.errors import BadInput
 from minilib.files import write_whole
-from minilib.models.checkpoints import load_strictly, read_state
+from minilib.models.checkpoints import load_strictly, read_state, renamed
 from minilib.models.x3d import X3D, X3D_M, Size
-from minilib.models.x3d_weights import from_released, renamed
+from minilib.models.x3d_weights import from_released
 from minilib.papers.coarse_fine.fusion import MultiStageFusion
 from minilib.papers.coarse_fine.method import CHARADES_MEAN, CHARADES_STD, CoarseStream
 

@@ -26,12 +26,12 @@ class AttentionMaps:
     both: Tensor
 
 
-def attention_maps(model: VideoClassifier, frames: Tensor, label: Tensor, block: int = -1) -> AttentionMaps:
-    """Grad-CAM of the scores of `label` (b,) on the class token's attention in one block.
+def attention_maps(model: VideoClassifier, frames: Tensor, label: Tensor) -> AttentionMaps:
+    """Grad-CAM of the scores of `label` (b,) on the class token's attention in the last block.
 
     frames: uint8 (b, t, h, w, 3). The attention of that block is computed openly, the same product as the fused one.
     """
-    attention = blocks(model.backbone)[block].attn
+    attention = blocks(model.backbone)[-1].attn
     kept: dict[str, Tensor] = {}
 
     def openly(x: Tensor, *args, **kwargs):

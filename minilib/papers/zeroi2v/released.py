@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 from torch import Tensor
 
 from minilib.errors import BadInput
-from minilib.models.checkpoints import load_strictly, read_state
+from minilib.models.checkpoints import load_strictly, read_state, renamed
 from minilib.models.classifier import VideoClassifier
 from minilib.models.clip import SMALL, Architecture, build
 from minilib.papers.zeroi2v.adapters import Adapter
@@ -44,12 +43,7 @@ RULES = (
 
 def released_names(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Renames a released ZeroI2V checkpoint to the names of `VideoClassifier` over an attached open_clip ViT."""
-    renamed = {}
-    for key, value in state.items():
-        for theirs, ours in RULES:
-            key = re.sub(theirs, ours, key)
-        renamed[key] = value
-    return renamed
+    return renamed(state, RULES)
 
 
 def published(path: Path) -> tuple[dict, tuple[int, ...], float] | None:
