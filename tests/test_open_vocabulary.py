@@ -180,14 +180,18 @@ def test_pooling_and_the_loss_are_equations_1_to_3():
 # --- names -----------------------------------------------------------------------------------------------------------
 
 
-def test_vocabulary_is_checked_and_averaged():
+def test_vocabulary_is_checked_and_names_are_their_best_prompt():
     for targets, background, said in (((), (), "empty"), (("red", "blue"), ("red",), "'red' occurs twice")):
         with pytest.raises(BadInput, match=said):
             Vocabulary(targets, background)
     clip = tiny()
-    found = Vocabulary(("circle",), ("sand",), lambda name: [f"a {name}", f"the {name}"]).features(clip)
-    first = F.normalize(clip.text_features(["a circle", "the circle"]).mean(0), dim=0)
-    torch.testing.assert_close(found[0], first)
+    prompts = {"circle": ["a circle", "the circle"], "sand": ["sand"]}
+    found = Vocabulary(("circle",), ("sand",), prompts.get).features(clip)
+    expected = clip.text_features(["a circle", "the circle", "sand", "sand"]).view(2, 2, 16)
+    torch.testing.assert_close(found, expected)
+    cosine = cosines(torch.randn(1, 3, 16, generator=seeded()), found)
+    best = [F.normalize(torch.randn(1, 3, 16, generator=seeded()), dim=-1) @ each.T for each in expected]
+    torch.testing.assert_close(cosine, torch.stack([each.amax(-1) for each in best], -1))  # the best prompt of a name
     assert photo_of_a("star") == ["a photo of a star"]
 
 
@@ -204,7 +208,7 @@ def test_slot_sums_are_sums_over_the_patches_of_a_slot():
     patches = torch.randn(2, 4, 3, 3, 5, generator=seeded())
     assigned = torch.randint(3, (2, 2, 3, 3), generator=seeded())
     found = slot_sums(patches, assigned, 4)
-    assert not found[:, 3].any() and not cosines(found, torch.eye(5))[:, 3].any()
+    assert not found[:, 3].any() and not cosines(found, torch.eye(5)[:, None])[:, 3].any()
     for b, s in itertools.product(range(2), range(3)):
         expected = sum(patches[b, t][assigned[b, t // 2] == s].sum(0) for t in range(4))
         torch.testing.assert_close(found[b, s], expected)
@@ -304,7 +308,7 @@ def test_slots_and_patch_clip_run_on_a_gpu_without_mixing_devices():
             tubes = model(features)
             assert reconstruction_loss(tubes, features).device.type == "cuda"
             sums = slot_sums(torch.zeros(2, 2, 6, 8, 5, device="cuda"), tubes.assigned, 3)
-            cosine = cosines(sums, torch.zeros(4, 5, device="cuda"))
+            cosine = cosines(sums, torch.zeros(4, 2, 5, device="cuda"))
             near = touching(tubes.assigned, 3)
             tokens, groups = merged(tubes.assigned, cosine.argmax(-1), wanted(cosine, 3), near)
             assert mask_boxes(tokens == 0).device.type == groups.device.type == "cuda"

@@ -13,7 +13,8 @@ from minilib.papers.open_vocabulary.pretrain import driver
 from minilib.papers.open_vocabulary.pretrain.__main__ import main
 from minilib.papers.open_vocabulary.pretrain.encoders import ENCODERS, small_autoencoder
 from minilib.papers.open_vocabulary.pretrain.grouping import TRIED, colours, with_changes
-from minilib.papers.open_vocabulary.pretrain.patch import cropped
+from minilib.papers.open_vocabulary.pretrain.painted import Lessons, drawn, painted, taught
+from minilib.papers.open_vocabulary.pretrain.patch import READERS, cropped
 from minilib.papers.open_vocabulary.pretrain.pool import draw, pool
 from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
 from minilib.papers.open_vocabulary.pretrain.timed import Budget, train_for
@@ -146,3 +147,27 @@ def test_every_setting_of_slots_can_be_built_and_learns():
         model = grouping.build()
         steps = 1 if grouping.per_frame else grouping.steps
         assert model.decoder.pos_embed.shape == (steps, 144, 66), name
+
+
+def test_painted_pictures_show_one_slot_alone():
+    frames = torch.zeros(1, 16, 16, 3, dtype=torch.uint8)
+    frames[:, :8, :8], frames[:, 8:] = 200, 100
+    masks = torch.zeros(1, 2, 2, 2, dtype=torch.bool)
+    masks[0, 0, 0, 0], masks[0, 1, 1] = True, True
+    first, second = painted(frames, masks)[0]
+    assert (first[:8, :8] == 200).all() and (first[8:] == 67).all() and (first[:8, 8:] == 67).all()
+    assert (second[8:] == 100).all() and (second[:8] == 100).all()
+
+
+def test_slots_teach_what_their_own_picture_is_called():
+    """Two lessons whose slots have swapped class tokens: the right ones cost less."""
+    model = READERS["released"].build()
+    tokens = torch.randn(2, 65, 192, generator=torch.Generator().manual_seed(0)).half()
+    shares = torch.zeros(2, 3, 64)
+    shares[:, 0, :20], shares[:, 1, 20:40] = 1, 1  # the third teaches nothing
+    with torch.no_grad():
+        said = torch.bmm(shares, model.patches(tokens.float()))
+        costs = [taught(model, Lessons(tokens, shares.half(), cls)).item() for cls in (said, said.flip(1).roll(-1, 1))]
+    assert costs[0] < costs[1]
+    chosen = drawn(Lessons(tokens, shares, said), 5, torch.Generator())
+    assert chosen.tokens.shape == (5, 65, 192) and chosen.cls.shape == (5, 3, 96)

@@ -72,8 +72,8 @@ def joint_optimisation(
 ) -> Joined:
     """Names the slots, keeps those of interest and merges them.
 
-    assigned (b, u, r, c), patch features (b, t, r', c', e), unit vectors of names (k, e), the first `targets` of which
-    are looked for; `threshold` is lambda.
+    assigned (b, u, r, c), patch features (b, t, r', c', e), unit vectors of names (k, p, e), the first `targets` of
+    which are looked for; `threshold` is lambda.
     """
     sums = slot_sums(patches, assigned, slots)
     cosine = cosines(sums, names)

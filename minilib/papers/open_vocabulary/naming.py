@@ -1,6 +1,7 @@
 """Names for slots (Sec. 4 and 5): the mean of a slot's patch features against the sentences of a vocabulary.
 
-Axes: b clips, s slots, u steps, r rows and c columns of patches, e joint embedding, k names (targets first).
+Axes: b clips, s slots, u steps, r rows and c columns of patches, e joint embedding, k names (targets first), p prompts
+of a name.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def photo_of_a(name: str) -> list[str]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Names to look for and names of backgrounds; each is the mean of its prompts' unit vectors.
+    """Names to look for and names of backgrounds. A name is as similar as its best prompt: the paper has one prompt a
+    name, and synonyms are prompts, too.
 
     Raises BadInput where there is nothing to look for, or a name occurs twice.
     """
@@ -54,10 +56,13 @@ class Vocabulary:
 
     @torch.no_grad()
     def features(self, clip: ImageText) -> Tensor:
-        """Unit vectors of the names, (k, e)."""
+        """Unit vectors of the names' prompts, (k, p, e); where a name has fewer prompts, its first is repeated."""
         sentences = [list(self.prompts(name)) for name in self.names]
-        found = clip.text_features([sentence for each in sentences for sentence in each])
-        return F.normalize(torch.stack([part.mean(0) for part in found.split([len(s) for s in sentences])]), dim=-1)
+        most = max(len(each) for each in sentences)
+        padded = [each + each[:1] * (most - len(each)) for each in sentences]
+        flat = [sentence for each in padded for sentence in each]
+        found = torch.cat([clip.text_features(flat[at : at + 2048]) for at in range(0, len(flat), 2048)])
+        return found.unflatten(0, (len(padded), most))
 
 
 def slot_sums(patches: Tensor, assigned: Tensor, slots: int) -> Tensor:
@@ -78,8 +83,9 @@ def slot_sums(patches: Tensor, assigned: Tensor, slots: int) -> Tensor:
 
 
 def cosines(sums: Tensor, names: Tensor) -> Tensor:
-    """Slots (b, s, e) against names (k, e): (b, s, k). A slot without a patch has cosine 0 with everything."""
-    return F.normalize(sums, dim=-1) @ names.T
+    """Slots (b, s, e) against names (k, p, e), of each its best prompt: (b, s, k). A slot without a patch has cosine 0
+    with everything."""
+    return (F.normalize(sums, dim=-1) @ names.flatten(0, 1).T).unflatten(-1, names.shape[:2]).amax(-1)
 
 
 def wanted(cosine: Tensor, targets: int, threshold: float = 0.0) -> Tensor:

@@ -13,6 +13,7 @@ the package; clips and checkpoints, which are large, in --scratch.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import time
@@ -25,12 +26,14 @@ import torch
 
 from minilib.errors import BadInput
 from minilib.files import ROOT, write_whole
+from minilib.models.checkpoints import load_strictly, read_state
 from minilib.papers.open_vocabulary.patch_clip import VanillaPatches
 from minilib.papers.open_vocabulary.pretrain import driver
 from minilib.papers.open_vocabulary.pretrain.encoders import ENCODERS, reconstruction, save_half, small_autoencoder
 from minilib.papers.open_vocabulary.pretrain.grouping import TRIED
 from minilib.papers.open_vocabulary.pretrain.judge import Judge
-from minilib.papers.open_vocabulary.pretrain.patch import READERS, contrast, new_parts
+from minilib.papers.open_vocabulary.pretrain.painted import Lessons, drawn, of_clips, taught
+from minilib.papers.open_vocabulary.pretrain.patch import READERS, contrast, new_parts, small_patch_clip
 from minilib.papers.open_vocabulary.pretrain.pool import pool
 from minilib.papers.open_vocabulary.pretrain.timed import Budget, History, train_for
 
@@ -109,12 +112,44 @@ def train_slots(args: argparse.Namespace, tried: str) -> None:
     train_for(model, loss, budget(args, checkpoint, 1e-3), checkpoint, save, name)
 
 
-BATCH = {"image": 512, "patch_clip": 512, "slots": 32}  # and 256 clips else; an eighth on the CPU
+def train_painted(args: argparse.Namespace) -> None:
+    """Patch-CLIP goes on where "released" ended, with the best slots as its teachers."""
+    tried = driver.chosen(driver.results(args.folder))
+    grouping, name = TRIED[tried], "patch_clip_painted"
+    model = small_patch_clip(args.folder / "patch_clip_released.safetensors", "released").to(args.device)
+    encoder = small_autoencoder(args.folder / f"{grouping.encoder}.safetensors", grouping.sizes).encoder.to(args.device)
+    slots, path = grouping.build(), args.folder / f"slots_{tried}.safetensors"
+    load_strictly(slots, {key: value.float() for key, value in read_state(path).items()}, path)
+    cache = args.scratch / f"lessons_{tried}_{args.clips}.pt"
+    if cache.is_file():
+        given = Lessons(*torch.load(cache, map_location=args.device, weights_only=True))
+    else:
+        given = of_clips(model, grouping, encoder, slots.to(args.device).eval(), clips_of(args))
+        file = io.BytesIO()
+        torch.save([given.tokens, given.shares, given.cls], file)
+        write_whole(cache, file.getvalue())
+    parts, checkpoint = new_parts(model).requires_grad_(True), args.scratch / f"{name}.pt"
+    model.train()
+
+    def save(history: History) -> None:
+        save_half(parts, args.folder / f"{name}.safetensors")
+        finish(args, name, history, {})
+
+    def loss(generator: torch.Generator) -> torch.Tensor:
+        return taught(model, drawn(given, args.batch, generator))
+
+    history = train_for(parts, loss, budget(args, checkpoint, 7e-4), checkpoint, save, name)
+    scores = Judge(args.device, args.judged).names_of(model.eval())
+    print(f"{name} {scores}", flush=True)
+    finish(args, name, history, scores)
+
+
+BATCH = {"painted": 64, "image": 512, "patch_clip": 512, "slots": 32}  # and 256 clips else; an eighth on the CPU
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="train the small checkpoints of open-vocabulary localization")
-    parser.add_argument("what", choices=[*ENCODERS, "patch_clip", "slots", "all", "ship"])
+    parser.add_argument("what", choices=[*ENCODERS, "patch_clip", "slots", "painted", "all", "ship"])
     parser.add_argument("--minutes", type=float, default=4.0, help="of training in this call")
     parser.add_argument("--until", type=float, help="in place of minutes: a moment, in seconds since 1970")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu", choices=["cpu", "cuda"])
@@ -141,8 +176,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             driver.everything(args)
         elif args.what == "ship":
             driver.ship(args.folder)
+        elif args.what == "painted":
+            train_painted(args)
         elif args.what == "patch_clip":
-            for reader in args.readers:
+            for reader in (name for name in args.readers if name != "painted"):
                 train_patch_clip(args, reader)
         elif args.what == "slots":
             for tried in args.tried:

@@ -48,6 +48,6 @@ def card(best: str, files: Mapping[str, str], found: Mapping[str, dict], size: i
     readers = {name: each["scores"] for name, each in found.items() if name.startswith(("patch_clip", "vanilla"))}
     kinds = list(next(iter(readers.values()))) if readers else []
     named = [["patch-CLIP, names of true masks (validation clips, percent)", *kinds]]
-    named += [[name, *(f"{scores[kind]:.1f}" for kind in kinds)] for name, scores in readers.items()]
+    named += [[name, *(f"{scores.get(kind, float('nan')):.1f}" for kind in kinds)] for name, scores in readers.items()]
     tables = "\n\n".join(table(rows) for rows in (trained, scored, named))
     return f"{HEAD.format(size=size / 1e6)}\n{tables}\n{TAIL}"

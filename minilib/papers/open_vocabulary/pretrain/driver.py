@@ -58,7 +58,11 @@ def everything(args: argparse.Namespace) -> None:
     pool(args.scratch, args.clips, jobs=args.jobs)
     print(f"{time.time() - began:.0f} s: {args.clips} clips are rendered", flush=True)
     jobs = [(name, [], began + SHORT.get(name, ENCODERS_UNTIL) * seconds) for name in ENCODERS]
-    jobs += [("patch_clip", ["--readers", name], began + SHORT["patch_clip"] * seconds) for name in args.readers]
+    jobs += [
+        ("patch_clip", ["--readers", name], began + SHORT["patch_clip"] * seconds)
+        for name in args.readers
+        if name != "painted"
+    ]
     failed = run_together(args, jobs)
     print(f"{time.time() - began:.0f} s: encoders and patch-CLIP are trained; failed: {failed or 'none'}", flush=True)
     ready = [n for n, each in TRIED.items() if (args.folder / f"{each.encoder}.safetensors").is_file()]

@@ -83,7 +83,7 @@ class Judge:
         size = self.truth.frames.shape[2]
         patches = self.patches
         if patches is None:
-            patches = torch.zeros(*self.truth.frames.shape[:2], 1, 1, self.names.shape[1], device=assigned.device)
+            patches = torch.zeros(*self.truth.frames.shape[:2], 1, 1, self.names.shape[-1], device=assigned.device)
         found = {"apart": apart(assigned, slots, patches, self.names, size)}
         if self.patches is not None:
             found["joint"] = together(assigned, slots, patches, self.names, size, len(WORLD.targets))

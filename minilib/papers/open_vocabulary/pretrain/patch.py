@@ -42,9 +42,10 @@ class Reader:
 READERS = {
     "released": Reader(),
     "warm": Reader(temperature=1.0),
-    "crops": Reader(temperature=0.03, smallest=0.2),
-    "alone": Reader(OnlyMlp, temperature=0.03),
-    "alone_crops": Reader(OnlyMlp, temperature=0.03, smallest=0.2),
+    "crops": Reader(smallest=0.2),
+    "alone": Reader(OnlyMlp),
+    "alone_crops": Reader(OnlyMlp, smallest=0.2),
+    "painted": Reader(),  # goes on where "released" ended, taught by slots, see `painted`
 }
 
 
@@ -107,5 +108,5 @@ def best_reader(folder: Path) -> str | None:
     for name in READERS:
         scores = Path(folder) / f"patch_clip_{name}.json"
         if scores.is_file() and scores.with_suffix(".safetensors").is_file():
-            found[name] = json.loads(scores.read_text())["scores"]["right"]
+            found[name] = json.loads(scores.read_text())["scores"].get("right", -1.0)
     return max(found, key=found.get) if found else None
