@@ -255,6 +255,8 @@ def test_released_configurations():
         model = Scripted("1. x\n2. y")
         repository = write(told(), configuration.iterations, bag, model, prompts, drawn())
         read(repository, "why ?", model, prompts, configuration.scales)
+        generate("t", "which ?", ["red", "blue"], chosen := Scripted("B"), prompts)
+        assert "A: red\nB: blue" in chosen.asked[0]
         assert f"{configuration.summary_words} words" in model.asked[-1] and "why ?" in model.asked[-1]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -20,7 +22,8 @@ from minilib.models.small_language import (
     small_language,
 )
 from minilib.models.small_language_judge import answers, as_captions, as_nothing, as_repository
-from minilib.papers.language_repository.method import Entry, Repository, read
+from minilib.papers.language_repository.answers import generate, likeliest
+from minilib.papers.language_repository.method import Entry, Repository, Writing, read, write
 from minilib.papers.language_repository.prompts import SMALL
 from minilib.papers.language_repository.readers import all_captions
 from minilib.world.chronicles import chronicle
@@ -110,6 +113,19 @@ def test_it_is_taught_the_prompts_that_the_repository_asks_with():
     question = asked.splitlines()[0].removeprefix("question : ")
     assert told + asked == SMALL.answer(written, question) and learned
     assert answer == SMALL.ending.format(answer.removesuffix(" ."))
+
+
+def test_a_model_that_knows_nothing_yet_still_writes_and_loses_no_second(untrained):
+    captions = list(enumerate(chronicle(0, "val", 0, 20)[0].captions))
+    prompts = replace(SMALL, rephrase_most=5, summary_most=5)
+    iterations, generator = [Writing(2, 0.5), Writing(1, 0.5)], torch.Generator().manual_seed(0)
+    repository = write(captions, iterations, untrained.embed, untrained, prompts, generator)
+    for scale in repository.scales:
+        assert sorted(t for chunk in scale for e in chunk for t in e.times) == list(range(20))
+    text = read(repository, "what happens first ?", untrained, prompts, scales=(-1,)).text
+    question = chronicle(0, "val", 0, 20)[1]
+    assert likeliest(text, question.text, question.answers, untrained, SMALL)["token"] in range(5)
+    assert generate(text, question.text, question.answers, untrained, SMALL, most=4).strict is None
 
 
 def test_the_question_alone_gives_exactly_chance(untrained):

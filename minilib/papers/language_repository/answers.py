@@ -68,11 +68,10 @@ class Generated:
 def generate(
     text: str, question: str, answers: Sequence[str], model: LanguageModel, prompts: Prompts, most: int = 20
 ) -> Generated:
-    """The answer that the model writes when it is shown all with letters."""
+    """The answer that the model writes, shown all with their letters where the prompts show them."""
     check_answers(question, answers)
     options = "\n".join(f"{letter}: {answer}" for letter, answer in zip(LETTERS, answers, strict=False))
-    asked = f"{question}\n{options}\nAnswer with the letter of the best option alone."
-    reply = model.complete(prompts.answer(text, asked), most)
+    reply = model.complete(prompts.answer(text, prompts.choose(question, options)), most)
     strict = parse_letter(reply, len(answers))
     return Generated(reply, strict, parse_words(reply, answers) if strict is None else strict)
 

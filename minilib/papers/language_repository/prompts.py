@@ -13,7 +13,8 @@ Times = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Prompts:
-    """Texts with named places: {items}; {text} and {question}. item: a line of the list, its number and its captions,
+    """Texts with named places: {items}; {text} and {question}; {question} and
+    {options}. item: a line of the list, its number and its captions,
     which `between` joins. show: an entry as text; show_caption: a caption, for readers without a
     repository. join: between summaries. ending: an answer behind the prompt.
     rephrase_most, summary_most: tokens that a reply may have."""
@@ -21,6 +22,7 @@ class Prompts:
     rephrase_text: str
     summary_text: str
     answer_text: str
+    choose_text: str
     item: str
     between: str
     show: Callable[[Times, str], str]
@@ -39,6 +41,9 @@ class Prompts:
 
     def answer(self, text: str, question: str) -> str:
         return self.answer_text.format(text=text, question=question)
+
+    def choose(self, question: str, options: str) -> str:
+        return self.choose_text.format(question=question, options=options)
 
 
 def released_entry(times: Times, text: str) -> str:
@@ -84,6 +89,7 @@ SMALL = Prompts(
     rephrase_text="rephrase :\n{items}\nreply :\n",
     summary_text="read : {question}\n{text}\nreply :\n",
     answer_text="{text}\nquestion : {question}\nanswer :",
+    choose_text="{question}",
     item="{} . {}",
     between=" ; ",
     show=short_entry,

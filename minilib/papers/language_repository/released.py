@@ -37,6 +37,7 @@ def released_prompts(configuration: Configuration) -> Prompts:
         summary_text="These are captions of a part of a video:\n{text}\nWrite a summary of at most "
         f"{configuration.summary_words} words that helps to answer this question: {{question}}\n",
         answer_text="What happens in a video: {text}\nQuestion: {question}\nAnswer:",
+        choose_text="{question}\n{options}\nAnswer with the letter of the best option alone.",
         item="{}. {}",
         between=". ",
         show=bare_entry,
