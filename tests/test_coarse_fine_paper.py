@@ -342,3 +342,40 @@ def test_smoke_is_short_in_all_stages():
         assert stage.recipe.steps <= 4
         stage = stage.variant.task.start
     assert smoke.task.train == smoke.task.test == 16 and smoke.task.fine == smoke.task.start
+
+
+# --- sentences about what was measured ---
+
+
+def test_the_live_comparison_says_whether_the_rows_bear_it_out():
+    live, one, other = {"coarse_fine": [23.4], "x3d": [22.9]}, ("coarse_fine", "Coarse-Fine"), ("x3d", "X3D")
+    assert "not measured yet" in figures.live_line(live, {}, one, other)
+    rows = {"tuned/coarse_fine": {0: 10.8, 1: 12.8}, "tuned/x3d": {0: 17.7, 1: 17.9, 2: 0.0}}
+    text = figures.live_line(live, rows, one, other)
+    assert text.startswith("Live Coarse-Fine has 23.4 and X3D 22.9: +0.5 points.")
+    assert text.endswith("In two seeds of longer trainings it is -6.0, another sign: so few seeds decide nothing.")
+    assert figures.live_line(live, rows, other, one).endswith("it is +6.0, another sign: so few seeds decide nothing.")
+    rows["tuned/coarse_fine"] = {0: 20.0}
+    assert figures.live_line(live, rows, one, other).endswith(
+        "In one seed of longer trainings it is +2.3, the same sign."
+    )
+
+
+def test_a_mask_is_said_to_keep_what_moves_only_if_it_does():
+    frames = torch.zeros(5, 8, 8, 3).byte()
+    for t in range(5):
+        frames[t, :2, 2 * (t % 4) : 2 * (t % 4) + 2] = 200  # moves along the upper rows
+    moves = torch.zeros(5, 4, 4)
+    moves[:, 0] = 0.8
+    assert figures.mask_line("res2", moves, frames).endswith("it keeps what moves.")
+    assert figures.mask_line("res2", 0.8 - moves, frames).endswith("it keeps what rests.")
+    text = figures.mask_line("res3", torch.full((5, 4, 4), 0.5), frames)
+    assert text.startswith("res3: the mask lets 0.50 through") and "does not tell" in text
+
+
+def test_the_tradeoff_weighs_the_best_against_the_cheapest():
+    costs, scores = {"a": 2.0, "b": 6.0, "c": 9.0}, {"a": 10.0, "b": 14.5}
+    assert figures.tradeoff_line(costs, scores) == (
+        "b is the best: 4.5 points above a, the cheapest, at 3.0 times its work."
+    )
+    assert "both" in figures.tradeoff_line(costs, {"a": 9.0, "b": 1.0}) and "yet" in figures.tradeoff_line(costs, {})
