@@ -80,12 +80,21 @@ def test_gradients_reach_every_parameter(untrained):
 
 def test_likelihood_equals_a_loop(untrained):
     endings = ["red star .", "blue .", "moving right on sand ."]
+    assert untrained.log_likelihood("question :", ["red"])[0][1] == 1
     for (total, tokens), ending in zip(untrained.log_likelihood("question :", endings), endings, strict=True):
         ids, by_hand = encode("question :"), 0.0
         for word in encode(ending):
             by_hand += untrained.model(torch.tensor([ids]))[0, -1].log_softmax(-1)[word].item()
             ids.append(word)
         assert tokens == len(encode(ending)) and total == pytest.approx(by_hand, abs=1e-4)
+
+
+def test_a_reply_equals_one_without_memory(untrained):
+    ids = encode("what happens first ?")
+    for _ in range(6):
+        ids.append(untrained.model(torch.tensor([ids]))[0, -1].argmax().item())
+    assert 1 not in ids
+    assert untrained.complete("what happens first ?", 6) == decode(ids[4:])
 
 
 def test_padding_is_not_learned_and_answers_weigh_most():
@@ -148,6 +157,11 @@ def test_training_stops_in_time_goes_on_and_leaves_whole_files(tmp_path, monkeyp
     assert training.fit(0.001, out, checkpoint, recipe)["step"] == again["step"]
     assert out.read_bytes() != weights
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "training.pt"]
+
+
+def test_missing_weights_say_how_to_make_them(tmp_path):
+    with pytest.raises(BadInput, match="minilib.models.small_language --minutes"):
+        small_language(tmp_path / "none.safetensors")
 
 
 def test_weights_of_another_model_are_refused(tmp_path):

@@ -64,6 +64,9 @@ class Sizes:
     span: int = 4  # tokens that the short convolution sees
 
 
+Past = tuple[Tensor, Tensor, Tensor]  # the convolution's last inputs (b, span - 1, d), keys and values (b, h, t, c)
+
+
 class Block(nn.Module):
     """Attention and MLP, each added to x (b, t, d). Before attention a causal convolution of each channel lets a token
     see the words before it, so that one layer can find what followed the same words earlier (as in H3, Fu et al. 2023);
@@ -77,13 +80,22 @@ class Block(nn.Module):
         self.qkv, self.out = nn.Linear(d, 3 * d, bias=False), nn.Linear(d, d, bias=False)
         self.mlp = nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d))
 
-    def forward(self, x: Tensor, waves: tuple[Tensor, Tensor]) -> Tensor:
+    def forward(self, x: Tensor, waves: tuple[Tensor, Tensor], past: Past | None = None) -> tuple[Tensor, Past]:
+        """x behind `past`, what this layer kept of the tokens before it; also what it keeps now."""
         y = self.before_attention(x)
-        y = y + self.near(F.pad(y.mT, (self.span - 1, 0))).mT
+        last = y.new_zeros(len(y), self.span - 1, y.shape[-1]) if past is None else past[0]
+        seen = torch.cat([last, y], 1)
+        y = y + self.near(seen.mT).mT
         q, k, v = self.qkv(y).unflatten(-1, (3, self.heads, -1)).movedim(1, 3).unbind(1)  # each (b, h, t, d / h)
-        y = F.scaled_dot_product_attention(rotated(q, *waves), rotated(k, *waves), v, is_causal=True)
+        q, k = rotated(q, *waves), rotated(k, *waves)
+        if past is None:
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        else:
+            k, v = torch.cat([past[1], k], 2), torch.cat([past[2], v], 2)
+            seeing = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril(k.shape[2] - q.shape[2])
+            y = F.scaled_dot_product_attention(q, k, v, seeing)
         x = x + self.out(y.transpose(1, 2).flatten(2))
-        return x + self.mlp(self.before_mlp(x))
+        return x + self.mlp(self.before_mlp(x)), (seen[:, 1 - self.span :], k, v)
 
 
 def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
@@ -110,16 +122,22 @@ class SmallTransformer(nn.Module):
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)
 
-    def hidden(self, ids: Tensor) -> Tensor:
-        """(b, t) -> (b, t, d)."""
+    def hidden(self, ids: Tensor, past: list[Past] | None = None) -> tuple[Tensor, list[Past]]:
+        """(b, t) -> (b, t, d), and what every layer keeps for the tokens to come."""
         x = self.embedding(ids) * self.embedding.embedding_dim**0.5
-        waves = (self.cos[: ids.shape[1]], self.sin[: ids.shape[1]])
-        for block in self.blocks:
-            x = block(x, waves)
-        return self.norm(x)
+        start = 0 if past is None else past[0][1].shape[2]
+        waves = (self.cos[start : start + ids.shape[1]], self.sin[start : start + ids.shape[1]])
+        kept = []
+        for at, block in enumerate(self.blocks):
+            x, now = block(x, waves, None if past is None else past[at])
+            kept.append(now)
+        return self.norm(x), kept
+
+    def scores(self, hidden: Tensor) -> Tensor:
+        return hidden @ self.embedding.weight.T
 
     def forward(self, ids: Tensor) -> Tensor:
-        return self.hidden(ids) @ self.embedding.weight.T
+        return self.scores(self.hidden(ids)[0])
 
 
 class SmallLanguage:
@@ -133,36 +151,39 @@ class SmallLanguage:
     @torch.no_grad()
     def complete(self, prompt: str, most: int) -> str:
         """The likeliest next words, one by one, up to `most` or until the model ends its reply."""
-        ids = encode(prompt)
-        start = len(ids)
-        while len(ids) - start < most and len(ids) < CONTEXT:
-            following = int(self.model(torch.tensor([ids]))[0, -1].argmax())
+        ids, reply = encode(prompt), []
+        hidden, past = self.model.hidden(torch.tensor([ids]))
+        while len(reply) < most and len(ids) + len(reply) < CONTEXT:
+            following = int(self.model.scores(hidden[0, -1]).argmax())
             if following <= END:
                 break
-            ids.append(following)
-        return decode(ids[start:])
+            reply.append(following)
+            hidden, past = self.model.hidden(torch.tensor([[following]]), past)
+        return decode(reply)
 
     @torch.no_grad()
     def log_likelihood(self, prompt: str, endings: Sequence[str]) -> list[tuple[float, int]]:
         """(sum of log-probabilities, number of tokens) of each ending after the prompt."""
-        asked = encode(prompt)
-        rows = [asked + encode(ending) for ending in endings]
-        ids = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True)
-        hidden = self.model.hidden(ids)[:, len(asked) - 1 : -1]
-        likely = (hidden @ self.model.embedding.weight.T).log_softmax(-1)
-        target = ids[:, len(asked) :]
+        rows = [encode(ending) for ending in endings]
+        target = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD)
+        before, past = self.model.hidden(torch.tensor([encode(prompt)]))
+        past = [tuple(part.expand(len(rows), *part.shape[1:]) for part in layer) for layer in past]
+        after = self.model.hidden(target, past)[0][:, :-1]
+        likely = self.model.scores(torch.cat([before[:, -1:].expand(len(rows), -1, -1), after], 1)).log_softmax(-1)
         each = likely.gather(-1, target[..., None])[..., 0] * (target != PAD)
-        return [(float(s), len(row) - len(asked)) for s, row in zip(each.sum(1), rows, strict=True)]
+        return [(float(total), len(row)) for total, row in zip(each.sum(1), rows, strict=True)]
 
     @torch.no_grad()
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Sentence embeddings (b, d) of length one: the mean over the words of what the last layer holds."""
-        found = [self.model.hidden(torch.tensor([encode(text)]))[0].mean(0) for text in texts]
+        found = [self.model.hidden(torch.tensor([encode(text)]))[0][0].mean(0) for text in texts]
         return F.normalize(torch.stack(found), dim=-1)
 
 
 def small_language(path: Path | str = WEIGHTS) -> SmallLanguage:
-    """The shipped model, frozen; the global random state is left as it was."""
+    """The trained model, frozen; the global random state is left as it was."""
+    if not Path(path).is_file():
+        raise BadInput(f"weights {path}: no such file; python -m minilib.models.small_language --minutes 60 makes it")
     with torch.random.fork_rng(devices=[]):
         model = SmallTransformer()
     load_strictly(model, {name: value.float() for name, value in read_state(path).items()}, path)
