@@ -168,7 +168,7 @@ class SmallLanguage:
         target = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD)
         before, past = self.model.hidden(torch.tensor([encode(prompt)]))
         past = [tuple(part.expand(len(rows), *part.shape[1:]) for part in layer) for layer in past]
-        after, _ = self.model.hidden(target[:, :-1], past)
+        after = self.model.hidden(target, past)[0][:, :-1]
         likely = self.model.scores(torch.cat([before[:, -1:].expand(len(rows), -1, -1), after], 1)).log_softmax(-1)
         each = likely.gather(-1, target[..., None])[..., 0] * (target != PAD)
         return [(float(total), len(row)) for total, row in zip(each.sum(1), rows, strict=True)]
