@@ -105,7 +105,7 @@ def write_card(state: dict, weights: Path) -> str:
             margin = 196 * (0.2 * 0.8 / count) ** 0.5
             best = percent(found) - CHANCE - margin
     verdict = (
-        "It answers above chance from a repository of two chunks, beyond what 95 of 100 guessers reach."
+        "It answers above chance from a repository of two chunks, beyond what 97 of 100 guessers reach."
         if best > 0
         else "It does not answer above chance yet: train it for longer before you measure anything with it."
     )
