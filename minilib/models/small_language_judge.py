@@ -107,7 +107,8 @@ def write_card(state: dict, weights: Path) -> str:
     verdict = (
         "It answers above chance from a repository of 16 chunks, beyond what 97 of 100 guessers reach."
         if best > 0
-        else "It does not answer above chance from a repository of 16 chunks: train it for longer before you measure anything with it."
+        else "It does not answer above chance from a repository of 16 chunks: train it for longer before you measure "
+        "anything with it."
     )
     text += TAIL.format(verdict=verdict)
     write_whole(weights.with_suffix(".md"), text)
