@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from minilib.errors import BadInput
+from minilib.models import small_language_judge as judge
 from minilib.models import small_language_training as training
 from minilib.models.small_language import (
     CONTEXT,
@@ -157,6 +158,19 @@ def test_training_stops_in_time_goes_on_and_leaves_whole_files(tmp_path, monkeyp
     assert training.fit(0.001, out, checkpoint, recipe)["step"] == again["step"]
     assert out.read_bytes() != weights
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "training.pt"]
+
+
+@pytest.mark.parametrize(("right", "verdict"), [(1, "It answers above chance"), (0, "does not answer above chance")])
+def test_the_card_says_whether_it_answers_above_chance(tmp_path, monkeypatch, right, verdict):
+    def found(model, lines, chunks, count, split):
+        assert split == "test"
+        return [(kind, at % 5 <= right) for at in range(count) for kind in judge.KINDS][:count]
+
+    monkeypatch.setattr(judge, "answers", found)
+    save_small_language(SmallTransformer(), tmp_path / "a.safetensors")
+    text = judge.write_card({"seconds": 90, "step": 7, "tokens": 1234}, tmp_path / "a.safetensors")
+    assert verdict in text and "1.5 minutes, 7 steps, 1,234 tokens" in " ".join(text.split())
+    assert (tmp_path / "a.md").read_text() == text
 
 
 def test_missing_weights_say_how_to_make_them(tmp_path):

@@ -67,7 +67,7 @@ question; captions of pictures. Nothing that a person wrote.
 **How.** `python -m minilib.models.small_language --minutes M`, one thread of a shared processor: {minutes:.1f} minutes,
 {steps} steps, {tokens:,} tokens.
 
-**What it answers** (test split, percent right of five answers; chance is {chance:g}, and exact for
+**What it answers** (test split, percent right of five answers; chance is {chance:g}, exactly so for
 whoever reads the question alone, by the siblings):
 
 | reads | chronicles | right | {kinds} |
@@ -94,20 +94,21 @@ def write_card(state: dict, weights: Path) -> str:
     for name, lines, chunks, count in (
         ("the question alone", as_nothing, 2, 100),
         ("a perfect repository, 2 chunks", as_repository, 2, 200),
-        ("a perfect repository, 16 chunks", as_repository, 16, 50),
+        ("a perfect repository, 16 chunks", as_repository, 16, 100),
         ("all captions, 2 chunks", as_captions, 2, 100),
         ("all captions, 16 chunks", as_captions, 16, 50),
     ):
         found = answers(judge, lines, chunks, count, "test")
         by_kind = [percent([each for each in found if each[0] == kind]) for kind in KINDS]
         text += f"| {name} | {count} | {percent(found):.1f} | {' | '.join(f'{each:.0f}' for each in by_kind)} |\n"
-        if name.startswith("a perfect repository, 2"):
+        if name == "a perfect repository, 16 chunks":
             margin = 196 * (0.2 * 0.8 / count) ** 0.5
             best = percent(found) - CHANCE - margin
     verdict = (
-        "It answers above chance from a repository of two chunks, beyond what 95 of 100 guessers reach."
+        "It answers above chance from a repository of 16 chunks, beyond what 97 of 100 guessers reach."
         if best > 0
-        else "It does not answer above chance yet: train it for longer before you measure anything with it."
+        else "It does not answer above chance from a repository of 16 chunks: train it for longer before you measure "
+        "anything with it."
     )
     text += TAIL.format(verdict=verdict)
     write_whole(weights.with_suffix(".md"), text)
