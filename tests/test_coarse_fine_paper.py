@@ -332,7 +332,8 @@ def test_rows_of_one_variant(name, tmp_path):
     value = own.measure(f"grid/{name}", 0, rows)
     assert 0 < value < 100 and own.measure(f"grid/{name}", 0, rows) == value
     also = {f"grid/{name}/samples", f"grid/{name}/samples_of_truth"} if name == "grid_pool" else set()
-    assert set(rows.seeds_of()) == {f"grid/{name}"} | also and len(rows.rows()) == 1 + len(also)
+    curve = {f"grid/{name}/curve/{part}" for part in ("area", "end")}
+    assert set(rows.seeds_of()) == {f"grid/{name}"} | also | curve and len(rows.rows()) == 3 + len(also)
 
 
 def test_smoke_is_short_in_all_stages():

@@ -320,7 +320,8 @@ def test_rows_of_a_variant_alone(tmp_path):
     rows = Measurements("detection_pretraining", tmp_path, committed=tmp_path)
     value = QUICK_STUDY.measure("grid/vc", 0, rows)
     assert 0 <= value <= 100 and QUICK_STUDY.measure("grid/vc", 0, rows) == value
-    assert set(rows.seeds_of()) == {"grid/vc", *(f"grid/vc/{what}" for what in figures.FRAMES)}
+    also = {f"grid/vc/{what}" for what in (*figures.FRAMES, "curve/area", "curve/end")}
+    assert set(rows.seeds_of()) == {"grid/vc", *also}
     assert rows.rows()[0].experiment == 3, "rows whose start depended on a cache are never used again"
 
 

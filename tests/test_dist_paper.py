@@ -314,9 +314,10 @@ def test_rows_of_one_variant_with_what_it_looks_at(tmp_path):
     value = study.measure("grid/timing/dist", 0, rows)
     assert study.measure("grid/timing/dist", 0, rows) == value
     found = [json.loads(line)["metric"] for line in (tmp_path / "rows" / "dist.jsonl").read_text().splitlines()]
-    assert len(found) == 11 and all(measurable(metric) for metric in found)
+    curves = {f"grid/timing/{name}/curve/{part}" for name in ("dist", "evl") for part in ("area", "end")}
+    assert len(found) == 13 and all(measurable(metric) for metric in set(found) - curves)
     study.measure("grid/timing/evl", 0, rows)
-    assert set(rows.seeds_of()) == {*found, "grid/timing/evl", "grid/timing/evl/cka", "lead_over_evl/timing"}
+    assert set(rows.seeds_of()) == {*found, *curves, "grid/timing/evl", "grid/timing/evl/cka", "lead_over_evl/timing"}
 
 
 def test_the_smoke_study_runs_every_kind_of_variant():
