@@ -54,9 +54,14 @@ def test_its_parameters_are_literals_that_tests_can_mock(notebook):
 AWAITS_ROWS = pytest.mark.xfail(reason="executed again once the rows of the new recipes are there", strict=False)
 
 
-@AWAITS_ROWS
+UNEXECUTED = ("03", "04", "05", "06")  # pages with cells that have no outputs yet
+
+
 def test_it_is_executed_in_order(notebook):
-    cells = code_cells(notebook[1])
+    path, nb = notebook
+    cells = code_cells(nb)
+    if path.name.startswith(UNEXECUTED):
+        pytest.xfail("executed again once the rows of the new recipes are there")
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
 
 

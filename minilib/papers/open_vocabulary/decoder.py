@@ -28,6 +28,8 @@ class BroadcastDecoder(nn.Module):
     positions at 0.02, resized bicubic in space; a clip of fewer steps takes the first ones.
     """
 
+    scores = 1  # channels beside the features: whose token it is
+
     def __init__(
         self,
         features: int = 768,
@@ -42,7 +44,7 @@ class BroadcastDecoder(nn.Module):
         self.pos_embed = nn.Parameter(0.02 * torch.randn(steps, grid[0] * grid[1], width))
         widths = [width, *[hidden] * (layers - 1)]
         inner = [part for a, b in pairwise(widths) for part in (nn.Linear(a, b), nn.ReLU())]
-        self.decoder = nn.Sequential(*inner, nn.Linear(widths[-1], features + 1))
+        self.decoder = nn.Sequential(*inner, nn.Linear(widths[-1], features + self.scores))
 
     def positions(self, steps: int, rows: int, columns: int) -> Tensor:
         """(u r c, d). Raises BadInput for more steps than were learned."""
@@ -104,17 +106,7 @@ class AttendedDecoder(BroadcastDecoder):
     first step on, and the loss then teaches them directly.
     """
 
-    def __init__(
-        self,
-        features: int = 768,
-        width: int = 128,
-        steps: int = 8,
-        grid: tuple[int, int] = (14, 14),
-        hidden: int = 1024,
-        layers: int = 4,
-    ):
-        super().__init__(features, width, steps, grid, hidden, layers)
-        self.decoder[-1] = nn.Linear(self.decoder[-1].in_features, features)
+    scores = 0
 
     def forward(self, slots: Tensor, shape: tuple[int, int, int], attention: Tensor) -> tuple[Tensor, Tensor]:
         y = self.decoder(slots[:, :, None] + self.positions(*shape))
