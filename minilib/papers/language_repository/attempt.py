@@ -122,15 +122,12 @@ def _run(args: argparse.Namespace) -> int:
     if args.record:
         write_whole(args.record, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     for call in record["calls"]:
-        print(
-            f"--- asked\n{call['prompt'].strip()}\n--- replied in {call['processor seconds']} s\n{call['reply'].strip()}"
-        )
+        print(f"--- asked\n{call['prompt'].strip()}\n--- replied in {call['processor seconds']} s")
+        print(call["reply"].strip())
     print(f"--- question: {record['question']}\nright: {record['answers'][record['right']]}")
     for way, at in (record["likeliest"] or {}).items():
         print(f"likeliest by {way}: {record['answers'][at]}")
-    print(
-        f"{record['groups without a line']} groups without a line; loaded in {loading:.1f} s, {record['processor seconds']} s"
-    )
+    print(f"{record['groups without a line']} groups without a line; {record['processor seconds']} s of the processor")
     return 0
 
 
