@@ -15,10 +15,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from textwrap import shorten
 
 import torch
 from torch import Tensor
 
+from minilib.claims import Table
 from minilib.commands import answer
 from minilib.environment import environment
 from minilib.files import write_whole
@@ -86,6 +88,20 @@ def attempt(model: LanguageModel, index: int, chunks: int, words: int, likelihoo
         "calls": heard.calls,
         "processor seconds": round(seconds, 1),
     }
+
+
+def shown(path: Path = RECORD) -> Table:
+    """A record as a table: what was asked for, the end of each reply cut off, and what came of it."""
+    record = json.loads(path.read_text(encoding="utf-8"))
+    right = record["answers"][record["right"]]
+    lines = [
+        (call["prompt"].strip().splitlines()[0][:80], shorten(call["reply"], 240), f"{call['processor seconds']:g}")
+        for call in record["calls"]
+    ]
+    for way, at in (record["likeliest"] or {}).items():
+        lines.append((f"likeliest answer, by {way}", f"{record['answers'][at]} (right: {right})", ""))
+    caption = f"{record['model']}: {record['question']}"
+    return Table(("asked", "replied", "processor seconds"), tuple(lines), caption=caption)
 
 
 def main(arguments: list[str] | None = None) -> int:
