@@ -145,6 +145,12 @@ class Contradiction(Strict):
     found: Text
     test: Text
 
+    @property
+    def test_in_words(self) -> str:
+        """The test's name as a sentence, behind its file's."""
+        file, _, name = self.test.partition("::")
+        return f"{file.removeprefix('tests/')}: {name.removeprefix('test_').replace('_', ' ')}"
+
 
 def contradictions(path: Path | str = FOLDER / CONTRADICTIONS) -> tuple[Contradiction, ...]:
     """All that were found beyond the printed counts, in the order of the file."""
