@@ -195,7 +195,7 @@ class ZeroShot:
 
 @dataclass(frozen=True)
 class FewShotProbe:
-    """The linear classifier after tuning on few clips: it reads no text and is not pretrained, so it takes of the recipe
+    """The linear classifier after tuning on few clips: it reads no text, is not pretrained, and takes of the recipe
     the rate alone, `lr` times. The score is that of the most clips."""
 
     build: Build
