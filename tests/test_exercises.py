@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from minilib.batch.executed import read_notebook
-from minilib.exercises import check
+from minilib.exercises import answered, check, guessed
 from minilib.files import NOTEBOOKS
 
 SOLUTION = re.compile(r"<summary>Solution</summary>\s*```python\n(.*?)```", re.DOTALL)
@@ -23,10 +23,11 @@ def double(x):
     [
         (lambda x: x + x, "solved, 3 cases", True),
         (lambda x: None, "not solved yet", False),
-        (lambda x: x + 1, "case 0 gives", False),
+        (lambda x: x + 1, "not yet, case 0 gives 3; its inputs are 2", False),
         (lambda x: x / 0 if torch.is_tensor(x) else 2 * x + undefined, "stops on case 0 with NameError", False),  # noqa: F821
-        (lambda x: "two", "case 0 gives two, right is 4", False),
-        (lambda x: torch.zeros(7), "case 0 gives", False),
+        (lambda x: "two", "case 0 gives two; ", False),
+        (lambda x: torch.zeros(7), "case 0 has shape (7,), not ()", False),
+        (lambda x: (x, x), "case 0 has shape (2,), not ()", False),
     ],
 )
 def test_the_check_says_one_line(mine, said, solved, capsys):
@@ -34,6 +35,48 @@ def test_the_check_says_one_line(mine, said, solved, capsys):
     assert check(mine, double, [(2,), (torch.arange(3),), (0.5,)]) is solved
     out = capsys.readouterr().out
     assert out.startswith("mine: ") and said in out and out.count("\n") == 1
+
+
+def test_a_check_hands_out_copies_and_does_not_show_the_answer(capsys):
+    def in_place(x):
+        return x.mul_(2)
+
+    x = torch.ones(3)
+    assert check(in_place, double, [(x,)]) and torch.equal(x, torch.ones(3))
+
+    def wrong(x):
+        return x - x
+
+    assert not check(wrong, double, [(torch.tensor(21.0),)]) and "42" not in capsys.readouterr().out
+
+
+def test_answers_of_several_parts_are_compared_part_by_part(capsys):
+    def both(x):
+        return x, [x, x]
+
+    assert check(lambda_named("swapped", lambda x: (x, [x, x])), both, [(1,)])
+    assert not check(lambda_named("one", lambda x: x), both, [(1,)])
+    assert not check(lambda_named("late", lambda x: (x, [x, 0])), both, [(1,)])
+    assert "not 2 things" in capsys.readouterr().out
+
+
+def lambda_named(name, function):
+    function.__name__ = name
+    return function
+
+
+@pytest.mark.parametrize(
+    ("mine", "said"),
+    [(None, "not answered yet"), ((7, None), "not answered yet"), ((7, 0), "right"), ((7, 1), "not yet: think")],
+)
+def test_a_question_is_answered_or_gets_its_hint(mine, said, capsys):
+    assert answered(mine, (7, 0), "think") is (said == "right")
+    assert capsys.readouterr().out == f"{said}\n"
+
+
+def test_a_guess_stands_beside_what_was_found():
+    assert guessed(50, 82.81, " %") == "You guessed 50 %; it is 82.8 %, 32.8 above."
+    assert guessed(None, 82.81, " %").startswith("It is 82.8 %.")
 
 
 @pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
