@@ -149,7 +149,7 @@ def test_each_contradiction_has_a_test_that_is_there(each):
 
 
 def test_printed_numbers_contradict_the_text():
-    dist, oca, victr = load("dist").number, load("object_centric").number, load("victr").number
+    dist, oca = load("dist").number, load("object_centric").number
     assert dist("t1a.temporal_only") - dist("t1a.spatial_only") == pytest.approx(8.2)
     assert dist("t1a.integration_only") - dist("t1a.spatial_only") == pytest.approx(10.9)
     assert dist("t1d.gamma8") < dist("t1d.gamma4")
@@ -157,8 +157,6 @@ def test_printed_numbers_contradict_the_text():
     assert [round(ratio, 1) for ratio in ratios] == [1.5, 1.6, 1.5]
     a_change = (oca("t8.all.gflops") - oca("t8.1.gflops")) / (oca("t8.all.changes") - oca("t8.1.changes"))
     assert 12 * a_change == pytest.approx(1.2) and oca("t12.ti.gflops") - oca("t12.none.gflops") == pytest.approx(1.9)
-    assert victr("top1.t5.3.k400.l14.8") < victr("t5.3.k400.xclip")
-    assert victr("top1.t5.8.next_qa") > victr("t5.8.next_qa.xclip")
 
 
 def test_the_conclusion_means_victr_where_it_says_langrepo():
