@@ -29,6 +29,7 @@ from minilib.world import SHAPES
 from minilib.world.export_imagenet_vid import export_imagenet_vid
 from minilib.world.export_youtube_vis import export_youtube_vis
 from minilib.world.localization import localization_batch
+from tests.test_open_vocabulary_localize import WORDS, localizer, video
 
 QUICK = {"backbone": "small", "max_steps": 2, "draws": 2}
 
@@ -95,6 +96,14 @@ def test_boxes_of_a_window_are_those_of_its_slots(root):
         assert torch.equal((answer.slots[:, slot, 2:] > answer.slots[:, slot, :2]).all(-1), there)
     kept = answer.boxes.any(-1).any(0)
     assert 1 <= kept.sum() < 8  # what is no thing of interest, or joined another, has no box
+
+
+def test_a_step_of_two_frames_has_one_box_for_both():
+    answer = real.OnVideos(localizer(tubelet=2), WORDS).locate(video(8))
+    columns = [[x, 0, x + 8, 32] for x in (0, 8, 16, 24)]
+    assert all(sorted(frame.tolist()) == columns for frame in answer.slots) and answer.slots.shape == (8, 4, 4)
+    kept = [box for box in answer.boxes[5].tolist() if any(box)]
+    assert sorted(kept) == [[0, 0, 16, 32], [24, 0, 32, 32]]  # red's two slots are one
 
 
 def test_draws_are_of_one_video_at_its_own_size(root):

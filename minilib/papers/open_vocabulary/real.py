@@ -78,8 +78,8 @@ class OnVideos(nn.Module):
     def locate(self, frames: Tensor) -> Answer:
         """Of a window uint8 (t, h, w, 3); each box has the soft-max of its hundredfold cosines as scores."""
         features = self.features(self.normalise(frames[None]))
-        assigned = self.slots(features, torch.Generator().manual_seed(TEST_SEED)).assigned
-        count, patches = self.slots.attention.initial.slots, self.reader(frames[None]).float()
+        tubes = self.slots(features, torch.Generator().manual_seed(TEST_SEED))
+        assigned, count, patches = tubes.assigned, tubes.masks.shape[1], self.reader(frames[None]).float()
         joined = joint_optimisation(assigned, count, patches, self.names, self.targets)
         boxes = self._boxes(joined.tokens, count, len(frames)) * joined.groups[0, None, :, None]
         scores = (SCALE * joined.cosines[0, :, : self.targets]).softmax(-1)
