@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minilib.papers.open_vocabulary.naming import cosines, slot_sums, wanted
+from minilib.papers.open_vocabulary.naming import cosines, slot_means, slot_sums, wanted
 
 IN_FRAME = ((0, 0, 1), (0, 1, 0))  # the text: spatial neighbours in at least one frame
 RELEASED = tuple(offset for offset in product((0, 1), repeat=3) if any(offset))  # forward, diagonals and time as well
@@ -68,18 +68,27 @@ class Joined:
 
 
 def joint_optimisation(
-    assigned: Tensor, slots: int, patches: Tensor, names: Tensor, targets: int, threshold: float = 0.0
+    assigned: Tensor,
+    slots: int,
+    patches: Tensor,
+    names: Tensor,
+    targets: int,
+    threshold: float = 0.0,
+    offsets: tuple[tuple[int, int, int], ...] = RELEASED,
+    content: Tensor | None = None,
 ) -> Joined:
     """Names the slots, keeps those of interest and merges them.
 
     assigned (b, u, r, c), patch features (b, t, r', c', e), unit vectors of names (k, p, e), the first `targets` of
-    which are looked for; `threshold` is lambda.
+    which are looked for; `threshold` is lambda; content (b, t, r', c') of each patch, see `wanted`, or None to go by
+    names alone, as in the text and as released.
     """
     sums = slot_sums(patches, assigned, slots)
     cosine = cosines(sums, names)
-    kept = wanted(cosine, targets, threshold)
+    in_slots = None if content is None else slot_means(content[..., None], assigned, slots)[..., 0]
+    kept = wanted(cosine, targets, threshold, in_slots)
     label = cosine[..., :targets].argmax(-1)
-    tokens, groups = merged(assigned, label, kept, touching(assigned, slots))
+    tokens, groups = merged(assigned, label, kept, touching(assigned, slots, offsets))
     group_of = torch.arange(slots, device=sums.device).repeat(len(sums), 1)
     group_of.scatter_(1, assigned.flatten(1), tokens.flatten(1))  # a slot without tokens stays by itself
     return Joined(tokens, groups, cosines(group_sums(sums, group_of), names), label)

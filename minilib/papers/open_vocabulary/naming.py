@@ -19,6 +19,7 @@ from minilib.errors import BadInput
 from minilib.models.clip import ImageText
 
 SCALE = 100.0  # of the cosines, before a soft-max
+CONTENT = 0.7  # of uniform: Eq. 1's mean weight in a slot that is kept, where it is asked for
 
 
 def photo(name: str) -> list[str]:
@@ -31,10 +32,20 @@ def photo_of_a(name: str) -> list[str]:
     return [f"a photo of a {name}"]
 
 
+def best_prompt(features: Tensor) -> Tensor:
+    """A name is as similar as its best prompt: all of them are kept, (p, e). Synonyms are prompts, too."""
+    return features
+
+
+def mean_prompt(features: Tensor) -> Tensor:
+    """CLIP's own way with many prompts: the direction of their mean, (p, e) -> (1, e)."""
+    return F.normalize(features.mean(0, keepdim=True), dim=-1)
+
+
 @dataclass(frozen=True)
 class Vocabulary:
-    """Names to look for and names of backgrounds. A name is as similar as its best prompt: the paper has one prompt a
-    name, and synonyms are prompts, too.
+    """Names to look for and names of backgrounds. The paper has one prompt a name; where there are several, `combine`
+    says what becomes of their features, (p, e) -> (q, e).
 
     Raises BadInput where there is nothing to look for, or a name occurs twice.
     """
@@ -42,6 +53,7 @@ class Vocabulary:
     targets: tuple[str, ...]
     background: tuple[str, ...] = ()
     prompts: Callable[[str], Sequence[str]] = photo
+    combine: Callable[[Tensor], Tensor] = best_prompt
 
     def __post_init__(self):
         if not self.targets:
@@ -58,11 +70,11 @@ class Vocabulary:
     def features(self, clip: ImageText) -> Tensor:
         """Unit vectors of the names' prompts, (k, p, e); where a name has fewer prompts, its first is repeated."""
         sentences = [list(self.prompts(name)) for name in self.names]
-        most = max(len(each) for each in sentences)
-        padded = [each + each[:1] * (most - len(each)) for each in sentences]
-        flat = [sentence for each in padded for sentence in each]
+        flat = [sentence for each in sentences for sentence in each]
         found = torch.cat([clip.text_features(flat[at : at + 2048]) for at in range(0, len(flat), 2048)])
-        return found.unflatten(0, (len(padded), most))
+        names = [self.combine(each) for each in found.split([len(each) for each in sentences])]
+        most = max(len(each) for each in names)
+        return torch.stack([torch.cat([each, each[:1].expand(most - len(each), -1)]) for each in names])
 
 
 def slot_sums(patches: Tensor, assigned: Tensor, slots: int) -> Tensor:
@@ -82,20 +94,31 @@ def slot_sums(patches: Tensor, assigned: Tensor, slots: int) -> Tensor:
     return torch.einsum("btsrc,btrce->bse", shares, patches)
 
 
+def slot_means(values: Tensor, assigned: Tensor, slots: int) -> Tensor:
+    """Means of the patches' values (b, t, r', c', e) in each slot, (b, s, e); 0 in a slot without a patch."""
+    ones = torch.ones_like(values[..., :1])
+    return slot_sums(values, assigned, slots) / slot_sums(ones, assigned, slots).clamp(min=1e-6)
+
+
 def cosines(sums: Tensor, names: Tensor) -> Tensor:
     """Slots (b, s, e) against names (k, p, e), of each its best prompt: (b, s, k). A slot without a patch has cosine 0
     with everything."""
     return (F.normalize(sums, dim=-1) @ names.flatten(0, 1).T).unflatten(-1, names.shape[:2]).amax(-1)
 
 
-def wanted(cosine: Tensor, targets: int, threshold: float = 0.0) -> Tensor:
+def wanted(cosine: Tensor, targets: int, threshold: float = 0.0, content: Tensor | None = None) -> Tensor:
     """Which slots are kept, bool (b, s): the best of all names is a target, and its cosine exceeds lambda, `threshold`.
 
-    Of a clip in which no slot is, the one of the best target is kept, as released.
+    content (b, s), this suite's: Eq. 1's mean weight in each slot, of which more than CONTENT is asked. What CLIP says
+    of a picture lies in its objects, so no names of backgrounds are needed. Of a clip in which no slot is kept, the one
+    of the best target is, as released; where there is one with content, the best of those.
     """
     best = cosine.argmax(-1)
     target = cosine[..., :targets].amax(-1)
     kept = (best < targets) & (target > threshold)
+    if content is not None:
+        kept = kept & (content > CONTENT)
+        target = target - 2.0 * (content <= CONTENT)  # two cosines differ by less
     fallback = F.one_hot(target.argmax(-1), cosine.shape[1]).bool()
     return torch.where(kept.any(1, keepdim=True), kept, fallback)
 
