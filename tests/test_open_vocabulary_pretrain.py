@@ -110,13 +110,13 @@ def test_every_training_leaves_weights_scores_and_the_choice_ships_them(trained,
     assert driver.chosen(found) == "released"
     driver.ship(trained, tmp_path)
     shipped = {path.name for path in tmp_path.iterdir()}
-    names = {"video_encoder", "image_encoder", "patch_clip", "video_slots"}
+    names = {"video_encoder", "image_encoder", "patch_clip", "patch_content", "video_slots"}
     assert shipped == {f"{n}.safetensors" for n in names} | {"open_vocabulary.json", "open_vocabulary.md"}
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10e6
     best = json.loads((tmp_path / "open_vocabulary.json").read_text())["slots"]
     card = (tmp_path / "open_vocabulary.md").read_text()
     reader = json.loads((tmp_path / "open_vocabulary.json").read_text())["reader"]
-    rates = {name: found[f"patch_clip_{name}"]["scores"]["right"] for name in ("released", "alone_crops")}
+    rates = {name: found[f"patch_clip_{name}"]["scores"]["shape"] for name in ("released", "alone_crops")}
     assert rates[reader] == max(rates.values())
     assert f"**slots_{best}**" in card and "nan" not in card.replace("finance", "")
     before = torch.get_rng_state()

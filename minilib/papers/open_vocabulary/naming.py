@@ -38,8 +38,9 @@ def best_prompt(features: Tensor) -> Tensor:
 
 
 def mean_prompt(features: Tensor) -> Tensor:
-    """CLIP's own way with many prompts: the direction of their mean, (p, e) -> (1, e)."""
-    return F.normalize(features.mean(0, keepdim=True), dim=-1)
+    """A name is as similar as its prompts are in the mean: (p, e) -> (1, e), whose product with a direction is the
+    mean of its cosines. (CLIP's own way with many prompts brings this mean to length 1 again.)"""
+    return features.mean(0, keepdim=True)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Vocabulary:
 
     @torch.no_grad()
     def features(self, clip: ImageText) -> Tensor:
-        """Unit vectors of the names' prompts, (k, p, e); where a name has fewer prompts, its first is repeated."""
+        """Unit vectors of the names' prompts, or their mean, (k, p, e); a name with fewer prompts repeats its first."""
         sentences = [list(self.prompts(name)) for name in self.names]
         flat = [sentence for each in sentences for sentence in each]
         found = torch.cat([clip.text_features(flat[at : at + 2048]) for at in range(0, len(flat), 2048)])

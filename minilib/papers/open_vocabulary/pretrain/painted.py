@@ -5,7 +5,8 @@ is there: in clips of three objects names are wrong twice as often as in clips o
 should know the class token of its own painted pictures among those of all slots of the batch. Slots are the small
 world's own, so no label, box or mask is used. It is this suite's; the paper trains on whole pictures.
 
-Axes: b pictures or clips, f frames of a clip, s slots, r and c patches of the slots' grid, m = r' c' patches of CLIP's, e joint embedding.
+Axes: b pictures or clips, f frames of a clip, s slots, r and c patches of the slots' grid, m = r' c' patches of
+CLIP's, e joint embedding.
 """
 
 from __future__ import annotations
