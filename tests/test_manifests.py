@@ -17,6 +17,7 @@ NAMES = [
     "diving48",
     "epic_kitchens100",
     "hmdb51",
+    "imagenet_vid",
     "kinetics400",
     "multithumos",
     "next_qa",
@@ -27,6 +28,7 @@ NAMES = [
     "something_something_v2",
     "ucf101",
     "vit_b16_in21k",
+    "youtube_vis",
 ]
 DATASETS = [name for name in NAMES if load_manifest(name).kind == "dataset"]
 GOOD = """
@@ -66,6 +68,8 @@ def test_known_counts():
     assert counts("diving48") == {"train": 15027, "test": 1970}
     assert counts("davis2017_unsupervised") == {"train": 60, "val": 30}
     assert counts("epic_kitchens100") == {"train": 67217, "validation": 9668}
+    assert counts("imagenet_vid") == {"train": 3862, "val": 555}
+    assert sum(counts("youtube_vis").values()) == 2883
     assert counts("kinetics400") == {"train": 246534, "val": 19906}
     assert [split.available for split in load_manifest("kinetics400").splits.values()] == [240436, 19796]
     for fold in "123":

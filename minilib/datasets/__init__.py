@@ -8,11 +8,14 @@ from minilib.datasets.epic_kitchens import Kitchens, Segment, epic_kitchens
 from minilib.datasets.few_shot import few_shot
 from minilib.datasets.folder import EpochBatches, VideoDataset, ViewDataset, read_views
 from minilib.datasets.hmdb51 import hmdb51
+from minilib.datasets.imagenet_vid import Snippet, imagenet_vid
 from minilib.datasets.kinetics import kinetics, kinetics_folder
 from minilib.datasets.multithumos import Action, AnnotatedActions, Untrimmed, multithumos
 from minilib.datasets.next_qa import VideoQuestion, next_qa
 from minilib.datasets.something import something
+from minilib.datasets.tracks import Tracks
 from minilib.datasets.ucf101 import ucf101
+from minilib.datasets.youtube_vis import SegmentedVideo, youtube_vis
 
 __all__ = [
     "UNLABELLED",
@@ -26,6 +29,9 @@ __all__ = [
     "Kitchens",
     "MaskedVideo",
     "Segment",
+    "SegmentedVideo",
+    "Snippet",
+    "Tracks",
     "Untrimmed",
     "VideoDataset",
     "VideoQuestion",
@@ -36,6 +42,7 @@ __all__ = [
     "epic_kitchens",
     "few_shot",
     "hmdb51",
+    "imagenet_vid",
     "kinetics",
     "kinetics_folder",
     "multithumos",
@@ -44,4 +51,5 @@ __all__ = [
     "read_views",
     "something",
     "ucf101",
+    "youtube_vis",
 ]
