@@ -18,19 +18,29 @@ from minilib.models.slots import GaussianSlots, LearnedQueries
 from minilib.models.small_clip import tokenize
 from minilib.papers.open_vocabulary.counts import count_all
 from minilib.papers.open_vocabulary.decoder import AttendedDecoder, BroadcastDecoder, ChunkedDecoder
-from minilib.papers.open_vocabulary.joint import IN_FRAME, RELEASED, group_sums, mask_boxes, merged, touching
+from minilib.papers.open_vocabulary.joint import (
+    IN_FRAME,
+    RELEASED,
+    group_sums,
+    joint_optimisation,
+    mask_boxes,
+    merged,
+    touching,
+)
 from minilib.papers.open_vocabulary.method import VideoSlots, reconstruction_loss
 from minilib.papers.open_vocabulary.naming import (
     CONTENT,
     Vocabulary,
     cosines,
-    mean_prompt,
+    fitting,
+    mean,
     photo_of_a,
     real_vocabulary,
     slot_means,
     slot_sums,
     wanted,
 )
+from minilib.papers.open_vocabulary.naming import best as best_prompt
 from minilib.papers.open_vocabulary.patch_clip import (
     Content,
     OnlyMlp,
@@ -206,14 +216,29 @@ def test_vocabulary_is_checked_and_names_are_their_best_prompt():
     assert photo_of_a("star") == ["a photo of a star"]
 
 
-def test_a_name_can_be_the_mean_of_its_prompts():
-    clip, prompts = tiny(), {"circle": ["a circle", "the circle"], "sand": ["sand"]}
-    found = Vocabulary(("circle",), ("sand",), prompts.get, mean_prompt).features(clip)
-    both, one = clip.text_features(["a circle", "the circle"]), clip.text_features(["sand"])
-    torch.testing.assert_close(found, torch.stack([both.mean(0, keepdim=True), one]))
-    slot = torch.randn(1, 1, 16, generator=seeded())
-    mean = torch.stack([F.cosine_similarity(slot[0, 0], each, dim=0) for each in both]).mean()
-    torch.testing.assert_close(cosines(slot, found)[0, 0, 0], mean)
+def test_prompts_of_a_name_count_by_their_best_their_mean_or_as_they_fit():
+    cosine = torch.tensor([[0.1, 0.5, 0.0], [0.2, 0.3, 0.3]])  # two names, three sentences
+    torch.testing.assert_close(best_prompt(cosine), torch.tensor([0.5, 0.3]))
+    torch.testing.assert_close(mean(cosine), torch.tensor([0.2, 0.8 / 3]))
+    weights = (20 * cosine.mean(0)).softmax(0)
+    torch.testing.assert_close(fitting(cosine), cosine @ weights)
+    assert fitting(cosine)[0] > fitting(cosine)[1] > mean(cosine)[0]  # the second sentence fits whatever the name
+    slot, names = (
+        torch.randn(1, 2, 16, generator=seeded()),
+        F.normalize(torch.randn(3, 4, 16, generator=seeded(1)), dim=-1),
+    )
+    every = torch.stack([F.cosine_similarity(slot[:, :, None], each, dim=-1) for each in names], -2)
+    torch.testing.assert_close(cosines(slot, names, mean), every.mean(-1))
+    assert cosines(torch.zeros(1, 1, 16), names, fitting).abs().max() == 0
+
+
+def test_slots_merge_only_where_they_look_alike():
+    assigned = torch.tensor([[[[0, 1, 2]]]])
+    patches = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.6, 0.8]])[None, None, None]
+    names = torch.tensor([[[1.0, 0.0]], [[0.0, -1.0]]])
+    for likeness, groups in ((None, [True, False, False]), (0.8, [True, False, True]), (0.9999, [True, True, True])):
+        joined = joint_optimisation(assigned, 3, patches, names, 1, likeness=likeness)
+        assert joined.groups.tolist() == [groups]
 
 
 def test_vocabularies_of_real_data_sets():

@@ -15,6 +15,7 @@ from PIL import Image, ImageColor, ImageDraw, ImageFont
 from torch import Tensor
 
 from minilib import plots
+from minilib.clips import enlarged
 from minilib.metrics.localization import best, overlaps
 from minilib.metrics.named_boxes import GO, KINDS, kinds
 from minilib.papers.open_vocabulary.small import Found
@@ -24,8 +25,9 @@ from minilib.world.vocabulary import SHAPES
 PALETTE = torch.tensor([ImageColor.getrgb(colour) for colour in plots.COLOURS], dtype=torch.uint8)
 
 
-def coloured(frames: Tensor, ids: Tensor, kept: Sequence[int] | None = None, strength: float = 0.6) -> np.ndarray:
-    """Frames uint8 (t, h, w, 3) under the colours of ids int64 (u, r, c); with `kept` only those, the rest grey."""
+def coloured(frames: Tensor, ids: Tensor, kept: Sequence[int] | None = None, strength: float = 0.6) -> Tensor:
+    """Frames uint8 (t, h, w, 3) under the colours of ids int64 (u, r, c), in that shape; with `kept` only those, and
+    the rest grey."""
     shape = (len(frames) // len(ids), frames.shape[1] // ids.shape[1], frames.shape[2] // ids.shape[2])
     for axis, times in enumerate(shape):
         ids = ids.repeat_interleave(times, axis)
@@ -34,30 +36,29 @@ def coloured(frames: Tensor, ids: Tensor, kept: Sequence[int] | None = None, str
     if kept is not None:
         inside = torch.isin(ids, torch.as_tensor(list(kept), dtype=ids.dtype))[..., None]
         out = torch.where(inside, out, frames.float().mean(-1, keepdim=True).mul(0.5).add(90).expand_as(out))
-    return out.round().to(torch.uint8).numpy()
+    return out.round().to(torch.uint8)
 
 
-def with_boxes(frames: np.ndarray, boxes: Tensor, names: Sequence[str], colours: Sequence[int], scale: int = 2):
-    """Frames (t, h, w, 3), `scale` times as large, with boxes (t, s, 4) and a name above each: uint8."""
+def with_boxes(frames: Tensor, boxes: Tensor, names: Sequence[str], colours: Sequence[int], scale: int = 2) -> Tensor:
+    """Frames uint8 (t, h, w, 3), `scale` times as large, with boxes (t, s, 4) and a name above each."""
     out, font = [], ImageFont.load_default(11)
-    for t, frame in enumerate(frames):
-        picture = Image.fromarray(frame).resize(
-            (frame.shape[1] * scale, frame.shape[0] * scale), Image.Resampling.NEAREST
-        )
+    for t, frame in enumerate(enlarged(frames, scale).numpy()):
+        picture = Image.fromarray(frame)
         draw = ImageDraw.Draw(picture)
         for box, name, colour in zip(boxes[t].tolist(), names, colours, strict=True):
             if box[2] > box[0]:
                 left, top, right, bottom = (scale * side for side in box)
                 ink = plots.COLOURS[colour % len(plots.COLOURS)]
                 draw.rectangle((left, top, right - 1, bottom - 1), outline=ink, width=2)
-                at = (left + 3, max(top - 13, 0))
-                draw.rectangle(draw.textbbox(at, name, font), fill="white")
-                draw.text(at, name, ink, font)
-        out.append(np.asarray(picture))
-    return np.stack(out)
+                if name:
+                    at = (left + 3, max(top - 13, 0))
+                    draw.rectangle(draw.textbbox(at, name, font), fill="white")
+                    draw.text(at, name, ink, font)
+        out.append(torch.from_numpy(np.array(picture)))
+    return torch.stack(out)
 
 
-def slot_boxes(found: Found, clip: int, scores: bool = False) -> tuple[Tensor, list[str], list[int]]:
+def slot_boxes(found: Found, clip: int) -> tuple[Tensor, list[str], list[int]]:
     """Boxes (t, s, 4) of a clip's slots that have any, their names, and their numbers as colours."""
     slots = [
         s

@@ -32,21 +32,29 @@ def photo_of_a(name: str) -> list[str]:
     return [f"a photo of a {name}"]
 
 
-def best_prompt(features: Tensor) -> Tensor:
-    """A name is as similar as its best prompt: all of them are kept, (p, e). Synonyms are prompts, too."""
-    return features
+# --- a name with several prompts: cosines (..., k, p) to one for each name, (..., k) ----------------------------------
 
 
-def mean_prompt(features: Tensor) -> Tensor:
-    """A name is as similar as its prompts are in the mean: (p, e) -> (1, e), whose product with a direction is the
-    mean of its cosines. (CLIP's own way with many prompts brings this mean to length 1 again.)"""
-    return features.mean(0, keepdim=True)
+def best(cosine: Tensor) -> Tensor:
+    """A name is as similar as its best prompt; synonyms are prompts, too."""
+    return cosine.amax(-1)
+
+
+def mean(cosine: Tensor) -> Tensor:
+    """A name is as similar as its prompts in the mean."""
+    return cosine.mean(-1)
+
+
+def fitting(cosine: Tensor, sharpness: float = 20.0) -> Tensor:
+    """For names whose prompts are the same sentences but for the name: a sentence counts by how well it fits whatever
+    the name. Among "a small red ...", "a large blue ...", what the slot looks like is settled before what it is."""
+    return (cosine * (sharpness * cosine.mean(-2, keepdim=True)).softmax(-1)).sum(-1)
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Names to look for and names of backgrounds. The paper has one prompt a name; where there are several, `combine`
-    says what becomes of their features, (p, e) -> (q, e).
+    """Names to look for and names of backgrounds. The paper has one prompt a name; where there are several, `over`
+    makes one similarity of theirs.
 
     Raises BadInput where there is nothing to look for, or a name occurs twice.
     """
@@ -54,7 +62,7 @@ class Vocabulary:
     targets: tuple[str, ...]
     background: tuple[str, ...] = ()
     prompts: Callable[[str], Sequence[str]] = photo
-    combine: Callable[[Tensor], Tensor] = best_prompt
+    over: Callable[[Tensor], Tensor] = best
 
     def __post_init__(self):
         if not self.targets:
@@ -69,13 +77,13 @@ class Vocabulary:
 
     @torch.no_grad()
     def features(self, clip: ImageText) -> Tensor:
-        """Unit vectors of the names' prompts, or their mean, (k, p, e); a name with fewer prompts repeats its first."""
+        """Unit vectors of the names' prompts, (k, p, e); where a name has fewer prompts, its first is repeated."""
         sentences = [list(self.prompts(name)) for name in self.names]
-        flat = [sentence for each in sentences for sentence in each]
+        most = max(len(each) for each in sentences)
+        padded = [each + each[:1] * (most - len(each)) for each in sentences]
+        flat = [sentence for each in padded for sentence in each]
         found = torch.cat([clip.text_features(flat[at : at + 2048]) for at in range(0, len(flat), 2048)])
-        names = [self.combine(each) for each in found.split([len(each) for each in sentences])]
-        most = max(len(each) for each in names)
-        return torch.stack([torch.cat([each, each[:1].expand(most - len(each), -1)]) for each in names])
+        return found.unflatten(0, (len(padded), most))
 
 
 def slot_sums(patches: Tensor, assigned: Tensor, slots: int) -> Tensor:
@@ -101,10 +109,10 @@ def slot_means(values: Tensor, assigned: Tensor, slots: int) -> Tensor:
     return slot_sums(values, assigned, slots) / slot_sums(ones, assigned, slots).clamp(min=1e-6)
 
 
-def cosines(sums: Tensor, names: Tensor) -> Tensor:
-    """Slots (b, s, e) against names (k, p, e), of each its best prompt: (b, s, k). A slot without a patch has cosine 0
+def cosines(sums: Tensor, names: Tensor, over: Callable[[Tensor], Tensor] = best) -> Tensor:
+    """Slots (b, s, e) against names (k, p, e): (b, s, k), over the prompts of each. A slot without a patch has cosine 0
     with everything."""
-    return (F.normalize(sums, dim=-1) @ names.flatten(0, 1).T).unflatten(-1, names.shape[:2]).amax(-1)
+    return over((F.normalize(sums, dim=-1) @ names.flatten(0, 1).T).unflatten(-1, names.shape[:2]))
 
 
 def wanted(cosine: Tensor, targets: int, threshold: float = 0.0, content: Tensor | None = None) -> Tensor:

@@ -17,12 +17,21 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilib.metrics.named_boxes import KINDS
-from minilib.papers.open_vocabulary.joint import IN_FRAME, RELEASED
+from minilib.papers.open_vocabulary.joint import IN_FRAME, RELEASED, joint_optimisation
 from minilib.papers.open_vocabulary.naming import Vocabulary
 from minilib.papers.open_vocabulary.patch_clip import VanillaPatches
 from minilib.papers.open_vocabulary.pretrain.patch import OnReduced
 from minilib.papers.open_vocabulary.proposals import Proposal, Proposer, localizer, truth, video_slots
-from minilib.papers.open_vocabulary.small import OBJECTS, Found, all_scores, apart, frame_boxes, sentences, together
+from minilib.papers.open_vocabulary.small import (
+    LIKENESS,
+    OBJECTS,
+    Found,
+    all_scores,
+    apart,
+    frame_boxes,
+    joined_boxes,
+    sentences,
+)
 from minilib.resume import History
 from minilib.study import Outcome, Trial
 from minilib.world.localization import Localization, frame_by_frame, localization_batch
@@ -92,14 +101,16 @@ def content_of(seed: int, split: str, combinations: str) -> Tensor:
 
 @dataclass(frozen=True)
 class Rules:
-    """Joint optimisation: which places are neighbours, lambda, and whether slots are kept by Eq. 1's weights."""
+    """Joint optimisation: which places are neighbours, lambda, whether slots are kept by Eq. 1's weights, and how alike
+    slots must be to be merged."""
 
     offsets: tuple[tuple[int, int, int], ...] = IN_FRAME
     threshold: float = 0.0
     content: bool = False
+    likeness: float | None = None
 
 
-TEXT, AS_RELEASED, OURS = Rules(), Rules(RELEASED), Rules(content=True)
+TEXT, AS_RELEASED, OURS = Rules(), Rules(RELEASED), Rules(content=True, likeness=LIKENESS)
 
 
 def boxed(
@@ -117,10 +128,20 @@ def boxed(
         clips, assigned, patches = frame_by_frame(clips), *(x.flatten(0, 1)[:, None] for x in (assigned, patches))
         content = None if content is None else content.flatten(0, 1)[:, None]
     if rules is None:
-        return apart(assigned, slots, patches, names, size), clips
-    targets = len(vocabulary.targets)
-    found = together(assigned, slots, patches, names, size, targets, rules.threshold, rules.offsets, content)
-    return found, clips
+        return apart(assigned, slots, patches, names, size, vocabulary.over), clips
+    joined = joint_optimisation(
+        assigned,
+        slots,
+        patches,
+        names,
+        len(vocabulary.targets),
+        rules.threshold,
+        rules.offsets,
+        content if rules.content else None,
+        vocabulary.over,
+        rules.likeness,
+    )
+    return joined_boxes(joined, patches.shape[1], size), clips
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Axes: b clips, t frames, s slots, u steps, r rows and c columns of patches, k na
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -14,8 +14,9 @@ from torch import Tensor
 
 from minilib.metrics.localization import best, cor_loc, dec_rate, overlaps
 from minilib.metrics.named_boxes import NamedBoxes, kinds, map50_released, shares
-from minilib.papers.open_vocabulary.joint import RELEASED, joint_optimisation, mask_boxes
-from minilib.papers.open_vocabulary.naming import SCALE, Vocabulary, cosines, mean_prompt, slot_sums
+from minilib.papers.open_vocabulary.joint import Joined, joint_optimisation, mask_boxes
+from minilib.papers.open_vocabulary.naming import SCALE, Vocabulary, cosines, fitting, slot_sums
+from minilib.papers.open_vocabulary.naming import best as best_prompt
 from minilib.world.localization import Localization
 from minilib.world.vocabulary import COLOURS, GROUNDS, PLACES, SHAPES, SIZES, TEXTURES
 
@@ -30,7 +31,8 @@ def sentences(name: str, count: int = 512) -> Sequence[str]:
 
 
 WORLD = Vocabulary(SHAPES, GROUNDS, sentences)  # as in the text: backgrounds have names, too
-OBJECTS = Vocabulary(SHAPES, (), sentences, mean_prompt)  # for slots that are kept by their content
+OBJECTS = Vocabulary(SHAPES, (), sentences, fitting)  # for slots that are kept by their content
+LIKENESS = 0.8  # of slots that are merged; of 0.5 to 0.9 it served validation clips well
 
 
 @dataclass(frozen=True)
@@ -49,27 +51,31 @@ def frame_boxes(assigned: Tensor, slots: int, frames: int, size: int) -> Tensor:
     return mask_boxes(masks, size // assigned.shape[-1]).repeat_interleave(frames // assigned.shape[1], 1)
 
 
-def apart(assigned: Tensor, slots: int, patches: Tensor, names: Tensor, size: int) -> Found:
-    """Without joint optimisation: each slot by itself with its best name of all."""
-    cosine = cosines(slot_sums(patches, assigned, slots), names)
-    return Found(frame_boxes(assigned, slots, patches.shape[1], size), cosine.argmax(-1), cosine)
-
-
-def together(
+def apart(
     assigned: Tensor,
     slots: int,
     patches: Tensor,
     names: Tensor,
     size: int,
-    targets: int,
-    threshold: float = 0.0,
-    offsets: tuple[tuple[int, int, int], ...] = RELEASED,
-    content: Tensor | None = None,
+    over: Callable[[Tensor], Tensor] = best_prompt,
 ) -> Found:
-    """With joint optimisation: slots of interest, merged where they touch and share a name."""
-    joined = joint_optimisation(assigned, slots, patches, names, targets, threshold, offsets, content)
-    boxes = frame_boxes(joined.tokens, slots, patches.shape[1], size) * joined.groups[:, None, :, None]
-    return Found(boxes, joined.names, joined.cosines)
+    """Without joint optimisation: each slot by itself with its best name of all."""
+    cosine = cosines(slot_sums(patches, assigned, slots), names, over)
+    return Found(frame_boxes(assigned, slots, patches.shape[1], size), cosine.argmax(-1), cosine)
+
+
+def together(
+    assigned: Tensor, slots: int, patches: Tensor, names: Tensor, size: int, targets: int, threshold: float = 0.0
+) -> Found:
+    """With joint optimisation as released: slots of interest, merged where they touch and share a name."""
+    joined = joint_optimisation(assigned, slots, patches, names, targets, threshold)
+    return joined_boxes(joined, patches.shape[1], size)
+
+
+def joined_boxes(joined: Joined, frames: int, size: int) -> Found:
+    """Boxes of the groups that joint optimisation leaves."""
+    boxes = frame_boxes(joined.tokens, joined.groups.shape[1], frames, size)
+    return Found(boxes * joined.groups[:, None, :, None], joined.names, joined.cosines)
 
 
 def localization_scores(found: Found, truth: Localization) -> dict[str, float]:

@@ -51,13 +51,13 @@ class Judge:
 
     @torch.no_grad()
     def names_by(self, patches: Tensor) -> dict[str, float]:
-        """Names of the true masks by patches (b, t, r', c', e), in percent: objects whose shape is the best by the mean
-        of its sentences. By each name's best sentence: grounds whose best name of all is no shape, objects whose best
+        """Names of the true masks by patches (b, t, r', c', e), in percent: objects whose shape is the best by its
+        fitting sentences. By each name's best sentence: grounds whose best name of all is no shape, objects whose best
         name of all is one; `right`: objects and grounds, half each, whose best name of all is their shape, or any
         ground."""
         assigned, slots = self.oracle(), 1 + self.truth.names.shape[1]
         sums = slot_sums(patches, assigned, slots)
-        cosine, objects = cosines(sums, self.names), cosines(sums, OBJECTS.features(self.clip))
+        cosine, objects = cosines(sums, self.names), cosines(sums, OBJECTS.features(self.clip), OBJECTS.over)
         targets = len(WORLD.targets)
         seen = F.one_hot(assigned, slots).flatten(1, -2).sum(1)[:, 1:] > 16  # patches in all frames
         share = lambda hits: 100 * float(hits.float().mean())  # noqa: E731

@@ -16,6 +16,7 @@ from minilib.papers.open_vocabulary.pretrain.driver import WEIGHTS
 from minilib.papers.open_vocabulary.pretrain.encoders import small_autoencoder
 from minilib.papers.open_vocabulary.pretrain.grouping import TRIED
 from minilib.papers.open_vocabulary.pretrain.patch import OnReduced, small_patch_clip
+from minilib.papers.open_vocabulary.small import LIKENESS
 
 
 def small_localizer(folder: Path = WEIGHTS) -> Localizer:
@@ -31,4 +32,6 @@ def small_localizer(folder: Path = WEIGHTS) -> Localizer:
     load_strictly(slots, {name: value.float() for name, value in read_state(path).items()}, path)
     reader = small_patch_clip(folder / "patch_clip.safetensors", chosen["reader"])
     content = OnReduced(Content(small_patch_clip(folder / "patch_content.safetensors", chosen["content"])))
-    return Localizer(encoder, slots.eval().requires_grad_(False), OnReduced(reader), clip, grouping.layer, content)
+    return Localizer(
+        encoder, slots.eval().requires_grad_(False), OnReduced(reader), clip, grouping.layer, content, LIKENESS
+    )
