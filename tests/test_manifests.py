@@ -15,16 +15,21 @@ NAMES = [
     "charades",
     "davis2017_unsupervised",
     "diving48",
+    "egoschema",
     "epic_kitchens100",
     "hmdb51",
     "imagenet_vid",
+    "intent_qa",
     "kinetics400",
+    "llovi_captions",
     "multithumos",
+    "next_gqa",
     "next_qa",
     "openai_clip_vit_b16",
     "openai_clip_vit_l14",
     "second_clip",
     "small_clip",
+    "smollm2_135m_instruct",
     "something_something_v2",
     "ucf101",
     "vit_b16_in21k",
@@ -65,6 +70,9 @@ def test_known_counts():
     assert counts("something_something_v2") == {"train": 168913, "validation": 24777, "test": 27157}
     assert counts("charades") == {"train": 7985, "test": 1863}
     assert sum(counts("next_qa").values()) == 47692
+    assert sum(counts("intent_qa").values()) == 16297
+    assert counts("next_gqa")["val"] + counts("next_gqa")["test"] == 8911
+    assert counts("egoschema") == {"full": 5031, "subset": 500}
     assert counts("diving48") == {"train": 15027, "test": 1970}
     assert counts("davis2017_unsupervised") == {"train": 60, "val": 30}
     assert counts("epic_kitchens100") == {"train": 67217, "validation": 9668}
