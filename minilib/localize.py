@@ -31,7 +31,10 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("video", type=Path, help="a video file of 8 frames or more")
     made.add_argument("words", nargs="+", metavar="WORD", help='what to look for; "two words" in quotes')
     made.add_argument(
-        "--background", nargs="+", metavar="WORD", help="what else is there (default: COCO's stuff, or all grounds)"
+        "--background",
+        nargs="+",
+        metavar="WORD",
+        help="what else is there (default: COCO's stuff, or all other shapes)",
     )
     made.add_argument("--out", type=Path, default=Path("."), help="folder for NAME_found.json and .mp4 (default: here)")
     made.add_argument("--threshold", type=float, default=0.0, help="least cosine with a name (default: 0)")
@@ -78,20 +81,20 @@ def _localize(args: argparse.Namespace) -> int:
 
 def _small(args: argparse.Namespace) -> tuple[Localizer, Vocabulary, int]:
     """The shipped models, words that they know, and the short side of what they see."""
-    from minilib.papers.open_vocabulary.naming import Vocabulary
+    from minilib.papers.open_vocabulary.naming import Vocabulary, mean
     from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
     from minilib.papers.open_vocabulary.small import sentences
     from minilib.world.localization import SIZE
     from minilib.world.vocabulary import GROUNDS, SHAPES
 
-    background = tuple(args.background or [word for word in GROUNDS if word not in args.words])
+    background = tuple(args.background or [word for word in SHAPES if word not in args.words])
     for word in (*args.words, *background):
         if word not in (*SHAPES, *GROUNDS):
             known = ", ".join((*SHAPES, *GROUNDS))
             raise BadInput(
                 f"word {word!r}: the small world's models know {known}; others need --slots and --patch-clip"
             )
-    return small_localizer(), Vocabulary(tuple(args.words), background, sentences), SIZE
+    return small_localizer(), Vocabulary(tuple(args.words), background, sentences, mean), SIZE
 
 
 def _released(args: argparse.Namespace) -> tuple[Localizer, Vocabulary, int]:
