@@ -539,7 +539,7 @@ def test_an_edit_leaves_the_unet_as_it_was_and_draws_nothing_global(models, vide
 
 
 def test_the_same_prompt_without_guidance_gives_the_video_back(models, video):
-    pipeline = replace(FATEZERO, sampling=Sampling(60, gamma=1.0), guidance=1.0, keep_maps=None)
+    pipeline = replace(FATEZERO, sampling=Sampling(60, gamma=1.0), guidance=1.0, half_maps=False)
     found = edit(models, scheduler(), video, prompts(target="a red star on sand"), pipeline)
     error = (found.float() - video.float()).square().mean().sqrt() / video.float().std()
     other = edit(models, scheduler(), video, prompts(), replace(pipeline, guidance=7.5))

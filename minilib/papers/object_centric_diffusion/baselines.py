@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from torch.nn.functional import avg_pool2d, max_pool2d
+import torch.nn.functional as F
+from torch import Tensor
 
 from minilib.models.frame_attention import Pooling, first_frame, own_frame
 from minilib.papers.object_centric_diffusion.control import (
@@ -25,12 +26,21 @@ from minilib.papers.object_centric_diffusion.queries import MergedQueries
 from minilib.papers.object_centric_diffusion.sampling import Sampling
 from minilib.papers.object_centric_diffusion.steps import Ddim, DpmPlusPlus
 
+
+def average(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.avg_pool2d(maps, size)
+
+
+def maximum(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    return F.max_pool2d(maps, size)
+
+
 # --- fewer steps and pooled keys, appendix Table 6.3 -----------------------------------------------------------------
 STEPS5 = replace(FATEZERO, sampling=Sampling(5, gamma=1.0), solver=DpmPlusPlus)
 STEPS20 = replace(FATEZERO, sampling=Sampling(20, gamma=1.0), solver=DpmPlusPlus)
 DDIM20 = replace(FATEZERO, sampling=Sampling(20, gamma=1.0))  # the sampler that Sec. 6.2.1 replaces
-AVERAGE = replace(STEPS20, merging=Pooling(avg_pool2d, (4, 4)))
-MAXIMUM = replace(STEPS20, merging=Pooling(max_pool2d, (4, 4)))
+AVERAGE = replace(STEPS20, merging=Pooling(average, (4, 4)))
+MAXIMUM = replace(STEPS20, merging=Pooling(maximum, (4, 4)))
 
 # --- from naive merging to the optimised model, Fig. 6.3 and 6.9 -----------------------------------------------------
 SAME_PLACES = replace(OPTIMIZED, merging=MergingSettings(resample=False))
@@ -55,8 +65,8 @@ TEXT2VIDEO_ZERO = ControlPipeline(Sampling(50, gamma=1.0), None, Ddim, first_fra
 # --- ControlVideo, appendix Table 6.4 --------------------------------------------------------------------------------
 CONTROL_STEPS5 = replace(CONTROLVIDEO, sampling=Sampling(5, gamma=1.0), solver=DpmPlusPlus)
 CONTROL_STEPS20 = replace(CONTROLVIDEO, sampling=Sampling(20, gamma=1.0), solver=DpmPlusPlus)
-CONTROL_AVERAGE = replace(CONTROL_STEPS20, merging=Pooling(avg_pool2d, (2, 2)))
-CONTROL_MAXIMUM = replace(CONTROL_STEPS20, merging=Pooling(max_pool2d, (2, 2)))
+CONTROL_AVERAGE = replace(CONTROL_STEPS20, merging=Pooling(average, (2, 2)))
+CONTROL_MAXIMUM = replace(CONTROL_STEPS20, merging=Pooling(maximum, (2, 2)))
 BOTH_MERGED = replace(OBJECT_CENTRIC_CONTROL, joint_control=True)
 REDUCED = replace(OBJECT_CENTRIC_CONTROL, every=2)  # the printed rate is not given
 SINGLE = replace(OBJECT_CENTRIC_CONTROL, every=None)

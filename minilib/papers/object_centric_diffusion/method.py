@@ -73,12 +73,13 @@ class Pipeline(Generation):
     """Editing with an inversion, which is DDIM's whatever the solver, as the thesis names no other. Each of the
     chapter's models is one: FATEZERO, OPTIMIZED, OBJECT_CENTRIC.
 
-    paired: whether generation merges the tokens that inversion merged. keep_maps: the type of kept maps.
+    paired: whether generation merges the tokens that inversion merged. half_maps: whether maps are kept in half
+    precision.
     """
 
     paired: bool = True
     blending: Blending = BLENDING
-    keep_maps: torch.dtype | None = torch.float16
+    half_maps: bool = True
 
 
 FATEZERO = Pipeline(Sampling(50, gamma=1.0), None, Ddim, sparse)
@@ -135,7 +136,8 @@ def invert(
 ) -> Inverted:
     """Latents (t, d, h, w) of the source video back to noise, with its prompt and without guidance."""
     now = Now()
-    kept, merged = Kept(now, dtype=pipeline.keep_maps), merged_keys(pipeline, now, thing, None)
+    kept = Kept(now, dtype=torch.float16 if pipeline.half_maps else None)
+    merged = merged_keys(pipeline, now, thing, None)
     times = inference_times(scheduler, pipeline.sampling.steps)
     with attached(models.unet, len(latents), pipeline.span, now, kept, merged, pipeline.attention) as processors:
         denoise = denoiser(models, models.tokens([prompt]), len(latents), now)
