@@ -77,6 +77,13 @@ def show(figure: Figure, alt: str) -> None:
     plt.close(figure)
 
 
+def say(*sentences: str) -> None:
+    """Sentences as a paragraph of the page."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(" ".join(sentences)))
+
+
 def _html(thing: object, alt: str) -> str:
     if isinstance(thing, Figure):
         plt.close(thing)

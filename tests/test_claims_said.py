@@ -33,6 +33,7 @@ def test_a_difference_is_a_result_only_where_its_interval_lies_clear_of_zero():
         "by 10.0 points with one seed, which is a look and no result."
     )
     assert "not measured" in difference(table, {**rows, "m/c": {7: 1.0}}, "a", "c")
+    assert difference(table, {**rows, "m/c": {1: 11.0}}, "a", "c") == "“a” and “c” are level (one seed)."
 
 
 def test_noise_is_the_rms_of_what_a_moved_start_changes():

@@ -60,6 +60,8 @@ def difference(table: Printed, rows: Rows, a: str, b: str, unit: str = " points"
     if not seeds:
         return f"“{a}” and “{b}” are not measured on common seeds yet."
     sample = Sample.of([ours[seed] - theirs[seed] for seed in seeds])
+    if sample.mean == 0:
+        return f"“{a}” and “{b}” are level ({several(len(seeds), 'seeds')})."
     if sample.mean < 0:
         a, b, sample = b, a, Sample(-sample.mean, sample.std, sample.n)
     by = f"“{a}” is ahead of “{b}” by {number(sample.mean)}{unit}"
