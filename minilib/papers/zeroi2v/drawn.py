@@ -11,8 +11,8 @@ from minilib.world import clip_batch
 
 IDEA = (
     "Left: four frames of a rising object, and under each a column of six attention heads; in frame 3 the first head "
-    "reads frame 2 and the second reads frame 4. Right: an adapter, down by D and up by U beside the identity, before a "
-    "frozen weight W; below it the one merged weight."
+    "reads frame 2 and the second reads frame 4. Right: an adapter, down by D and up by U beside the identity, before "
+    "a frozen weight W; below it the one merged weight."
 )
 
 
