@@ -33,8 +33,10 @@ def prepared(notebook: NotebookNode) -> NotebookNode:
     """The notebook as the site shows it: folded cells fold, pictures have their texts, links lead to pages."""
     for cell in notebook.cells:
         cell.source = LINK.sub(".html", cell.source) if cell.cell_type == "markdown" else cell.source
-        if cell.metadata.get("jupyter", {}).get("source_hidden") and "hide-input" not in cell.metadata.get("tags", []):
-            cell.metadata["tags"] = [*cell.metadata.get("tags", []), "hide-input"]
+        tags = cell.metadata.get("tags", [])
+        folds = cell.metadata.get("jupyter", {}).get("source_hidden") or "parameters" in tags
+        if folds and "hide-input" not in tags:
+            cell.metadata["tags"] = [*tags, "hide-input"]
         for output in cell.get("outputs", []):
             if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
                 cell.metadata["mystnb"] = {"image": {"alt": alt}}
@@ -90,8 +92,10 @@ def _tree(caption: str, pages: Sequence[str]) -> str:
     return f"```{{toctree}}\n:hidden:\n:caption: {caption}\n\n" + "\n".join(pages) + "\n```\n"
 
 
-def build(out: Path) -> Path:
-    """Writes the site to `out` and returns its first page. Raises BadInput where a tool is missing or Sphinx fails."""
+def build(out: Path, notebooks: Path = NOTEBOOKS, judged: Sequence[Card] | None = None) -> Path:
+    """Writes the site to `out` and returns its first page. Raises BadInput where a tool is missing or Sphinx fails.
+
+    judged: the papers' verdicts; None: those of the committed rows and of runs/small."""
     if missing := [name for name in NEEDED if find_spec(name) is None]:
         raise BadInput(f"the site needs {', '.join(missing)}: pip install -e '.[docs]'")
     from sphinx.cmd.build import main as sphinx
@@ -100,8 +104,8 @@ def build(out: Path) -> Path:
     source = out.parent / f"{out.name}_source"
     shutil.rmtree(source, ignore_errors=True)
     source.mkdir(parents=True)
-    stage(source, cards(RUNS / "small", RESULTS))
-    code = sphinx(["-q", "-b", "html", "-d", str(source / ".doctrees"), str(source), str(out)])
+    stage(source, cards(RUNS / "small", RESULTS) if judged is None else judged, notebooks)
+    code = sphinx(["-q", "-E", "-b", "html", "-d", str(source / ".doctrees"), str(source), str(out)])
     if code or not (out / "index.html").is_file():
         raise BadInput(f"site: Sphinx ended with {code}; its messages are above")
     return out / "index.html"

@@ -21,6 +21,7 @@ html_theme_options = {
     "use_download_button": False,
     "use_fullscreen_button": False,
     "home_page_in_toc": True,
+    "navbar_persistent": [],
     "extra_footer": "<p>Made from executed notebooks and measured rows; no number is typed.</p>",
 }
 nb_execution_mode = "off"
