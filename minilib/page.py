@@ -87,6 +87,6 @@ def say(*sentences: str) -> None:
 def _html(thing: object, alt: str) -> str:
     if isinstance(thing, Figure):
         plt.close(thing)
-        png = base64.b64encode(small_png(thing)).decode()
+        png = base64.b64encode(small_png(thing, 32)).decode()
         return f'<img alt="{escape(alt)}" src="data:image/png;base64,{png}" style="max-width:100%">'
     return thing._repr_html_() if hasattr(thing, "_repr_html_") else f"<p>{escape(str(thing))}</p>"
