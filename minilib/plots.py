@@ -162,7 +162,7 @@ def ranks(axis, title: str, table: Mapping[str, tuple[str, float | None]], measu
         note = "" if row in ours else ", not measured"
         axis.text(-0.04, k, f"{row}{note}  {paper[row]:g}", ha="right", va="center", fontsize=8)
         if row in ours:
-            moved = right.index(row) - k
+            moved = [r for r in right if r in paper].index(row) - [r for r in left if r in ours].index(row)
             colour = COLOURS[0] if not moved else "0.55" if abs(moved) == 1 else COLOURS[1]
             axis.plot([0, 1], [k, right.index(row)], "o-", color=colour, markersize=4, linewidth=1.6)
     for k, row in enumerate(right):

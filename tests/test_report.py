@@ -12,9 +12,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 from minilib.batch.report import LIMIT, clean, items, render, sections, write_report
-from minilib.batch.scorecard import Card, in_one_line, taught_in
+from minilib.batch.short import in_one_line, taught_in
 from minilib.claims import Row, judge
 from minilib.claims.model import Claims
+from minilib.claims.scorecard import Card
 
 
 def picture(width=300, height=200, seed=0):

@@ -7,9 +7,9 @@ import nbformat
 import pytest
 import yaml
 
-from minilib.batch.scorecard import Card
 from minilib.batch.site import build, prepared
 from minilib.claims import judge, load
+from minilib.claims.scorecard import Card
 from minilib.files import PACKAGE, ROOT
 
 ELSEWHERE = re.compile(r"""<(?:script|link|img|source|iframe)[^>]+(?:src|href)=["'](?:https?:)?//""")
@@ -39,14 +39,14 @@ def test_a_notebook_is_prepared_for_the_site():
 def test_the_site_stands_alone(tmp_path):
     pytest.importorskip("sphinx_book_theme")
     (tmp_path / "notebooks").mkdir()
-    for name in ("01_a", "02_b"):
+    for name in ("01_a", "02_coarse_fine"):
         nbformat.write(page(name), tmp_path / "notebooks" / f"{name}.ipynb")
     claims = load("coarse_fine")
-    first = build(tmp_path / "site", tmp_path / "notebooks", [Card(claims, judge(claims, []), "02_b")])
+    first = build(tmp_path / "site", tmp_path / "notebooks", [Card(claims, judge(claims, []))])
     pages = {path.name: path.read_text() for path in (tmp_path / "site").glob("*.html")}
-    assert {"index.html", "01_a.html", "02_b.html", "claims_coarse_fine.html", "search.html"} <= pages.keys()
+    assert {"index.html", "01_a.html", "02_coarse_fine.html", "claims_coarse_fine.html", "search.html"} <= pages.keys()
     assert not [name for name, text in pages.items() if ELSEWHERE.search(text)], "nothing from the network"
-    assert 'href="02_b.html"><b>' in first.read_text() and 'class="bar"' in first.read_text()
+    assert 'href="02_coarse_fine.html"><b>' in first.read_text() and 'class="bar"' in first.read_text()
     notebook = pages["01_a.html"]
     assert "<msubsup>" in notebook and "<mfrac>" in notebook and "MathJax" not in notebook
     assert 'alt="one dot"' in notebook and notebook.count("hide-input") >= 2

@@ -24,7 +24,8 @@ from PIL import Image
 
 from minilib.batch.executed import read_notebook
 from minilib.batch.running import read_status
-from minilib.batch.scorecard import Card, cards, templates
+from minilib.batch.short import in_order, templates
+from minilib.claims.scorecard import Card, cards
 from minilib.environment import environment
 from minilib.errors import BadInput
 from minilib.files import NOTEBOOKS, RESULTS, write_whole
@@ -198,5 +199,6 @@ def write_report(
     """Writes `<out>/report.html`, whole or not at all."""
     out = Path(out)
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    page = render(sections(out, Path(notebooks)), cards(out, Path(results)), measured_with(out), made)
+    judged = in_order(cards(results, out), Path(notebooks))
+    page = render(sections(out, Path(notebooks)), judged, measured_with(out), made)
     return write_whole(path or out / "report.html", page)

@@ -19,7 +19,8 @@ import nbformat
 from nbformat import NotebookNode
 
 from minilib.batch.executed import read_notebook
-from minilib.batch.scorecard import Card, cards, templates
+from minilib.batch.short import in_order, taught_in, templates
+from minilib.claims.scorecard import Card, cards
 from minilib.commands import answer
 from minilib.course import GLOSSARY, chapters
 from minilib.errors import BadInput
@@ -61,6 +62,7 @@ def stage(source: Path, judged: Sequence[Card], notebooks: Path = NOTEBOOKS) -> 
     write_whole(
         source / "static" / "site.css", (shared / "scorecard.css").read_text() + (shared / "site.css").read_text()
     )
+    judged = in_order(judged, notebooks)
     macros = templates(judged).get_template("scorecard.html.j2").module
     for card in judged:
         write_whole(source / f"claims_{card.claims.paper}.md", _page(f"Claims: {card.title}", macros.claims(card)))
@@ -69,7 +71,8 @@ def stage(source: Path, judged: Sequence[Card], notebooks: Path = NOTEBOOKS) -> 
         _tree("Claims, one by one", [f"claims_{card.claims.paper}" for card in judged]),
         _tree("Beside them", ["glossary", *(f"model_{path.stem}" for path in cards_)]),
     ]
-    short = macros.scorecard(judged, page_of)
+    pages = {card.claims.paper: taught_in(card.claims.paper, notebooks) for card in judged}
+    short = macros.scorecard(judged, lambda card: f"{pages[card.claims.paper] or 'claims_' + card.claims.paper}.html")
     write_whole(source / "index.md", _page("Efficient video models", short, INTRODUCTION) + "\n".join(trees))
 
 
@@ -77,11 +80,6 @@ INTRODUCTION = (
     "Eight papers on efficient video understanding and editing, one notebook each: taught, counted, trained, ablated, "
     "judged. Each line says what became of a paper's claims."
 )
-
-
-def page_of(card: Card) -> str:
-    """The page that a line of the scorecard leads to."""
-    return f"{card.notebook or 'claims_' + card.claims.paper}.html"
 
 
 def _page(title: str, html: str, text: str = "") -> str:

@@ -112,9 +112,16 @@ def real_vocabulary(dataset: str, prompts: Callable[[str], Sequence[str]] = phot
     Stuff that a data set looks for itself is no background. The released list also holds "__background__" among the
     targets' names, and never keeps it; here backgrounds are stuff alone.
     """
-    words = yaml.safe_load(Path(__file__).with_name("vocabularies.yaml").read_text(encoding="utf-8"))
     if dataset not in ("imagenet_vid", "youtube_vis"):
         raise BadInput(f"vocabulary {dataset!r}: there are imagenet_vid and youtube_vis")
-    targets = tuple(words[dataset])
-    stuff = dict.fromkeys(stuff_name(name) for name in words["coco_stuff"])
-    return Vocabulary(targets, tuple(name for name in stuff if name not in targets), prompts)
+    return among_stuff(_words()[dataset], prompts)
+
+
+def among_stuff(targets: Sequence[str], prompts: Callable[[str], Sequence[str]] = photo) -> Vocabulary:
+    """Names to look for, and COCO-stuff's others as backgrounds."""
+    stuff = dict.fromkeys(stuff_name(name) for name in _words()["coco_stuff"])
+    return Vocabulary(tuple(targets), tuple(name for name in stuff if name not in targets), prompts)
+
+
+def _words() -> dict[str, list[str]]:
+    return yaml.safe_load(Path(__file__).with_name("vocabularies.yaml").read_text(encoding="utf-8"))

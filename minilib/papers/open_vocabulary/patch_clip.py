@@ -101,12 +101,14 @@ class PatchClip(nn.Module):
         """The new block, its norm and the embedder on the last block's input (b, 1 + m, d): (b, m, e)."""
         return self.vision_emb(self.ln_last(self.last_transformer(tokens)[:, 1:]))
 
-    def forward(self, frames: Tensor) -> Tensor:
-        lead, visual = frames.shape[:-3], self.clip.visual
-        pixels = self.clip.normalise(frames.flatten(0, -4))
+    def of_pixels(self, pixels: Tensor) -> Tensor:
+        """Normalised pixels (b, 3, h, w) -> patches (b, r, c, e)."""
         _, tokens = self.read(pixels)
-        grid = [side // patch for side, patch in zip(pixels.shape[-2:], visual.patch_size, strict=True)]
-        return self.patches(tokens).unflatten(1, grid).unflatten(0, lead)
+        grid = [side // patch for side, patch in zip(pixels.shape[-2:], self.clip.visual.patch_size, strict=True)]
+        return self.patches(tokens).unflatten(1, grid)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.of_pixels(self.clip.normalise(frames.flatten(0, -4))).unflatten(0, frames.shape[:-3])
 
 
 class Nothing(nn.Module):

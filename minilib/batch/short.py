@@ -4,48 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from minilib.claims.files import load, papers
-from minilib.claims.model import Claims
-from minilib.claims.rows import all_rows
+from minilib.claims.scorecard import Card
 from minilib.claims.table import BADGES, measured, occurring, printed
-from minilib.claims.verdicts import Verdict, false_calls, judge
 from minilib.claims.words import sentence
 from minilib.files import NOTEBOOKS
 
 
-@dataclass(frozen=True)
-class Card:
-    """One paper's verdicts, and the notebook that teaches it (empty where there is none)."""
-
-    claims: Claims
-    verdicts: list[Verdict]
-    notebook: str = ""
-
-    @property
-    def title(self) -> str:
-        return self.claims.title or self.claims.paper
-
-    @property
-    def counts(self) -> Counter[str]:
-        """How many claims came to each word."""
-        return Counter(verdict.verdict for verdict in self.verdicts)
-
-    @property
-    def false_calls(self) -> tuple[int, float]:
-        """Distinct pairs judged, and how many of them would be called an effect if there were none."""
-        return false_calls(self.claims, self.verdicts)
-
-
-def cards(out: Path, results: Path, notebooks: Path = NOTEBOOKS) -> list[Card]:
-    """Every paper's claims judged on the committed rows and this run's, in the order of the notebooks."""
-    every = [load(name) for name in papers()]
-    found = [Card(c, judge(c, all_rows(c.paper, results, out)), taught_in(c.paper, notebooks)) for c in every]
-    return sorted(found, key=lambda card: (not card.notebook, card.notebook, card.claims.paper))
+def in_order(found: Sequence[Card], notebooks: Path = NOTEBOOKS) -> list[Card]:
+    """The papers in the order of the notebooks that teach them."""
+    return sorted(found, key=lambda card: (taught_in(card.claims.paper, notebooks) or "~", card.claims.paper))
 
 
 def taught_in(paper: str, notebooks: Path = NOTEBOOKS) -> str:
