@@ -71,3 +71,23 @@ def test_films_are_pixels_of_the_frame_that_plays():
     for film in (drawn.curves(values, ("a", "b"), "near", 96), drawn.bars(values, ("a", "b"), 1, 96)):
         assert film.shape == (3, 96, 96, 3) and film.dtype == torch.uint8
         assert not torch.equal(film[0], film[1])
+
+
+def test_a_reason_that_a_row_contradicts_is_refused():
+    found = {"v": {0: 50.0, 1: 51, 2: 50}, "a": {0: 70.0, 1: 71, 2: 70.5}, "b": {0: 30.0, 1: 31, 2: 30.5}}
+    say = said.explains("fixed targets are easier", {"A": "a", "B": "b"}, ("V", "v"), found)
+    assert (
+        say
+        == "Against V, at 98 %, ahead: A; behind: B. So it cannot be the whole reason that fixed targets are easier."
+    )
+    assert said.explains("it is so", {"A": "a"}, ("V", "v"), found).endswith("if it is so; it is no proof.")
+    noisy = found | {"c": {0: 90.0, 1: 20, 2: 60}}
+    assert "neither bear out nor refute" in said.explains("it is so", {"A": "a", "C": "c"}, ("V", "v"), noisy)
+    assert said.explains("it is so", {"A": "a"}, ("V", "v"), {}) == "Whether it is so: not measured yet."
+
+
+def test_costs_are_said_as_counted():
+    assert said.head_cost(0.54, 150, 488, 284).endswith("0.19 % of the whole; for all 488 names 150.0·10⁹, 34.6 %.")
+    assert said.growth({100: 1, 800: 10, 1600: 30}) == (
+        "From 800 to 1,600 names the work grows 3.0-fold; linear would be 2.0-fold."
+    )

@@ -20,7 +20,7 @@ from minilib.world import clip_batch
 
 IDEA = (
     "Left: four frames of an object that moves right; above each a column of tokens, one for the frame and one for "
-    "each of three names, darker where name and frame agree. An outline around a column marks cross-modal attention, one "
+    "each of three names, darker where name and frame agree. An outline around a column is cross-modal attention, one "
     "around a row temporal attention. Right: boost, attend, pool and weigh again, MLP, in a loop of L layers; then the "
     "cosine of the video and each name."
 )

@@ -94,3 +94,41 @@ def agreement(text: Tensor, labels: Tensor, names: Sequence[str]) -> str:
     if high < 0:
         return f"{said} Clips that show a class agree *less* on its name."
     return f"{said} Over {several(len(pairs), 'names')} that is not clear of no difference."
+
+
+def explains(reason: str, metrics: Mapping[str, str], reference: tuple[str, str], rows: Rows) -> str:
+    """Whether a reason that should put every line (label -> metric) ahead of the reference (label, metric) fits what is
+    measured: which are ahead, which behind, clear of 0 at 98 % over the seeds that both have."""
+    name, other = reference
+    sides: dict[str, list[str]] = {"ahead": [], "behind": [], "not told apart": []}
+    for label, metric in metrics.items():
+        seeds = rows.get(metric, {}).keys() & rows.get(other, {}).keys()
+        if len(seeds) > 1:
+            low, high = Sample.of([rows[metric][s] - rows[other][s] for s in sorted(seeds)]).interval(EFFECT)
+            sides["ahead" if low > 0 else "behind" if high < 0 else "not told apart"].append(label)
+    found = [f"{side}: {', '.join(labels)}" for side, labels in sides.items() if labels]
+    if not found:
+        return f"Whether {reason}: not measured yet."
+    text = f"Against {name}, at 98 %, {'; '.join(found)}."
+    if sides["behind"]:
+        return f"{text} So it cannot be the whole reason that {reason}."
+    if sides["not told apart"]:
+        return f"{text} These seeds neither bear out nor refute that {reason}."
+    return f"{text} That is what one would see if {reason}; it is no proof."
+
+
+def head_cost(one: float, every: float, names: int, rest: float) -> str:
+    """What the head takes for one name and for all, in 10⁹ multiply-adds, beside the image and the text model's."""
+    shares = [100 * head / (head + rest) for head in (one, every)]
+    return (
+        f"For one name the head takes {number(one)}·10⁹ multiply-adds a view, {number(shares[0])} % of the whole; for "
+        f"all {names} names {number(every)}·10⁹, {number(shares[1])} %."
+    )
+
+
+def growth(work: Mapping[int, float]) -> str:
+    """names -> multiply-adds: by how much the work grows between the two largest numbers of names."""
+    (few, less), (many, more) = sorted(work.items())[-2:]
+    return (
+        f"From {few:,} to {many:,} names the work grows {more / less:.1f}-fold; linear would be {many / few:.1f}-fold."
+    )
