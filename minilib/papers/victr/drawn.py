@@ -77,12 +77,12 @@ def loudness(w: float, frames: int = 9) -> Figure:
     return figure
 
 
-def curves(values: Tensor, names: Sequence[str], label: str, side: int = 256) -> Tensor:
+def curves(values: Tensor, names: Sequence[str], label: str, side: int = 192) -> Tensor:
     """A film uint8 (t, side, side, 3): lines of values (t, n), up to the frame that plays."""
     return _film(values, side, lambda axis, t: _curves(axis, values, names, label, t))
 
 
-def bars(values: Tensor, names: Sequence[str], right: int, side: int = 256) -> Tensor:
+def bars(values: Tensor, names: Sequence[str], right: int, side: int = 192) -> Tensor:
     """A film uint8 (t, side, side, 3): values (t, n) of each frame as bars, the right name's in colour."""
     return _film(values, side, lambda axis, t: _bars(axis, values, names, right, t))
 
@@ -92,9 +92,12 @@ def _curves(axis, values: Tensor, names: Sequence[str], label: str, t: int) -> N
         axis.plot(range(1, t + 2), values[: t + 1, k], "o-", color=COLOURS[k], label=name, markersize=4)
     spare = 0.1 * float(values.max() - values.min()) or 0.1
     axis.set(xlim=(0.5, len(values) + 0.5), ylim=(float(values.min()) - spare, float(values.max()) + 4 * spare))
-    axis.set_title(label, fontsize=9)
-    axis.set_xlabel("frame")
-    axis.legend(loc="upper center", ncols=len(names), fontsize=8, handlelength=1, columnspacing=0.8)
+    axis.set_ylabel(label, fontsize=11)
+    axis.set_xlabel("frame", fontsize=11)
+    axis.tick_params(labelsize=10)
+    axis.legend(
+        loc="upper center", ncols=len(names), fontsize=10, handlelength=0.6, columnspacing=0.5, handletextpad=0.3
+    )
 
 
 def _bars(axis, values: Tensor, names: Sequence[str], right: int, t: int) -> None:
@@ -102,7 +105,7 @@ def _bars(axis, values: Tensor, names: Sequence[str], right: int, t: int) -> Non
     axis.barh(range(len(names)), values[t], color=colours)
     limit = float(values.abs().max()) or 1.0
     axis.set(xlim=(-limit, limit), ylim=(len(names) - 0.4, -0.6), xticks=[0], xticklabels=[""])
-    axis.set_yticks(range(len(names)), names, fontsize=8)
+    axis.set_yticks(range(len(names)), names, fontsize=10)
     axis.tick_params(length=0)
 
 
