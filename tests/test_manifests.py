@@ -24,7 +24,12 @@ NAMES = [
     "openai_clip_vit_l14",
     "second_clip",
     "small_clip",
+    "small_diffusion_autoencoder",
+    "small_diffusion_judge",
+    "small_diffusion_unet",
     "something_something_v2",
+    "stable_diffusion_controlnet_depth",
+    "stable_diffusion_v1_5",
     "ucf101",
     "vit_b16_in21k",
 ]

@@ -146,7 +146,7 @@ def _frozen(part: str, made: Callable[[], nn.Module], folder: Path, device: torc
 
 def write_card(folder: Path, device: torch.device, count: int = 0) -> None:
     """Measures the parts that are there and writes the card beside their weights: `small_diffusion.md`."""
-    count = count or (1024 if device.type == "cuda" else 128)
+    count = count or (1024 if device.type == "cuda" else 64)
     there = {part: weights_file(part, folder) for part in PARTS}
     sizes = {part: file.stat().st_size for part, file in there.items() if file.is_file()}
     text = card(measure(folder, device, count), count, sizes)
