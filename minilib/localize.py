@@ -81,7 +81,7 @@ def _localize(args: argparse.Namespace) -> int:
 
 def _small(args: argparse.Namespace) -> tuple[Localizer, Vocabulary, int]:
     """The shipped models, words that they know, and the short side of what they see."""
-    from minilib.papers.open_vocabulary.naming import Vocabulary, mean
+    from minilib.papers.open_vocabulary.naming import Vocabulary, fitting, mean
     from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
     from minilib.papers.open_vocabulary.small import sentences
     from minilib.world.localization import SIZE
@@ -94,7 +94,8 @@ def _small(args: argparse.Namespace) -> tuple[Localizer, Vocabulary, int]:
             raise BadInput(
                 f"word {word!r}: the small world's models know {known}; others need --slots and --patch-clip"
             )
-    return small_localizer(), Vocabulary(tuple(args.words), background, sentences, mean), SIZE
+    over = fitting if all(word in SHAPES for word in (*args.words, *background)) else mean
+    return small_localizer(), Vocabulary(tuple(args.words), background, sentences, over), SIZE
 
 
 def _released(args: argparse.Namespace) -> tuple[Localizer, Vocabulary, int]:
