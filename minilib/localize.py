@@ -82,7 +82,7 @@ def _localize(args: argparse.Namespace) -> int:
 def _small(args: argparse.Namespace) -> tuple[Localizer, Vocabulary, int]:
     """The shipped models, words that they know, and the short side of what they see. They keep slots by what patch-CLIP
     finds in them, so backgrounds need no names."""
-    from minilib.papers.open_vocabulary.naming import Vocabulary, fitting
+    from minilib.papers.open_vocabulary.naming import Vocabulary, fitting, mean
     from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
     from minilib.papers.open_vocabulary.small import sentences
     from minilib.world.localization import SIZE
@@ -95,7 +95,8 @@ def _small(args: argparse.Namespace) -> tuple[Localizer, Vocabulary, int]:
             raise BadInput(
                 f"word {word!r}: the small world's models know {', '.join(known)}; others need --slots and --patch-clip"
             )
-    return small_localizer(), Vocabulary(words, background, sentences, fitting), SIZE
+    over = fitting if all(word in SHAPES for word in (*words, *background)) else mean
+    return small_localizer(), Vocabulary(words, background, sentences, over), SIZE
 
 
 def _released(args: argparse.Namespace) -> tuple[Localizer, Vocabulary, int]:
