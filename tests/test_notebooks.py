@@ -26,6 +26,7 @@ def test_there_are_notebooks():
         "06_image_to_video_compared",
         "07_coarse_fine",
         "08_detection_pretraining",
+        "10_object_centric_diffusion",
         "14_your_own_videos",
     ]
 

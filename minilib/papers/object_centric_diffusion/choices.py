@@ -14,7 +14,7 @@ def choices() -> list[tuple[str, str, str]]:
         ("part of the keys that is kept", f"{merging.keep:g}", "gives the storage of 5.05 GB; the text says 1/16"),
         ("cells from which a destination is drawn", f"{merging.cell}", "half of what is kept stays unmerged, for eta"),
         ("window s_t", f"{merging.window} frames", "the smallest that merges over time and divides 8 frames"),
-        ("likest counted over", "a window", "so that the caps of tokens a frame hold everywhere"),
+        ("likeliest counted over", "a window", "so that the caps of tokens a frame hold everywhere"),
         ("similarity of", "what keys are made of, after the norm", "tomesd takes the tokens before it"),
         ("what pairing keeps", "destinations, unmerged and targets, by layer, time and region", "maps then fit keys"),
         ("eta", f"{merging.eta:g}", "the middle of the printed 0.1, 0.5, 0.9; none is tuned on test clips"),

@@ -156,5 +156,5 @@ def spared_line(kinds: Mapping[str, Tensor], mask: Tensor) -> str:
     parts = []
     for name, each in kinds.items():
         inside, outside = ((each[where] > 0).float().mean().item() for where in (mask, ~mask))
-        parts.append(f"{name} {100 * inside:.0f} and {100 * outside:.0f} %")
+        parts.append(f"{name}: {100 * inside:.0f} and {100 * outside:.0f} %")
     return f"Of the object's tokens and of the background's there stay: {'; '.join(parts)}."
