@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from minilib.errors import BadInput
@@ -13,8 +14,8 @@ from minilib.papers.open_vocabulary.pretrain import driver
 from minilib.papers.open_vocabulary.pretrain.__main__ import main
 from minilib.papers.open_vocabulary.pretrain.encoders import ENCODERS, small_autoencoder
 from minilib.papers.open_vocabulary.pretrain.grouping import TRIED, colours, with_changes
-from minilib.papers.open_vocabulary.pretrain.painted import Lessons, drawn, painted, taught
-from minilib.papers.open_vocabulary.pretrain.patch import READERS, cropped
+from minilib.papers.open_vocabulary.pretrain.painted import Lessons, drawn, lessons, painted, taught, wider
+from minilib.papers.open_vocabulary.pretrain.patch import READERS, cropped, reduced
 from minilib.papers.open_vocabulary.pretrain.pool import draw, pool
 from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
 from minilib.papers.open_vocabulary.pretrain.timed import Budget, train_for
@@ -109,13 +110,13 @@ def test_every_training_leaves_weights_scores_and_the_choice_ships_them(trained,
     assert driver.chosen(found) == "released"
     driver.ship(trained, tmp_path)
     shipped = {path.name for path in tmp_path.iterdir()}
-    names = {"video_encoder", "image_encoder", "patch_clip", "video_slots"}
+    names = {"video_encoder", "image_encoder", "patch_clip", "patch_content", "video_slots"}
     assert shipped == {f"{n}.safetensors" for n in names} | {"open_vocabulary.json", "open_vocabulary.md"}
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10e6
     best = json.loads((tmp_path / "open_vocabulary.json").read_text())["slots"]
     card = (tmp_path / "open_vocabulary.md").read_text()
     reader = json.loads((tmp_path / "open_vocabulary.json").read_text())["reader"]
-    rates = {name: found[f"patch_clip_{name}"]["scores"]["right"] for name in ("released", "alone_crops")}
+    rates = {name: found[f"patch_clip_{name}"]["scores"]["shape"] for name in ("released", "alone_crops")}
     assert rates[reader] == max(rates.values())
     assert f"**slots_{best}**" in card and "nan" not in card.replace("finance", "")
     before = torch.get_rng_state()
@@ -160,14 +161,34 @@ def test_painted_pictures_show_one_slot_alone():
 
 
 def test_slots_teach_what_their_own_picture_is_called():
-    """Two lessons whose slots have swapped class tokens: the right ones cost less."""
+    """Two clips whose slots have swapped class tokens: the right ones cost less."""
     model = READERS["released"].build()
-    tokens = torch.randn(2, 65, 192, generator=torch.Generator().manual_seed(0)).half()
-    shares = torch.zeros(2, 3, 64)
-    shares[:, 0, :20], shares[:, 1, 20:40] = 1, 1  # the third teaches nothing
+    tokens = torch.randn(2, 2, 65, 192, generator=torch.Generator().manual_seed(0)).half()
+    shares = torch.zeros(2, 2, 3, 64)
+    shares[:, :, 0, :20], shares[:, :, 1, 20:40] = 1, 1  # the third teaches nothing
     with torch.no_grad():
-        said = torch.bmm(shares, model.patches(tokens.float()))
+        patches = model.patches(tokens.float().flatten(0, 1)).unflatten(0, (2, 2))
+        said = torch.einsum("bfsm,bfme->bse", shares, patches)
         costs = [taught(model, Lessons(tokens, shares.half(), cls)).item() for cls in (said, said.flip(1).roll(-1, 1))]
     assert costs[0] < costs[1]
     chosen = drawn(Lessons(tokens, shares, said), 5, torch.Generator())
-    assert chosen.tokens.shape == (5, 65, 192) and chosen.cls.shape == (5, 3, 96)
+    assert chosen.tokens.shape == (5, 2, 65, 192) and chosen.cls.shape == (5, 3, 96)
+
+
+def test_lessons_are_of_tubes():
+    model = READERS["released"].build()
+    frames = localization_batch(0, "train", np.arange(2)).frames[:, [1, 5]]
+    assigned = torch.zeros(2, 2, 12, 12, dtype=torch.int64)
+    assigned[:, :, :4, :4], assigned[:, 0, 11, 11] = 1, 2
+    given = lessons(model, frames, assigned, 4)
+    assert given.tokens.shape == (2, 2, 65, 192) and given.shares.shape == (2, 2, 4, 64)
+    torch.testing.assert_close(given.shares[1].float().sum(1), torch.ones(2, 64))  # each patch is somebody's
+    assert not given.shares[:, :, 2:].any() and not given.cls[:, 2:].any()  # too small, and never there
+    grown = wider(F.one_hot(assigned.flatten(0, 1), 4).movedim(-1, 1).bool())
+    assert grown[0, 1, :5, :5].all() and grown[0, 1].sum() == 25
+    own = (
+        painted(frames[:, 0], grown.unflatten(0, (2, 2))[:, 0])[:, 1],
+        painted(frames[:, 1], grown.unflatten(0, (2, 2))[:, 1])[:, 1],
+    )
+    said = [F.normalize(model.read(model.clip.normalise(reduced(each)))[0], dim=-1) for each in own]
+    torch.testing.assert_close(given.cls[:, 1], F.normalize(said[0] + said[1], dim=-1))

@@ -11,9 +11,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from minilib.batch.report import LIMIT, Card, clean, items, render, sections, write_report
+from minilib.batch.report import LIMIT, clean, items, render, sections, write_report
 from minilib.claims import Row, judge
 from minilib.claims.model import Claims
+from minilib.claims.scorecard import Card
 
 
 def picture(width=300, height=200, seed=0):

@@ -11,7 +11,6 @@ import dataclasses
 import io
 import json
 import re
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,11 +24,8 @@ from PIL import Image
 
 from minilib.batch.executed import read_notebook
 from minilib.batch.running import read_status
-from minilib.claims.files import load, papers
-from minilib.claims.model import Claims
-from minilib.claims.rows import all_rows
+from minilib.claims.scorecard import Card, cards
 from minilib.claims.table import BADGES, measured, occurring, printed
-from minilib.claims.verdicts import Verdict, false_calls, judge
 from minilib.environment import environment
 from minilib.errors import BadInput
 from minilib.files import NOTEBOOKS, RESULTS, write_whole
@@ -83,24 +79,6 @@ class Section:
     seconds: float | None
     reason: str
     committed: bool  # taken from the checkout, not from this run
-
-
-@dataclass(frozen=True)
-class Card:
-    """One paper's verdicts."""
-
-    claims: Claims
-    verdicts: list[Verdict]
-
-    @property
-    def counts(self) -> Counter[str]:
-        """How many claims came to each word."""
-        return Counter(verdict.verdict for verdict in self.verdicts)
-
-    @property
-    def false_calls(self) -> tuple[int, float]:
-        """Distinct pairs judged, and how many of them would be called an effect if there were none."""
-        return false_calls(self.claims, self.verdicts)
 
 
 def items(notebook: NotebookNode) -> list[Item]:
@@ -187,12 +165,6 @@ def sections(out: Path, notebooks: Path) -> list[Section]:
     return found
 
 
-def cards(out: Path, results: Path) -> list[Card]:
-    """Every paper's claims judged on the committed rows and this run's."""
-    every = [load(name) for name in papers()]
-    return [Card(claims, judge(claims, all_rows(claims.paper, results, out))) for claims in every]
-
-
 def measured_with(out: Path) -> list[tuple[str, str]]:
     """Versions and hardware: of this run's completion records where there are any, else of this process."""
     records = [record for path in sorted(out.glob("*.done.json")) if (record := _whole_record(path))]
@@ -233,5 +205,5 @@ def write_report(
     """Writes `<out>/report.html`, whole or not at all."""
     out = Path(out)
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    page = render(sections(out, Path(notebooks)), cards(out, Path(results)), measured_with(out), made)
+    page = render(sections(out, Path(notebooks)), cards(results, out), measured_with(out), made)
     return write_whole(path or out / "report.html", page)
