@@ -61,6 +61,15 @@ def test_answers_of_several_parts_are_compared_part_by_part(capsys):
     assert "not 2 things" in capsys.readouterr().out
 
 
+def test_none_may_be_the_right_answer(capsys):
+    def settled(words):
+        return None if not words else len(words)
+
+    assert check(settled, lambda words: len(words) or None, [("ab",), ("",)])
+    assert not check(lambda_named("nothing", lambda words: None), settled, [("ab",), ("",)])
+    assert "not solved yet" in capsys.readouterr().out
+
+
 def lambda_named(name, function):
     function.__name__ = name
     return function
