@@ -13,7 +13,8 @@ from transformers import CLIPTextConfig, CLIPTextModel
 
 from minilib.errors import BadInput
 from minilib.models.small_diffusion import ddim
-from minilib.papers.object_centric_diffusion import FATEZERO, OBJECT_CENTRIC, own, real, replacing
+from minilib.papers.object_centric_diffusion import FATEZERO, OBJECT_CENTRIC, own, real, real_control, replacing
+from minilib.papers.object_centric_diffusion.control import OBJECT_CENTRIC_CONTROL
 from minilib.papers.object_centric_diffusion.own import Editor, edit_file, read_mask
 from minilib.papers.object_centric_diffusion.small import models_of, shortened, word_prompts
 from minilib.video import read_frames, write_video
@@ -80,6 +81,25 @@ def test_a_folder_of_diffusers_edits_davis_end_to_end(folder, davis_root, tmp_pa
         for part in real.LAYOUT:
             (tmp_path / "broken" / part).mkdir()
         real.stable_diffusion(tmp_path / "broken")
+
+
+def test_a_controlnet_generates_from_pictures_of_depth(folder, davis_root, tmp_path):
+    models, scheduler = real.stable_diffusion(folder)
+    models = real_control.with_controlnet(models, "random")
+    few = dict(pixels=128, max_steps=2, max_clips=1)
+    with pytest.raises(BadInput, match="Depth/480p/blackswan has 0 pictures, 8 are needed"):
+        real_control.generate_davis(models, scheduler, davis_root, OBJECT_CENTRIC_CONTROL, tmp_path, **few)
+    depth = davis_root / "Depth" / "480p" / "blackswan"
+    depth.mkdir(parents=True)
+    for t in range(9):
+        Image.fromarray(np.full((80, 96), 20 * t, np.uint8)).save(depth / f"{t:05}.png")
+    (found,) = real_control.generate_davis(models, scheduler, davis_root, OBJECT_CENTRIC_CONTROL, tmp_path, **few)
+    assert read_frames(found.path, list(range(8))).shape == (8, 256, 128, 3)
+    models.controlnet.save_pretrained(tmp_path / "controlnet")
+    again = real_control.with_controlnet(models, tmp_path / "controlnet")
+    assert again.controlnet.config.conditioning_channels == 3
+    with pytest.raises(BadInput, match="cannot be read"):
+        real_control.with_controlnet(models, tmp_path / "nowhere")
 
 
 def test_latents_have_the_folders_own_scale(folder):

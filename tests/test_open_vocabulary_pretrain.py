@@ -169,7 +169,8 @@ def test_lessons_are_of_tubes():
     assigned[:, :, :4, :4], assigned[:, 0, 11, 11] = 1, 2
     given = lessons(model, frames, assigned, 4)
     assert given.tokens.shape == (2, 2, 65, 192) and given.shares.shape == (2, 2, 4, 64)
-    torch.testing.assert_close(given.shares[1].float().sum(1), torch.ones(2, 64))  # each patch is somebody's
+    whole = given.shares[1].float().sum(1)  # each patch is somebody's, but for one where a small slot teaches nothing
+    assert (whole[1] == 1).all() and (whole[0, :-1] == 1).all() and whole[0, -1] < 1
     assert not given.shares[:, :, 2:].any() and not given.cls[:, 2:].any()  # too small, and never there
     grown = wider(F.one_hot(assigned.flatten(0, 1), 4).movedim(-1, 1).bool())
     assert grown[0, 1, :5, :5].all() and grown[0, 1].sum() == 25

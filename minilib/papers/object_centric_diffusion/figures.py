@@ -1,19 +1,23 @@
-"""The chapter's tables as rows, and sentences that are made of what was measured."""
+"""Sentences that are made of what was measured, the cost model, and where tokens lie.
+
+Axes: t frames, h and w cells, d channels.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import fmean
+from statistics import fmean, median
 
 import torch
 from torch import Tensor
 
+from minilib.claims.model import Claims
 from minilib.claims.words import number
+from minilib.models.clip import ImageText
 from minilib.models.frame_attention import Now, dense
 from minilib.papers.object_centric_diffusion.counts import first_tokens, unet_cost
 from minilib.papers.object_centric_diffusion.method import Object, Pipeline, merged_keys
-from minilib.papers.object_centric_diffusion.small import edits_of
-from minilib.study import Row
+from minilib.papers.object_centric_diffusion.quality import temporal_consistency
 
 Rows = Mapping[str, Mapping[int, float]]
 
@@ -68,6 +72,33 @@ def ratio_line(rows: Rows, slow: str, fast: str, what: str) -> str:
     return f"{what}: {middle:.2f} times ({low:.2f} to {high:.2f} over {len(ratios)} rounds)."
 
 
+def frozen_line(clip: ImageText, truth: Tensor, still: Tensor) -> str:
+    """Whether a repeated frame beats the true edit in temporal consistency."""
+    moving, frozen = (temporal_consistency(clip, each) for each in (truth, still))
+    if frozen > moving:
+        return f"The frozen frame wins: {frozen:.4f} against {moving:.4f} of the true edit, which moves as it should."
+    return f"Here the frozen frame does not win: {frozen:.4f} against {moving:.4f}."
+
+
+def stored_line(megabytes: Mapping[str, float], most: str, least: str) -> str:
+    """How many times less is stored."""
+    times = megabytes[most] / megabytes[least]
+    return (
+        f"{least} stores {times:.0f} times less than {most}: {megabytes[least]:.0f} against {megabytes[most]:.0f} MB."
+    )
+
+
+def bottleneck_line(per_step: Mapping[str, tuple[float, float]]) -> str:
+    """What grows faster from own frames to dense: computing, or making and storing maps."""
+    first, last = per_step["own frame"], per_step["dense"]
+    compute, whole = last[0] / first[0], last[1] / first[1]
+    share = 100 * max(last[1] - last[0], 0) / last[1]
+    return (
+        f"From own frames to dense ones a fused step takes {compute:.1f} times as long, one that stores its maps "
+        f"{whole:.1f} times; of the latter {share:.0f} % is the maps."
+    )
+
+
 # --- the cost model --------------------------------------------------------------------------------------------------
 
 
@@ -80,6 +111,29 @@ def expected_speedups(gammas: tuple[float, ...], sides: tuple[int, ...], whole: 
     """{(gamma, side): speed-up} on SD-1.5 with 8 frames and 1/32 of the keys, by multiply-adds alone."""
     cost = {side: unet_cost(side, dense, first_tokens) for side in (*sides, whole)}
     return {(gamma, side): expected_speedup(gamma, cost[side], cost[whole]) for gamma in gammas for side in sides}
+
+
+def speedups(seconds: Mapping[str, float], sides: tuple[int, ...], scale: int) -> dict[tuple[float, int], float]:
+    """{(gamma, side of 64): speed-up} of seconds by name: "whole" and "gamma<percent>_side<side>"."""
+    return {
+        (gamma / 100, scale * side): seconds["whole"] / seconds[name]
+        for gamma in (50, 25, 5)
+        for side in sides
+        if "whole" in seconds and (name := f"gamma{gamma:02}_side{side}") in seconds
+    }
+
+
+def printed_speedups(claims: Claims) -> dict[tuple[float, int], float]:
+    """The thesis' own, of the appendix's Table 6.6."""
+    found = {key.removeprefix("a66.seconds."): v for key, v in claims.printed.items() if key.startswith("a66.seconds.")}
+    return speedups(found, (12, 8, 4), 4)
+
+
+def measured_speedups(rows: Rows) -> dict[tuple[float, int], float]:
+    """Ours, from rows: medians over rounds."""
+    start = "cost/crop.total."
+    found = {name.removeprefix(start): median(v.values()) for name, v in rows.items() if name.startswith(start)}
+    return speedups(found, (12, 8, 4), 4)
 
 
 # --- where tokens lie ------------------------------------------------------------------------------------------------
@@ -102,116 +156,5 @@ def spared_line(kinds: Mapping[str, Tensor], mask: Tensor) -> str:
     parts = []
     for name, each in kinds.items():
         inside, outside = ((each[where] > 0).float().mean().item() for where in (mask, ~mask))
-        parts.append(f"{name} {100 * inside:.0f} and {100 * outside:.0f} %")
+        parts.append(f"{name}: {100 * inside:.0f} and {100 * outside:.0f} %")
     return f"Of the object's tokens and of the background's there stay: {'; '.join(parts)}."
-
-
-def size_of(clip: int, size: str) -> float:
-    """The share of pixels in which the object is, mean over a clip's frames."""
-    return edits_of("colour", size, clip).source.mask.float().mean().item()
-
-
-# --- tables ----------------------------------------------------------------------------------------------------------
-
-TABLES = {
-    "main 6.1": {
-        "Framewise p2p": Row("colour/framewise/temporal", "t61.temporal.framewise"),
-        "FateZero": Row("colour/fatezero/temporal", "t61.temporal.fatezero"),
-        "Optimized-FateZero": Row("colour/optimized/temporal", "t61.temporal.optimized"),
-        "+ OCD": Row("colour/object_centric/temporal", "t61.temporal.object_centric"),
-        "a frame repeated": Row("colour/repeated/temporal"),
-    },
-    "main 6.1, error": {
-        "left as it is": Row("colour/unedited"),
-        "Framewise p2p": Row("colour/framewise"),
-        "FateZero": Row("colour/fatezero"),
-        "Optimized-FateZero": Row("colour/optimized"),
-        "+ OCD": Row("colour/object_centric"),
-        "true edit, autoencoded": Row("colour/oracle"),
-    },
-    "main 6.2": {
-        "Text2Video-Zero": Row("depth/text2video_zero/temporal", "t62.temporal.text2video_zero"),
-        "ControlVideo": Row("depth/controlvideo/temporal", "t62.temporal.controlvideo"),
-        "Optimized-ControlVideo": Row("depth/optimized/temporal", "t62.temporal.optimized"),
-        "+ OCD": Row("depth/object_centric/temporal", "t62.temporal.object_centric"),
-    },
-    "main 6.3": {
-        "Optimized-FateZero": Row("colour/optimized", "t63.temporal.optimized"),
-        "+ object-centric merging": Row("colour/merging", "t63.temporal.merging"),
-        "+ object-centric sampling": Row("colour/object_centric", "t63.temporal.object_centric"),
-    },
-    "main 6.4": {
-        "true masks": Row("colour/object_centric", "t64.clip.truth"),
-        "slots": Row("colour/mask/slots", "t64.clip.slots"),
-        "words": Row("colour/mask/words", "t64.clip.words"),
-    },
-    "main 6.5": {
-        f"{size}, {label}": Row(f"colour/{size}/{name}", f"t65.temporal.{size}.{paper}")
-        for size in ("large", "medium", "small")
-        for label, name, paper in (("whole frames", "merging", "without"), ("crops", "object_centric", "with"))
-    },
-    "appendix 6.3": {
-        "FateZero": Row("colour/fatezero", "a63.clip.fatezero"),
-        "5 steps": Row("colour/steps5", "a63.clip.steps5"),
-        "20 steps": Row("colour/steps20", "a63.clip.steps20"),
-        "avg. pool (4,4)": Row("colour/average", "a63.clip.average"),
-        "max pool (4,4)": Row("colour/maximum", "a63.clip.maximum"),
-        "Optimized-FateZero": Row("colour/optimized", "a63.clip.optimized"),
-        "+ OCD": Row("colour/object_centric", "a63.clip.object_centric"),
-    },
-    "appendix 6.4": {
-        label: Row(f"depth/{name}/clip", f"a64.clip.{name}")
-        for label, name in {
-            "ControlVideo": "controlvideo",
-            "5 steps": "steps5",
-            "20 steps": "steps20",
-            "avg. pool (2,2)": "average",
-            "max pool (2,2)": "maximum",
-            "Optimized-ControlVideo": "optimized",
-            "+ OCD": "object_centric",
-            "+ OCD in both": "both_merged",
-            "ControlNet every 2nd step": "reduced",
-            "ControlNet once": "single",
-        }.items()
-    },
-    "Fig. 6.3": {
-        "DDIM, 50 steps": Row("colour/fatezero"),
-        "DDIM, 20 steps": Row("colour/ddim20"),
-        "DPM++, 20 steps": Row("colour/steps20"),
-        "merged, unpaired": Row("colour/naive"),
-        "merged, paired": Row("colour/same_places"),
-        "paired, places drawn anew": Row("colour/optimized"),
-        "the same, global search": Row("colour/global_search"),
-    },
-    "Algorithm 1": {
-        "at the end": Row("colour/at_the_end"),
-        "at the end, normalised": Row("colour/at_the_end_aligned"),
-        "at T_b, not normalised": Row("colour/not_aligned"),
-        "gamma 0.05": Row("colour/gamma05"),
-        "gamma 0.25": Row("colour/sampling"),
-        "gamma 0.5": Row("colour/gamma50"),
-        "gamma 0.25, phi 3": Row("colour/faster_background"),
-        "whole frames": Row("colour/optimized"),
-    },
-    "eta": {
-        "1 (plain)": Row("colour/optimized"),
-        "0.9": Row("colour/eta90"),
-        "0.5": Row("colour/merging"),
-        "0.1": Row("colour/eta10"),
-    },
-    "controls": {
-        "merging, true mask": Row("colour/merging"),
-        "merging, mask elsewhere": Row("colour/control/merging_elsewhere"),
-        "sampling, true mask": Row("colour/sampling"),
-        "sampling, mask elsewhere": Row("colour/control/sampling_elsewhere"),
-        "sampling, mask inverted": Row("colour/control/sampling_inverted"),
-        "left as it is": Row("colour/unedited"),
-    },
-    "unchanged": {  # the same prompt twice: what the pipeline loses by itself
-        "FateZero": Row("colour/unchanged/fatezero"),
-        "5 steps": Row("colour/unchanged/steps5"),
-        "avg. pool (4,4)": Row("colour/unchanged/average"),
-        "max pool (4,4)": Row("colour/unchanged/maximum"),
-        "Optimized-FateZero": Row("colour/unchanged/optimized"),
-    },
-}

@@ -19,7 +19,7 @@ import yaml
 from diffusers import AutoencoderKL, ControlNetModel, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor, nn
 
-from minilib.datasets.davis import davis
+from minilib.datasets.davis import MaskedVideo, davis
 from minilib.errors import BadInput
 from minilib.models.small_diffusion import decode, to_signed
 from minilib.papers.object_centric_diffusion.method import Generation, edit
@@ -184,6 +184,14 @@ class Edited:
     path: Path
 
 
+def video_and_mask(video: MaskedVideo, frames: int, pixels: int) -> tuple[Tensor, Tensor]:
+    """The middle squares of a video's first frames, uint8 (t, H, W, 3), and all its objects, bool (t, H, W)."""
+    read, identities = video.read()
+    inside = np.repeat(((identities[:frames] > 0) & (identities[:frames] < 255))[..., None] * np.uint8(255), 3, -1)
+    mask = torch.from_numpy(crop(inside, pixels).copy()).float().mean(-1) > 127.5
+    return torch.from_numpy(crop(read[:frames], pixels).copy()), mask
+
+
 def edit_davis(
     models: StableDiffusion,
     scheduler: DDIMScheduler,
@@ -203,10 +211,7 @@ def edit_davis(
         raise BadInput(f"data_root {data_root}: none of the chapter's videos is in DAVIS' lists there")
     pipeline, found = shortened(at_large(pipeline), max_steps or None), []
     for pair in there[: max_clips or None]:
-        read, identities = videos[pair.video].read()
-        inside = np.repeat(((identities[:frames] > 0) & (identities[:frames] < 255))[..., None] * np.uint8(255), 3, -1)
-        video = torch.from_numpy(crop(read[:frames], pixels).copy())
-        mask = torch.from_numpy(crop(inside, pixels).copy()).float().mean(-1) > 127.5
+        video, mask = video_and_mask(videos[pair.video], frames, pixels)
         prompts = clip_prompts(pair.source, pair.target)
         mapping = replacing if len(pair.source.split()) == len(pair.target.split()) else refining
         began = time.perf_counter()

@@ -14,12 +14,12 @@ from dataclasses import replace
 from minilib.papers.object_centric_diffusion import baselines as base
 from minilib.papers.object_centric_diffusion.control import CONTROLVIDEO, OBJECT_CENTRIC_CONTROL, OPTIMIZED_CONTROL
 from minilib.papers.object_centric_diffusion.costs import record_costs
-from minilib.papers.object_centric_diffusion.figures import TABLES
 from minilib.papers.object_centric_diffusion.masks import from_slots, from_words, inverted, moved
 from minilib.papers.object_centric_diffusion.merging import MergingSettings
 from minilib.papers.object_centric_diffusion.method import FATEZERO, OBJECT_CENTRIC, OPTIMIZED
 from minilib.papers.object_centric_diffusion.sampling import Sampling
 from minilib.papers.object_centric_diffusion.small import Editing
+from minilib.papers.object_centric_diffusion.tables import TABLES
 from minilib.papers.object_centric_diffusion.variants import (
     Controlled,
     Edit,
