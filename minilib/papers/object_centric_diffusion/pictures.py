@@ -1,15 +1,11 @@
-"""Pictures of the method: clips that play, where steps and tokens go, and what that saves.
+"""Pictures of the method: what is drawn into clips, where steps and tokens go, and what that saves.
 
 Axes: t frames, H and W pixels, h and w cells of the latents.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
-from dataclasses import dataclass
-from html import escape
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,7 +13,6 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image
 from torch import Tensor
 
 from minilib import plots
@@ -25,38 +20,6 @@ from minilib.papers.object_centric_diffusion.method import Generation, Object
 
 TOKENS = ListedColormap([plots.COLOURS[5], plots.COLOURS[0], plots.COLOURS[1]])  # merged, kept, destination
 KINDS = ("merged away", "kept as it is", "destination")
-
-
-@dataclass(frozen=True)
-class Clips:
-    """Videos uint8 (t, H, W, 3) by title, which play side by side in a notebook; `across` in a row."""
-
-    videos: Mapping[str, Tensor]
-    across: int = 4
-    width: int = 132
-    milliseconds: int = 180
-
-    def _repr_html_(self) -> str:
-        cells = [
-            f'<figure style="margin:0 8px 8px 0;width:{self.width}px">'
-            f'<img src="data:image/webp;base64,{self._coded(video)}" '
-            f'alt="{escape(name)}" style="width:{self.width}px;image-rendering:pixelated"/>'
-            f'<figcaption style="font-size:12px">{escape(name)}</figcaption></figure>'
-            for name, video in self.videos.items()
-        ]
-        width = self.across * (self.width + 10)
-        return f'<div style="display:flex;flex-wrap:wrap;max-width:{width}px">{"".join(cells)}</div>'
-
-    def __repr__(self) -> str:
-        return f"clips that play: {', '.join(self.videos)}"
-
-    def _coded(self, video: Tensor) -> str:
-        frames = [Image.fromarray(frame) for frame in video.cpu().numpy()]
-        file = io.BytesIO()
-        frames[0].save(
-            file, "webp", save_all=True, append_images=frames[1:], duration=self.milliseconds, loop=0, quality=85
-        )
-        return base64.b64encode(file.getvalue()).decode()
 
 
 def outlined(video: Tensor, thing: Object, colour: tuple[int, int, int] = (255, 255, 255)) -> Tensor:
