@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 from torch import Tensor
 
 from minilib import plots
@@ -99,12 +100,16 @@ def speed_picture(
         shared = sorted(set(found) & set(expected))
         if shared:
             axis.plot([expected[k] for k in shared], [found[k] for k in shared], "o", color=colour, label=name)
-    for (gamma, side), value in expected.items():
-        if (gamma, side) in printed:
-            axis.annotate(f"{gamma:g}, {side}", (value, printed[gamma, side]), fontsize=7, xytext=(3, -8),
-                          textcoords="offset points")  # fmt: skip
     axis.set_xscale("log")
-    axis.set_xlabel("speed-up by multiply-adds (labels: gamma, side of 64)")
+    axis.set_yscale("log")
+    ticks = [each for each in (1, 1.5, 2, 3, 5, 10) if each <= 1.05 * most]
+    for ticked in (axis.xaxis, axis.yaxis):
+        ticked.set_major_locator(FixedLocator(ticks))
+        ticked.set_major_formatter(FormatStrFormatter("%g"))
+        ticked.set_minor_locator(NullLocator())
+    names = {f"{gamma:g}, {side}": (value, printed[gamma, side]) for (gamma, side), value in expected.items()}
+    plots.names_beside(axis, names)
+    axis.set_xlabel("speed-up by multiply-adds (names: gamma, side of 64)")
     axis.set_ylabel("speed-up by the clock")
     axis.legend()
     return figure
