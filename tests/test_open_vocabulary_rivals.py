@@ -28,8 +28,6 @@ from minilib.papers.open_vocabulary.rivals.method import (
     soft_overlaps,
 )
 from minilib.papers.open_vocabulary.rivals.pixels import PixelSizes, PixelSlots, SAVi
-from minilib.papers.open_vocabulary.rivals.scores import frame_by_frame, scores_of
-from minilib.papers.open_vocabulary.small import WORLD
 from minilib.world.localization import localization_batch, patch_masks
 
 TINY = dict(width=12, layers=2, heads=2, decoder_width=12, decoder_layers=1, decoder_heads=2)
@@ -94,6 +92,8 @@ def test_the_loss_is_the_mean_squared_error_and_falls(name, truth):
     again = model(frames)
     assert first.item() == pytest.approx((again.found - again.asked).square().mean().item(), rel=1e-5)
     assert out.found.shape == out.asked.shape and not out.asked.requires_grad
+    if name not in GROUPINGS:  # pixels between -1 and 1
+        assert -1 <= out.asked.min() < -0.1 and 0.1 < out.asked.max() <= 1
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], 1e-2)
     for _ in range(15):
         optimizer.zero_grad()
@@ -211,7 +211,7 @@ def test_links_undo_a_shuffle_of_the_slots_of_each_frame():
 
 
 def test_links_are_the_best_of_all_orders_frame_after_frame():
-    masks = torch.rand(2, 4, 3, 2, 3, generator=torch.Generator().manual_seed(1)).softmax(2)
+    masks = (8 * torch.rand(12, 4, 3, 2, 3, generator=torch.Generator().manual_seed(1))).softmax(2)
     found = linked(SlotMasks(masks, tubes=False)).masks
     for clip, mine in zip(masks, found, strict=True):
         before = clip[0]
@@ -225,55 +225,13 @@ def test_links_are_the_best_of_all_orders_frame_after_frame():
             )
             assert torch.equal(chosen, frame[list(best)])
             before = frame[list(best)]
-    assert soft_overlaps(masks).shape == (2, 3, 3, 3)
+    assert soft_overlaps(masks).shape == (12, 3, 3, 3)
 
 
 def test_one_frame_has_nothing_to_link():
     masks = moving(frames=1)
     found = linked(SlotMasks(masks, tubes=False))
     assert found.tubes and torch.equal(found.masks, masks)
-
-
-# --- metrics ---------------------------------------------------------------------------------------------------------
-
-
-def test_true_masks_are_found_and_a_shuffle_from_frame_to_frame_costs_frames_nothing(truth):
-    right = patch_masks(truth.ids, 12, truth.names.shape[1]).float()
-    names = WORLD.features(second_clip())
-    targets = len(WORLD.targets)
-    patches = torch.zeros(4, 8, 8, 8, names.shape[-1])
-    tubes = scores_of(SlotMasks(right, tubes=True), truth, patches, names, targets)
-    order = torch.rand(4, 8, right.shape[2], generator=torch.Generator().manual_seed(0)).argsort(2)
-    shuffled = right.gather(2, order[..., None, None].expand_as(right))
-    frames = scores_of(SlotMasks(shuffled, tubes=False), truth, patches, names, targets)
-    assert tubes["apart cor_loc"] > 90 and tubes["apart dec_rate"] > 80
-    for what in ("iou", "cor_loc", "dec_rate"):
-        assert frames[f"apart {what}"] == pytest.approx(tubes[f"apart {what}"])
-        assert frames[f"linked apart {what}"] == pytest.approx(tubes[f"apart {what}"])
-    wrong = SlotMasks(shuffled[:, :, :1].expand(-1, -1, 2, -1, -1) * 0.5, tubes=True)
-    assert scores_of(wrong, truth, patches, names, targets)["apart dec_rate"] < tubes["apart dec_rate"]
-
-
-def test_names_are_a_frames_own_where_slots_know_one_frame(truth):
-    """Patches say the true shape in the first frame and another one later: a tube has one name, frames have theirs."""
-    right = patch_masks(truth.ids, 12, truth.names.shape[1]).float()
-    names = torch.eye(len(WORLD.names))[:, None]
-    ids = patch_masks(truth.ids, 12, truth.names.shape[1]).int().argmax(2)
-    said = torch.cat([torch.full((4, 1), len(WORLD.targets)), truth.names], 1)  # ground, then each object's shape
-    told = said[:, None, :].expand(-1, 8, -1).clone()
-    told[:, 1:, 1:] = (told[:, 1:, 1:] + 1) % len(WORLD.targets)
-    patches = names[:, 0][told.gather(2, ids.flatten(2))].view(4, 8, 12, 12, -1)
-    tubes = scores_of(SlotMasks(right, tubes=True), truth, patches, names, len(WORLD.targets))
-    frames = scores_of(SlotMasks(right, tubes=False), truth, patches, names, len(WORLD.targets))
-    assert tubes["apart named"] == 0 and 8 < frames["apart named"] < 20  # one frame of eight
-    assert frames["linked apart named"] == 0
-
-
-def test_frames_of_clips_are_clips_of_one_frame(truth):
-    split = frame_by_frame(truth)
-    assert split.frames.shape == (32, 1, 96, 96, 3) and split.boxes.shape == (32, 1, *truth.boxes.shape[2:])
-    assert torch.equal(split.boxes[11, 0], truth.boxes[1, 3]) and torch.equal(split.names[11], truth.names[1])
-    assert torch.equal(split.there[11, 0], truth.there[1, 3]) and torch.equal(split.ids[11, 0], truth.ids[1, 3])
 
 
 def test_masks_of_pixels_are_pooled_to_patches():
@@ -332,6 +290,8 @@ def test_adapted_slots_are_the_models_own(truth):
     clip = small_clip()
     torch.manual_seed(0)
     model = AdaptedSlots(clip, oca(clip.visual, 4, 8)).eval()
+    for p in model.trained.fuse.parameters():
+        nn.init.normal_(p)  # it starts as the identity
     seen = model.look(truth.frames[:2, ::2])
     torch.testing.assert_close(seen.masks.sum(2), torch.ones(2, 4, *clip.visual.grid_size))
     small = F.interpolate(truth.frames[:2, ::2].flatten(0, 1).movedim(-1, 1).float(), (64, 64), mode="area")

@@ -24,6 +24,7 @@ from minilib.papers.open_vocabulary.decoder import BroadcastDecoder, ChunkedDeco
 from minilib.papers.open_vocabulary.method import VideoSlots
 from minilib.study import real_localization as study
 from minilib.study.real_localization import Answer, Draws, Run, Scored, every_group, released_groups
+from minilib.train import train_by
 from minilib.video import VideoError
 from minilib.world import SHAPES
 from minilib.world.export_imagenet_vid import export_imagenet_vid
@@ -62,8 +63,9 @@ def test_a_run_trains_scores_and_is_not_made_twice(root, tmp_path, dataset):
 def test_the_full_size_trains_at_224_pixels(tmp_path):
     """ViT-B/16, slots, patch-CLIP and text at their real sizes, random weights, two steps; two frames, to be quick."""
     export_imagenet_vid(tmp_path / "imagenet_vid", {"train": 1, "val": 1}, frames=3, size=224)
-    run = Run("imagenet_vid", str(tmp_path), weights="random", max_steps=2, draws=1, frames=2)
-    outcome = study.run(run, tmp_path / "out", real.prepared)
+    values = {"method": "open_vocabulary", "dataset": "imagenet_vid", "data_root": str(tmp_path), "weights": "random"}
+    values |= {"max_steps": 2, "draws": 1, "frames": 2, "device": "cpu", "out_dir": str(tmp_path / "out")}
+    (outcome,) = train_by(values).values()
     assert outcome["steps"] == 2 and 0 <= outcome["map50_released"] <= 100
 
 

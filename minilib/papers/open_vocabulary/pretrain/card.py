@@ -22,7 +22,7 @@ patch-CLIP of Eq. 1-3, taught by the slots; of 400 of its 976 clips the slots we
 
 TAIL = """
 **What it cannot do.** It knows the small world's clips of 8 frames and has seen no other video. Two objects of one
-shape that touch become one.
+shape that touch and look alike become one.
 """
 
 
