@@ -70,9 +70,9 @@ def play(panels: Mapping[str, Tensor], alt: str, fps: float = 2.5, size: int = 1
     webp, still = io.BytesIO(), io.BytesIO()
     pictures[0].save(
         webp, "webp", save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0, lossless=False,
-        quality=82, method=6,
+        quality=65, method=6,
     )  # fmt: skip
-    pictures[t // 2].quantize(64).save(still, "png", optimize=True)
+    pictures[t // 2].quantize(32).save(still, "png", optimize=True)
     if len(webp.getvalue()) > MOST_BYTES:
         raise BadInput(f"play: {len(webp.getvalue()):,} bytes, more than {MOST_BYTES:,}: show fewer or smaller frames")
     return Playing(tuple(panels), webp.getvalue(), still.getvalue(), size * len(clips), alt)

@@ -21,6 +21,7 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from minilib.claims.words import several
 from minilib.commands import answer
 from minilib.errors import BadInput
 from minilib.files import NOTEBOOKS, ROOT, write_whole
@@ -56,7 +57,7 @@ def head(name: str, needs: Sequence[str] = (), words: Sequence[str] = (), folder
     """Previous and next, what to have read before, how long the page took, and the words that a reader meets here."""
     titles = chapters(folder)
     before = ", ".join(_link(need, titles.get(need, need)) for need in _known(needs, titles)) or "nothing"
-    lines = [_neighbours(name, titles), f"<b>Read before:</b> {before}. <b>Time:</b> {took(_seconds(folder, name))}."]
+    lines = [_neighbours(name, titles), f"<b>Read before:</b> {before}. <b>Time:</b> {took(*_seconds(folder, name))}."]
     known = glossary(folder / GLOSSARY.name)
     if missing := [word for word in words if word not in known]:
         raise BadInput(f"{name}: {missing[0]!r} is not in {GLOSSARY.name}")
@@ -73,20 +74,22 @@ def foot(name: str, papers: Mapping[str, str], folder: Path = NOTEBOOKS) -> Furn
     return Furniture(f"<ul>{listed}</ul><p>{_neighbours(name, chapters(folder))}</p>", ", ".join(papers))
 
 
-def took(seconds: float | None) -> str:
+def took(seconds: float | None, threads: int = 0) -> str:
     """The measured time as a page says it; the runner puts the new one in place of the old (`timed`)."""
     minutes = max(1, round(seconds / 60)) if seconds else 0
-    text = f"{minutes} minute{'s' if minutes > 1 else ''}, measured" if minutes else "not measured yet"
+    text = (
+        f"{several(minutes, 'minutes')} with {several(threads, 'threads')}, measured" if minutes else "not measured yet"
+    )
     return f'<span class="took">{text}</span>'
 
 
-def timed(notebook: NotebookNode, seconds: float) -> NotebookNode:
+def timed(notebook: NotebookNode, seconds: float, threads: int) -> NotebookNode:
     """The notebook with the time that it took, in its metadata and in its head."""
-    notebook.metadata.setdefault("minilib", {})["seconds"] = round(seconds)
+    notebook.metadata.setdefault("minilib", {}).update(seconds=round(seconds), threads=threads)
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if html := "".join(output.get("data", {}).get("text/html", "")):
-                output["data"]["text/html"] = TOOK.sub(took(seconds), html)
+                output["data"]["text/html"] = TOOK.sub(took(seconds, threads), html)
     return notebook
 
 
@@ -125,9 +128,10 @@ def _title(path: Path) -> str:
     return found[1].strip() if found else path.stem
 
 
-def _seconds(folder: Path, name: str) -> float | None:
+def _seconds(folder: Path, name: str) -> tuple[float | None, int]:
     path = folder / f"{name}.ipynb"
-    return json.loads(path.read_bytes())["metadata"].get("minilib", {}).get("seconds") if path.is_file() else None
+    known = json.loads(path.read_bytes())["metadata"].get("minilib", {}) if path.is_file() else {}
+    return known.get("seconds"), known.get("threads", 1)
 
 
 # --- Colab -----------------------------------------------------------------------------------------------------------

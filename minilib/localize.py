@@ -4,7 +4,7 @@
     python -m minilib.localize dog.mp4 dog ball --background grass sky road \\
         --slots object_centric_vol.pth --patch-clip patch_clip.pth --data-root /data
 
-Without files of weights the small world's models look, which know its shapes and grounds and nothing else.
+Without files of weights the small world's models look, which know its words and nothing else.
 """
 
 from __future__ import annotations
@@ -80,22 +80,23 @@ def _localize(args: argparse.Namespace) -> int:
 
 
 def _small(args: argparse.Namespace) -> tuple[Localizer, Vocabulary, int]:
-    """The shipped models, words that they know, and the short side of what they see."""
+    """The shipped models, words that they know, and the short side of what they see. They keep slots by what patch-CLIP
+    finds in them, so backgrounds need no names."""
     from minilib.papers.open_vocabulary.naming import Vocabulary, fitting, mean
     from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
     from minilib.papers.open_vocabulary.small import sentences
     from minilib.world.localization import SIZE
-    from minilib.world.vocabulary import GROUNDS, SHAPES
+    from minilib.world.vocabulary import COLOURS, GROUNDS, SHAPES, TEXTURES
 
-    background = tuple(args.background or [word for word in SHAPES if word not in args.words])
-    for word in (*args.words, *background):
-        if word not in (*SHAPES, *GROUNDS):
-            known = ", ".join((*SHAPES, *GROUNDS))
+    words, background = tuple(args.words), tuple(args.background or ())
+    known = (*SHAPES, *COLOURS, *TEXTURES, *GROUNDS)
+    for word in (*words, *background):
+        if word not in known:
             raise BadInput(
-                f"word {word!r}: the small world's models know {known}; others need --slots and --patch-clip"
+                f"word {word!r}: the small world's models know {', '.join(known)}; others need --slots and --patch-clip"
             )
-    over = fitting if all(word in SHAPES for word in (*args.words, *background)) else mean
-    return small_localizer(), Vocabulary(tuple(args.words), background, sentences, over), SIZE
+    over = fitting if all(word in SHAPES for word in (*words, *background)) else mean
+    return small_localizer(), Vocabulary(words, background, sentences, over), SIZE
 
 
 def _released(args: argparse.Namespace) -> tuple[Localizer, Vocabulary, int]:

@@ -77,9 +77,16 @@ def show(figure: Figure, alt: str) -> None:
     plt.close(figure)
 
 
+def say(*sentences: str) -> None:
+    """Sentences as a paragraph of the page."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(" ".join(sentences)))
+
+
 def _html(thing: object, alt: str) -> str:
     if isinstance(thing, Figure):
         plt.close(thing)
-        png = base64.b64encode(small_png(thing)).decode()
+        png = base64.b64encode(small_png(thing, 32)).decode()
         return f'<img alt="{escape(alt)}" src="data:image/png;base64,{png}" style="max-width:100%">'
     return thing._repr_html_() if hasattr(thing, "_repr_html_") else f"<p>{escape(str(thing))}</p>"

@@ -2,6 +2,7 @@
 
 from minilib.claims import Table, load
 from minilib.claims.said import beside_noise, difference, noise_floors, noise_line, ranking, same_order
+from minilib.claims.table import RULE
 from minilib.claims.verdicts import judge
 
 TABLE = {"a": ("grid/a", 10.0), "b": ("grid/b", 12.0), "c": ("grid/c", 11.0), "none": ("grid/d", None)}
@@ -33,6 +34,7 @@ def test_a_difference_is_a_result_only_where_its_interval_lies_clear_of_zero():
         "by 10.0 points with one seed, which is a look and no result."
     )
     assert "not measured" in difference(table, {**rows, "m/c": {7: 1.0}}, "a", "c")
+    assert difference(table, {**rows, "m/c": {1: 11.0}}, "a", "c") == "“a” and “c” are level (one seed)."
 
 
 def test_noise_is_the_rms_of_what_a_moved_start_changes():
@@ -54,5 +56,5 @@ def test_every_headline_interval_has_the_noise_beside_it():
 
 def test_a_folded_table_is_shut_in_a_notebook():
     table = Table(("x",), (("1",),), folded="all <of> them")
-    assert table._repr_html_().startswith("<details><summary>all &lt;of&gt; them</summary><table>")
+    assert table._repr_html_().startswith(f"<details><summary>all &lt;of&gt; them</summary>{RULE}<table")
     assert "details" not in Table(("x",), (("1",),))._repr_html_()

@@ -61,6 +61,15 @@ def test_answers_of_several_parts_are_compared_part_by_part(capsys):
     assert "not 2 things" in capsys.readouterr().out
 
 
+def test_none_may_be_the_right_answer(capsys):
+    def settled(words):
+        return None if not words else len(words)
+
+    assert check(settled, lambda words: len(words) or None, [("ab",), ("",)])
+    assert not check(lambda_named("nothing", lambda words: None), settled, [("ab",), ("",)])
+    assert "not solved yet" in capsys.readouterr().out
+
+
 def lambda_named(name, function):
     function.__name__ = name
     return function
@@ -122,3 +131,44 @@ def test_a_solutions_notebook_runs_alone(tmp_path):
     page.cells[-1].source = "nothing folded"
     with pytest.raises(BadInput, match="exercise my_number: the cell after it folds no solution"):
         exercises(page)
+
+
+WRONG = {  # page -> exercise -> answers that come to mind and are wrong
+    "02_zeroi2v": {
+        "my_frames": ["my_frames = [3, 4, 5, 5, 5]", "my_frames = [2, 3, 4, 3, 4]", "my_frames = 'two ahead'"],
+        "my_read": [
+            "def my_read(x, offset):\n    return x.roll(-offset, 1)",
+            "def my_read(x, offset):\n    return x.roll(offset, 1)",
+            "def my_read(x, offset):\n    x[:, offset:] = x[:, :-offset]\n    return x",
+            "def my_read(x, offset):\n    return x",
+        ],
+        "my_blocks": ["my_blocks = 7, 4", "my_blocks = 8, 0", "my_blocks = (7,)"],
+        "my_merge": [
+            "def my_merge(weight, bias, adapter):\n    A, a = adapter.affine()\n    return A @ weight, A @ bias + a",
+            "def my_merge(weight, bias, adapter):\n    A, a = adapter.affine()\n    return weight @ A, bias + a",
+            "def my_merge(weight, bias, adapter):\n    A, a = adapter.affine()\n    return weight @ A, bias",
+            "def my_merge(weight, bias, adapter):\n    return weight @ adapter.affine()[0]",
+        ],
+        "my_shift": [
+            "def my_shift(qkv):\n    return qkv",
+            "def my_shift(qkv):\n    return operators.ChannelShift((1, -1), divisor=4)(qkv)",
+            "def my_shift(qkv):\n    return operators.ChannelShift(divisor=4, queries=True)(qkv)",
+            "def my_shift(qkv):\n    return zeroi2v.STDHA((-1, 1))(qkv)",
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_answers_are_caught_kindly(name, capsys):
+    page = read_notebook(NOTEBOOKS / f"{name}.ipynb")
+    found = {each.name: each for each in exercises(page)}
+    assert found.keys() == WRONG[name].keys() and len(found) >= 4
+    space: dict = {}
+    exec(setup(page), space)
+    for exercise, answers in WRONG[name].items():
+        for wrong in answers:
+            capsys.readouterr()
+            exec(found[exercise].cell.replace(found[exercise].stub, wrong), space)
+            said = capsys.readouterr().out
+            assert said.count("\n") == 1 and ("not yet" in said or "stops on case" in said), (wrong, said)

@@ -29,6 +29,7 @@ def test_there_are_notebooks():
         "07_coarse_fine",
         "08_detection_pretraining",
         "09_open_vocabulary_localization",
+        "10_object_centric_diffusion",
         "13_scorecard",
         "14_your_own_videos",
     ]

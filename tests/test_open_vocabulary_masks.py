@@ -1,17 +1,21 @@
 """The masks that other papers take: shares of pixels, of the shipped models, in the hands of OCA and of the editor."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
 
 from minilib.errors import BadInput
 from minilib.metrics.proposals import j_and_f, proposals
+from minilib.models.videomae import VideoEncoder
 from minilib.papers.object_centric_diffusion.regions import crop_around, latent_mask
 from minilib.papers.open_vocabulary import foreground, localize, masks
 from minilib.papers.open_vocabulary.method import clip_features
 from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
 from minilib.papers.open_vocabulary.small import WORLD
 from minilib.world.localization import localization_batch
+from tests import test_open_vocabulary_localize
 
 
 @pytest.fixture(scope="module")
@@ -44,6 +48,14 @@ def test_a_slot_is_the_same_patches_that_localize_reads(localizer, clips):
     assert agree > 0.9  # enlarging bilinearly moves edges alone
 
 
+def test_a_step_of_two_frames_counts_for_both():
+    found = masks(test_open_vocabulary_localize.video(8)[None], test_open_vocabulary_localize.localizer(2))
+    assert found.shape == (1, 8, 4, 32, 32)
+    columns = found[0].argmax(1)  # the stub's slots are columns of 8 pixels, in another order from call to call
+    assert columns.unique().numel() == 4
+    assert all(columns[:, :, at : at + 8].unique().numel() == 1 for at in (0, 8, 16, 24))
+
+
 def test_object_centric_adaptation_takes_them_as_its_own(localizer, clips):
     """As its own masks are scored, (b, t, s, h, w): far above masks of another clip."""
     soft = masks(clips.frames, localizer)
@@ -60,6 +72,9 @@ def test_object_centric_diffusion_takes_what_was_named(localizer, clips):
 
 
 def test_wrong_videos_are_refused_in_one_line(localizer, clips):
+    pairs = replace(localizer, encoder=VideoEncoder(144, 1, 1, 8, 2, 4, (12, 12)), layer=0)
+    with pytest.raises(BadInput, match="7 frames: tubelets of 2"):
+        masks(clips.frames[:, :7], pairs)
     for video, said in (
         (clips.frames[0], "must be uint8"),
         (clips.frames.float(), "must be uint8"),

@@ -17,9 +17,10 @@ from minilib.papers.open_vocabulary.pretrain.grouping import TRIED, colours, wit
 from minilib.papers.open_vocabulary.pretrain.painted import Lessons, drawn, lessons, painted, taught, wider
 from minilib.papers.open_vocabulary.pretrain.patch import READERS, cropped, reduced
 from minilib.papers.open_vocabulary.pretrain.pool import draw, pool
+from minilib.papers.open_vocabulary.pretrain.recipe import cosine, training
 from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
-from minilib.papers.open_vocabulary.pretrain.timed import Budget, train_for
 from minilib.papers.open_vocabulary.small import sentences
+from minilib.timed_training import Budget, train_for
 from minilib.world.localization import localization_batch
 
 
@@ -34,44 +35,30 @@ def test_pool_is_the_clips_and_is_made_once(tmp_path):
     assert drawn[0].shape == (4, 2, 32, 32, 3) and len({int(each.long().sum()) for each in drawn}) > 1
 
 
-def toy(steps, checkpoint=None, stop=None, seconds=1e6):
-    torch.manual_seed(0)
+def test_rates_rise_and_fall_and_vectors_do_not_decay():
+    rates = [2 * cosine(7, share) for share in (0.0, 0.025, 0.05, 0.5, 1.0)]
+    assert rates[0] < rates[1] == 1.0 and max(rates) == rates[2] and rates[4] == 0
     module = nn.Linear(4, 1)
-    calls = []
+    module.bias.requires_grad_(False)
+    (optimizer,) = training(module, lambda generator: None, 0.1).optimizers
+    matrices, vectors = optimizer.param_groups
+    assert matrices["params"] == [module.weight] and not vectors["params"]
+    assert (matrices["weight_decay"], vectors["weight_decay"], matrices["lr"]) == (0.05, 0.0, 0.1)
+
+
+def test_a_step_draws_what_its_number_says():
+    """Losses of six steps as they were before all trainings by the clock had one loop."""
+    torch.manual_seed(0)
+    module, losses = nn.Linear(4, 1), []
 
     def loss(generator):
-        calls.append(1)
-        if stop is not None and len(calls) > stop:
-            raise KeyboardInterrupt
         x = torch.randn(8, 4, generator=generator)
-        return (module(x) - x.sum(1, keepdim=True)).square().mean()
+        found = (module(x) - x.sum(1, keepdim=True)).square().mean()
+        losses.append(found.item())
+        return found
 
-    history = train_for(module, loss, Budget(seconds, 0.1, steps=steps), checkpoint)
-    return module, history
-
-
-def test_a_stopped_training_goes_on_with_the_same_numbers(tmp_path, monkeypatch):
-    whole, history = toy(6)
-    assert history.step == 6 and history.losses[-1][2] > 0
-    monkeypatch.setattr("minilib.papers.open_vocabulary.pretrain.timed.SAVE_EVERY", 0.0)
-    with pytest.raises(KeyboardInterrupt):
-        toy(6, tmp_path / "toy.pt", stop=4)
-    again, history = toy(6, tmp_path / "toy.pt", stop=2)  # two steps are left
-    assert history.step == 6
-    torch.testing.assert_close(again.weight, whole.weight)
-
-
-def test_time_ends_a_training_and_rates_rise_and_fall():
-    _, history = toy(None, seconds=0.2)
-    assert 0.2 <= history.seconds < 5
-    rates = [Budget(1.0, 2.0).rate(share) for share in (0.0, 0.025, 0.05, 0.5, 1.0)]
-    assert rates[0] < rates[1] == 1.0 and max(rates) == rates[2] and rates[4] == 0
-    with pytest.raises(BadInput, match="the loss is nan"):
-        train_for(nn.Linear(1, 1), lambda g: _nan(), Budget(1e6, 0.1, steps=1))
-
-
-def _nan():
-    return torch.full((), float("nan"), requires_grad=True)
+    train_for(training(module, loss, 0.1), Budget(1e6, steps=6))
+    assert losses == pytest.approx([3.622633, 8.532787, 7.108943, 4.580208, 5.235421, 3.821993], rel=1e-5)
 
 
 def test_targets_of_slots_have_the_tokens_places():

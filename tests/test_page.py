@@ -113,7 +113,7 @@ def test_a_map_brightens_where_it_is_large_and_a_mask_tints_what_it_covers():
 def test_a_fold_holds_figures_tables_and_sentences_in_order():
     figure = plt.figure()
     html = page.folded("all <of> it", "one < two", Table(("x",), (("1",),)), figure, alt="a line")._repr_html_()
-    assert html.startswith("<details><summary>all &lt;of&gt; it</summary><p>one &lt; two</p><table>")
+    assert html.startswith("<details><summary>all &lt;of&gt; it</summary><p>one &lt; two</p><style>")
     assert '<img alt="a line" src="data:image/png;base64,' in html and not plt.fignum_exists(figure.number)
 
 
@@ -145,10 +145,10 @@ def test_a_head_links_to_its_neighbours_and_says_what_was_measured(two):
     book = read_notebook(two / "02_c.ipynb")
     output = nbformat.v4.new_output("display_data", {"text/html": html})
     book.cells.append(nbformat.v4.new_code_cell("head", outputs=[output]))
-    course.timed(book, 500.2)
-    assert "8 minutes, measured" in book.cells[1].outputs[0]["data"]["text/html"]
+    course.timed(book, 500.2, 2)
+    assert "eight minutes with two threads, measured" in book.cells[1].outputs[0]["data"]["text/html"]
     nbformat.write(book, two / "02_c.ipynb")
-    assert "8 minutes, measured" in course.head("02_c", (), (), two)._repr_html_()
+    assert "eight minutes with two threads, measured" in course.head("02_c", (), (), two)._repr_html_()
     assert "→" in course.foot("01_a", {"A paper": "https://x.org"}, two)._repr_html_()
 
 

@@ -250,6 +250,8 @@ def test_grounding_by_hand():
     found = [(0, 5), (6, 8), None, (4, 4)]
     score = grounding(found, truths, [True, False, True, True])
     assert score == GroundingScore(iou=25, iou_03=50, iou_05=50, iop=75, iop_03=75, iop_05=75, grounded_accuracy=50)
+    less = grounding([(0, 10)], [[(0, 4)]], [True])  # two fifths of what was found are right
+    assert (less.iop, less.iop_03, less.iop_05, less.grounded_accuracy) == (40, 100, 0, 0)
 
 
 @pytest.mark.parametrize(

@@ -244,7 +244,7 @@ def test_update_takes_a_clean_notebook_and_new_rows(tmp_path):
     assert update([work], tmp_path / "out", tmp_path / "results") == ["01_a.ipynb"]
     assert read_rows(tmp_path / "results" / "rows" / "sums.jsonl") == rows[1:]
     text, book = path.read_text(), read_notebook(path)
-    assert book.metadata["minilib"].keys() == {"code", "seconds"}, "the page knows how long it took"
+    assert book.metadata["minilib"].keys() == {"code", "seconds", "threads"}, "the page knows how long it took"
     assert is_current(book) and str(ROOT) not in text and str(tmp_path) not in text and "papermill" not in text
     assert [c.id for c in book.cells] == [str(k) for k in range(len(book.cells))]
     assert [c.execution_count for c in book.cells if c.cell_type == "code"] == [1, 2, 3, 4]

@@ -245,6 +245,13 @@ def test_what_does_not_fit_in_youtube_vis_is_named(tmp_path, change, said):
     assert "train.json" in str(caught.value) and "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("counts", [[2, 3], [2, 11], [], [-2, 14], "23", "4269", "42P", "", "\x01", "4é"])
+def test_run_lengths_that_do_not_fill_their_picture_are_named(counts):
+    with pytest.raises(BadInput, match=r"^here: .*run lengths"):
+        decoded(Rle((3, 4), counts), "here")
+    assert decoded(Rle((3, 4), [4, 2, 6]), "").sum() == decoded(Rle((3, 4), "426"), "").sum() == 2
+
+
 SIDES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
 
@@ -270,6 +277,8 @@ def test_no_run_lengths_leave_pixels_open(size, counts):
         assert str(error).startswith("here") and "\n" not in str(error)
         return
     assert mask.shape == size and mask.dtype == bool
+    if isinstance(counts, list):
+        assert sum(counts) == mask.size and sum(counts[1::2]) == mask.sum()
 
 
 @settings(deadline=None, max_examples=200)

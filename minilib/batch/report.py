@@ -1,4 +1,5 @@
-"""`report.html`: one page that needs nothing else, neither network nor folder. Scorecard, tables, pictures, status.
+"""`report.html`: one page that needs nothing else, neither network nor folder. A line a paper first, then the details
+folded, status and versions last.
 
 All of it is taken from executed notebooks and rows; nothing is written by hand. Texts are escaped by the template, and
 tables from notebooks pass through an allow-list of tags and styles first.
@@ -17,15 +18,14 @@ from pathlib import Path
 
 import bleach
 from bleach.css_sanitizer import CSSSanitizer
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from nbformat import NotebookNode
 from PIL import Image
 
 from minilib.batch.executed import read_notebook
 from minilib.batch.running import read_status
+from minilib.batch.short import in_order, templates
 from minilib.claims.scorecard import Card, cards
-from minilib.claims.table import BADGES, measured, occurring, printed
 from minilib.environment import environment
 from minilib.errors import BadInput
 from minilib.files import NOTEBOOKS, RESULTS, write_whole
@@ -186,14 +186,8 @@ def _whole_record(path: Path) -> dict | None:
 
 def render(found: list[Section], judged: list[Card], facts: list[tuple[str, str]], made: str) -> str:
     """The page; pictures are fitted into what the rest of it leaves of the limit."""
-    loader = PackageLoader("minilib")
-    template = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template.globals.update(measured=measured, printed=printed)
-    page = template.get_template("report.html.j2")
-    words = occurring(verdict for card in judged for verdict in card.verdicts)
-    values = dict(cards=judged, facts=facts, made=made, badges=BADGES, words=words)
+    page = templates(judged).get_template("report.html.j2")
+    values = dict(cards=judged, facts=facts, made=made)
     bare = [dataclasses.replace(s, items=[dataclasses.replace(i, png=None) for i in s.items]) for s in found]
     rest = LIMIT - len(page.render(sections=bare, **values).encode())
     return page.render(sections=fit(found, rest), **values)
@@ -205,5 +199,6 @@ def write_report(
     """Writes `<out>/report.html`, whole or not at all."""
     out = Path(out)
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    page = render(sections(out, Path(notebooks)), cards(results, out), measured_with(out), made)
+    judged = in_order(cards(results, out), Path(notebooks))
+    page = render(sections(out, Path(notebooks)), judged, measured_with(out), made)
     return write_whole(path or out / "report.html", page)

@@ -115,7 +115,8 @@ def update(jobs: Sequence[Job], out: Path, results: Path = RESULTS) -> list[str]
         executed = strip(read_notebook(job.output), out)
         executed.metadata["minilib"].pop("job", None)
         if job.parameters.get("scale") == "small":  # the time that a page promises is of this scale
-            timed(executed, json.loads(job.record.read_bytes())["seconds"])
+            record = json.loads(job.record.read_bytes())
+            timed(executed, record["seconds"], record["environment"]["threads"])
         write_whole(job.notebook, nbformat.writes(executed).rstrip("\n") + "\n")
         size = Path(job.notebook).stat().st_size
         written.append(Path(job.notebook).name + (f" ({size // 1000} kB, more than 500)" if size > LARGEST else ""))

@@ -37,8 +37,8 @@ def ranking(table: Printed, rows: Rows, unit: str = "") -> str:
     text = f"Ahead is {ahead}, behind {behind} ({seeds})."
     same, pairs = same_order(table, found)
     if pairs:
-        stand = "stands" if same == 1 else "stand"
-        text += f" Of {several(pairs, 'pairs')} that the paper orders, {in_words(same)} {stand} in its order here."
+        stand = f"{in_words(same)} stand" if same > 1 else f"{in_words(same) if same else 'none'} stands"
+        text += f" Of {several(pairs, 'pairs')} that the paper orders, {stand} in its order here."
     if absent := len(table) - len(found):
         text += f" {several(absent, 'rows').capitalize()} {'is' if absent == 1 else 'are'} not measured yet."
     return text
@@ -60,6 +60,8 @@ def difference(table: Printed, rows: Rows, a: str, b: str, unit: str = " points"
     if not seeds:
         return f"“{a}” and “{b}” are not measured on common seeds yet."
     sample = Sample.of([ours[seed] - theirs[seed] for seed in seeds])
+    if sample.mean == 0:
+        return f"“{a}” and “{b}” are level ({several(len(seeds), 'seeds')})."
     if sample.mean < 0:
         a, b, sample = b, a, Sample(-sample.mean, sample.std, sample.n)
     by = f"“{a}” is ahead of “{b}” by {number(sample.mean)}{unit}"

@@ -51,7 +51,7 @@ class Card:
     @property
     def title(self) -> str:
         """The title as far as its name goes: "DiST" of "DiST: disentangled ..."."""
-        return re.split(": | for | without | side ", self.claims.title or self.claims.paper)[0]
+        return re.split(": | for | without | side | in videos", self.claims.title or self.claims.paper)[0]
 
     @property
     def counts(self) -> Counter[str]:

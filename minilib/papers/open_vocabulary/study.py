@@ -1,7 +1,7 @@
 """The study of open-vocabulary localization: shipped models on the small world's clips, by groups of eight.
 
-Nothing is trained but what `core` trains live. Tables 1 and 2 compare other ways of finding objects, which are trained;
-they stand in `rivals`.
+Nothing is trained but what `core` trains live, and the other ways of finding objects that Tables 1 and 2 compare, which
+stand in `rivals`.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from minilib.papers.open_vocabulary.pipelines import (
     third_shape,
     vanilla,
 )
+from minilib.papers.open_vocabulary.rivals.study import CROPS, RECIPE, TRAINED
+from minilib.papers.open_vocabulary.rivals.study import TABLES as OF_RIVALS
 from minilib.papers.open_vocabulary.small import WORLD, sentences
 from minilib.study import Row, Study
 from minilib.training import TrainSettings
@@ -73,6 +75,8 @@ VARIANTS = {
     **{f"lambda/{name}": Pipeline(rules=replace(OURS, threshold=value)) for name, value in LAMBDAS.items()},
     "live/patch_clip": LiveNames(),
     "live/slots": LiveSlots(),
+    **CROPS,
+    **TRAINED,
 }
 LIVE = tuple(name for name in VARIANTS if name.startswith("live/"))
 
@@ -119,7 +123,11 @@ TABLES = {
 STUDY = Study(
     "open_vocabulary",
     VARIANTS,
-    recipes={"core": CORE, "shipped": Shipped()},
-    grids={"core": LIVE, "shipped": tuple(name for name in VARIANTS if name not in LIVE)},
-    tables=TABLES,
+    recipes={"core": CORE, "shipped": Shipped(), "tuned": RECIPE},
+    grids={
+        "core": LIVE,
+        "shipped": tuple(name for name in VARIANTS if name not in LIVE + tuple(TRAINED)),
+        "tuned": tuple(TRAINED),
+    },
+    tables=OF_RIVALS | TABLES,
 )
