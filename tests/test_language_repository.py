@@ -222,13 +222,14 @@ def test_chosen_scales_are_read_with_the_question():
 
 def test_a_model_that_summarises_nothing_leaves_the_entries():
     repository = Repository((((Entry((0, 1), "red star growing"),),),))
-    assert read(repository, "q ?", Scripted(" "), SMALL).text == "0 to 1 : red star growing x 2 ."
+    assert read(repository, "q ?", Scripted(" "), SMALL).text == "red star growing x 2 : 0 to 1 ."
     assert read(repository, "q ?", Scripted("never"), SMALL, summarise=False).calls == 0
 
 
 def test_times_and_counts_are_metadata():
     assert released_entry((3, 4, 7), "a star") == "At t=3,4,7, a star (x 3)"
-    assert short_entry((3,), "a star") == "3 to 3 : a star x 1 ."
+    assert short_entry((3,), "a star") == "a star : 3 ."
+    assert short_entry((3, 4, 7), "a star") == "a star x 3 : 3 to 7 ."
 
 
 def test_subsets_have_the_length_asked_for_and_stay_in_order():
@@ -237,7 +238,7 @@ def test_subsets_have_the_length_asked_for_and_stay_in_order():
     assert len(every.splitlines()) == 80
     words = len(every.split()) // 4
     for few in (uniform_captions(captions, SMALL, words), random_captions(captions, SMALL, words, drawn())):
-        seconds = [int(line.split(" ")[0]) for line in few.splitlines()]
+        seconds = [int(line.split(" ")[-2]) for line in few.splitlines()]
         assert seconds == sorted(set(seconds)) and len(seconds) == 20
     steps = {b - a for a, b in itertools.pairwise(seconds)}
     assert len(steps) > 2  # at random

@@ -58,13 +58,16 @@ def bare_entry(times: Times, text: str) -> str:
 
 
 def short_entry(times: Times, text: str) -> str:
-    """As the small world's language model reads it: first and last second, text, count."""
-    return f"{times[0]:g} to {times[-1]:g} : {text} x {len(times)} ."
+    """As the small world's language model reads it: text, count, first and last second; of one caption, its second.
+    Times stand behind the words, where the model finds them by what stands before."""
+    if len(times) == 1:
+        return short_caption(times, text)
+    return f"{text} x {len(times)} : {times[0]:g} to {times[-1]:g} ."
 
 
 def short_caption(times: Times, text: str) -> str:
     """A caption with its second, as the same model reads it."""
-    return f"{times[0]:g} : {text} ."
+    return f"{text} : {times[0]:g} ."
 
 
 def parse_list(reply: str, count: int) -> list[str | None]:
