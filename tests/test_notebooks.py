@@ -26,6 +26,7 @@ def test_there_are_notebooks():
         "06_image_to_video_compared",
         "07_coarse_fine",
         "08_detection_pretraining",
+        "11_language_repository",
         "14_your_own_videos",
     ]
 

@@ -60,25 +60,35 @@ def decode(ids: Sequence[int]) -> str:
 class Sizes:
     width: int = 128
     layers: int = 4
-    heads: int = 2
-    span: int = 16  # tokens that the short convolution sees
+    heads: int = 4
+    spans: tuple[int, ...] = (4, 8, 12, 16)  # words before a token by which each head begins to find it
 
 
-Past = tuple[Tensor, Tensor, Tensor]  # the convolution's last inputs (b, span - 1, d), keys and values (b, h, t, c)
+Past = tuple[Tensor, Tensor, Tensor]  # the convolution's last inputs (b, span, d), keys and values (b, h, t, c)
 
 
 class Block(nn.Module):
-    """Attention and MLP, each added to x (b, t, d). Before attention a causal convolution of each channel lets a token
-    see the words before it, so that one layer can find what followed the same words earlier (as in H3, Fu et al. 2023);
-    positions are rotary (Su et al. 2021)."""
+    """Attention and MLP, each added to x (b, t, d). A token is found by the words before it, and asks by the words up
+    to itself: queries and keys come from one causal convolution of each channel, the keys' a token earlier (a short
+    convolution before attention as in H3, Fu et al. 2023). At the start it is a mean over some words, queries and keys
+    are alike, and a head adds what it finds: the model begins as one that repeats what stood behind the same words
+    (mimetic initialisation, Trockman and Kolter 2023). From random weights that alone took longer than the training.
+    Positions are rotary (Su et al. 2021) in a part of the channels."""
 
     def __init__(self, sizes: Sizes):
         super().__init__()
-        d, self.heads, self.span = sizes.width, sizes.heads, sizes.span
+        d, self.heads, self.span = sizes.width, sizes.heads, max(sizes.spans)
         self.before_attention, self.before_mlp = nn.RMSNorm(d), nn.RMSNorm(d)
-        self.near = nn.Conv1d(d, d, sizes.span, groups=d)
-        self.qkv, self.out = nn.Linear(d, 3 * d, bias=False), nn.Linear(d, d, bias=False)
+        self.near = nn.Conv1d(d, d, self.span, groups=d, bias=False)
+        self.itself = nn.Parameter(torch.zeros(d))
+        self.q, self.k, self.v, self.out = (nn.Linear(d, d, bias=False) for _ in range(4))
         self.mlp = nn.Sequential(nn.Linear(d, 4 * d), nn.GELU(), nn.Linear(4 * d, d))
+        with torch.no_grad():
+            for head, span in zip(self.near.weight.chunk(len(sizes.spans)), sizes.spans, strict=True):
+                head.zero_()[..., -span:] = span**-0.5
+            for linear, scale in ((self.q, 1.0), (self.k, 1.0), (self.v, 1.0), (self.out, 0.3)):
+                linear.weight.normal_(std=0.02).add_(scale * torch.eye(d))
+            self.mlp[2].weight.normal_(std=0.02)
 
     def forward(
         self, x: Tensor, waves: tuple[Tensor, Tensor], past: Past | None = None, seeing: Tensor | None = None
@@ -86,10 +96,13 @@ class Block(nn.Module):
         """x behind `past`, what this layer kept of the tokens before it; also what it keeps now. `seeing`
         (b, 1, t, t): which tokens a token sees, where that is less than all before it."""
         y = self.before_attention(x)
-        last = y.new_zeros(len(y), self.span - 1, y.shape[-1]) if past is None else past[0]
+        last = y.new_zeros(len(y), self.span, y.shape[-1]) if past is None else past[0]
         seen = torch.cat([last, y], 1)
-        y = y + self.near(seen.mT).mT
-        q, k, v = self.qkv(y).unflatten(-1, (3, self.heads, -1)).movedim(1, 3).unbind(1)  # each (b, h, t, d / h)
+        near = self.near(seen.mT).mT
+        q, k, v = (
+            each.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for each in (self.q(near[:, 1:]), self.k(near[:, :-1] + self.itself * y), self.v(y))
+        )
         q, k = rotated(q, *waves), rotated(k, *waves)
         if past is None:
             y = F.scaled_dot_product_attention(q, k, v, is_causal=True) if seeing is None else among(q, k, v, seeing)
@@ -98,7 +111,7 @@ class Block(nn.Module):
             seeing = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril(k.shape[2] - q.shape[2])
             y = F.scaled_dot_product_attention(q, k, v, seeing)
         x = x + self.out(y.transpose(1, 2).flatten(2))
-        return x + self.mlp(self.before_mlp(x)), (seen[:, 1 - self.span :], k, v)
+        return x + self.mlp(self.before_mlp(x)), (seen[:, -self.span :], k, v)
 
 
 def among(q: Tensor, k: Tensor, v: Tensor, seeing: Tensor) -> Tensor:
@@ -108,9 +121,11 @@ def among(q: Tensor, k: Tensor, v: Tensor, seeing: Tensor) -> Tensor:
 
 
 def rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """x (b, h, t, c) with its halves turned by angles (t, c / 2) or (b, 1, t, c / 2)."""
-    a, b = x.chunk(2, -1)
-    return torch.cat([a * cos - b * sin, a * sin + b * cos], -1)
+    """x (b, h, t, c) of which the first quarter of the channels is turned by angles (t, c / 8) or (b, 1, t, c / 8); the
+    others find far words as they find near ones."""
+    half = cos.shape[-1]
+    a, b, rest = x.split((half, half, x.shape[-1] - 2 * half), -1)
+    return torch.cat([a * cos - b * sin, a * sin + b * cos, rest], -1)
 
 
 class SmallTransformer(nn.Module):
@@ -123,10 +138,7 @@ class SmallTransformer(nn.Module):
         self.norm = nn.RMSNorm(sizes.width)
         nn.init.normal_(self.embedding.weight, std=sizes.width**-0.5)
         nn.init.constant_(self.norm.weight, 0.25)  # at 1 it would begin by repeating the word that it reads
-        for block in self.blocks:
-            nn.init.normal_(block.out.weight, std=0.02)
-            nn.init.normal_(block.mlp[2].weight, std=0.02)
-        half = sizes.width // sizes.heads // 2
+        half = sizes.width // sizes.heads // 8
         angles = torch.arange(CONTEXT)[:, None] * 10000 ** (-torch.arange(half) / half)
         self.register_buffer("cos", angles.cos(), persistent=False)
         self.register_buffer("sin", angles.sin(), persistent=False)

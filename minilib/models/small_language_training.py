@@ -56,10 +56,10 @@ class Recipe:
     chunks: tuple[int, ...] = (1, 2, 4, 8, 16)
     first: tuple[float, ...] = (0.5, 0.5, 0.0, 0.0, 0.0)  # how often chronicles of so many chunks are read, at first
     last: tuple[float, ...] = (0.15, 0.2, 0.25, 0.2, 0.2)  # and from `turn` on; between them, in between
-    turn: float = 0.5
+    turn: float = 0.4
     tasks: tuple[float, ...] = (0.02, 0.08, 0.05)  # pictures, rephrasing, summaries; the rest, questions
     forms: tuple[float, ...] = (0.25, 0.25, 0.25, 0.15, 0.1)  # how often FORMS are read,
-    alone: float = 0.2  # but up to this part of the minutes questions about the first form alone
+    alone: float = 0.1  # but up to this part of the minutes questions about the first form alone
     seed: int = 0
 
     def at(self, step: int, progress: float) -> float:
