@@ -16,7 +16,7 @@ from minilib.papers.language_repository.answers import (
     parse_words,
     share_parsed,
 )
-from minilib.papers.language_repository.method import Entry, Repository, Writing, merges, read, rephrase, split, write
+from minilib.papers.language_repository.method import Entry, Repository, Writing, merges, read, rephrased, split, write
 from minilib.papers.language_repository.prompts import SMALL, parse_list, released_entry, short_entry
 from minilib.papers.language_repository.readers import all_captions, random_captions, uniform_captions
 from minilib.papers.language_repository.released import RELEASED, released_prompts
@@ -128,7 +128,7 @@ def test_a_model_that_returns_nothing_loses_nothing(reply):
 def test_a_group_without_a_line_keeps_its_captions_and_the_others_their_own_line():
     groups = [[Entry((3 * g + i,), f"caption {3 * g + i}") for i in range(3)] for g in range(12)]
     reply = "Here is the list:\n" + "\n".join(f"{i}. line {i}." for i in range(1, 13) if i != 5)
-    chunk, _, _, missing = rephrase(groups, Scripted(reply), SMALL)
+    chunk, missing = rephrased(groups, reply)
     assert missing == 1
     texts = [e.text for e in chunk]
     assert texts == ["line 1", "line 2", "line 3", "line 4", "caption 12", "caption 13", "caption 14"] + [

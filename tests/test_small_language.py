@@ -37,7 +37,7 @@ from minilib.world.chronicles import chronicle
 @pytest.fixture(scope="module")
 def untrained():
     torch.manual_seed(0)
-    return SmallLanguage(SmallTransformer(Sizes(32, 2, 2)))
+    return SmallLanguage(SmallTransformer(Sizes(32, 2, 2, (3, 5))))
 
 
 def test_a_million_parameters():
@@ -84,18 +84,19 @@ def test_gradients_reach_every_parameter(untrained):
     untrained.model.zero_grad()
 
 
-def test_a_question_of_many_is_trained_as_it_is_asked_alone(untrained):
-    text = Text("3 : a red star moving right .\n", (("question :", "red star"), ("what happens ?", "nothing moves .")))
+def test_a_question_of_many_is_trained_as_it_is_asked_alone():
+    text = Text("red star moving right : 3 .\n", (("question :", "red star"), ("what happens ?", "nothing moves .")))
     ids, positions, owners, _ = training.batch([text], 0.5)
-    seeing = training.seeing(owners)
-    model = deepcopy(untrained.model)
-    for block in model.blocks:  # what stands before a question differs within the convolution's span alone
-        block.near.weight.data[..., :-1] = 0
-    many = model.hidden(ids, positions=positions, seeing=seeing)[0]
+    model = SmallTransformer(Sizes(32, 1, 2, (3, 5)))
+    model.embedding.weight.data[1] = model.embedding.weight.data[IDS["\n"]]  # what stands before a question differs,
+    model.blocks[0].near.weight.data[..., :-1] = 0  # but not beyond the last word, which looks the same now
+    many = model.hidden(ids, positions=positions, seeing=training.seeing(owners))[0]
     alone = model.hidden(torch.tensor([encode(text.read + "what happens ? nothing moves .")]))[0]
     own = owners[0] == 2
     assert int(own.sum()) == alone.shape[1] - len(encode(text.read)) + 1  # and the reply's end
     assert torch.allclose(many[0, own][:-1], alone[0, len(encode(text.read)) :], atol=1e-5)
+    seen = model.hidden(ids, positions=positions, seeing=torch.ones(1, 1, *ids.shape[1:] * 2).bool().tril())[0]
+    assert not torch.allclose(many[0, own], seen[0, own], atol=1e-3)
 
 
 def test_likelihood_equals_a_loop(untrained):
@@ -216,6 +217,22 @@ def test_missing_weights_say_how_to_make_them(tmp_path):
 
 
 def test_weights_of_another_model_are_refused(tmp_path):
-    save_small_language(SmallTransformer(Sizes(32, 2, 2)), tmp_path / "other.safetensors")
+    save_small_language(SmallTransformer(Sizes(32, 2, 2, (3, 5))), tmp_path / "other.safetensors")
     with pytest.raises(BadInput, match="is missing"):
         small_language(tmp_path / "other.safetensors")
+
+
+def test_several_prompts_are_answered_as_each_alone(untrained):
+    model = deepcopy(untrained.model)
+    model.embedding.weight.data[1] *= -5  # ends at times
+    judge = SmallLanguage(model)
+    prompts = ["what happens first ?", "rephrase :\n1 . a red star ; red star\nreply :\n", "red", "nothing moves " * 20]
+    together = judge.complete_all(prompts, 9)
+    assert together == [judge.complete(prompt, 9) for prompt in prompts]
+    assert len(set(together)) > 1
+
+
+def test_embeddings_do_not_depend_on_their_company(untrained):
+    texts = ["a red star moving right on sand", "nothing moves", "blue ring growing"]
+    together = untrained.embed(texts)
+    assert torch.allclose(together, torch.cat([untrained.embed([text]) for text in texts]), atol=1e-6)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 
 import torch
@@ -94,7 +95,7 @@ class Block(nn.Module):
         self, x: Tensor, waves: tuple[Tensor, Tensor], past: Past | None = None, seeing: Tensor | None = None
     ) -> tuple[Tensor, Past]:
         """x behind `past`, what this layer kept of the tokens before it; also what it keeps now. `seeing`
-        (b, 1, t, t): which tokens a token sees, where that is less than all before it."""
+        (b, 1, t, all): which tokens a token sees, where that is less than all before it."""
         y = self.before_attention(x)
         last = y.new_zeros(len(y), self.span, y.shape[-1]) if past is None else past[0]
         seen = torch.cat([last, y], 1)
@@ -104,12 +105,14 @@ class Block(nn.Module):
             for each in (self.q(near[:, 1:]), self.k(near[:, :-1] + self.itself * y), self.v(y))
         )
         q, k = rotated(q, *waves), rotated(k, *waves)
-        if past is None:
-            y = F.scaled_dot_product_attention(q, k, v, is_causal=True) if seeing is None else among(q, k, v, seeing)
-        else:
+        if past is not None:
             k, v = torch.cat([past[1], k], 2), torch.cat([past[2], v], 2)
-            seeing = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril(k.shape[2] - q.shape[2])
-            y = F.scaled_dot_product_attention(q, k, v, seeing)
+            if seeing is None and q.shape[2] > 1:
+                seeing = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril(k.shape[2] - q.shape[2])
+        if seeing is None:
+            y = F.scaled_dot_product_attention(q, k, v, is_causal=past is None)
+        else:
+            y = among(q, k, v, seeing)
         x = x + self.out(y.transpose(1, 2).flatten(2))
         return x + self.mlp(self.before_mlp(x)), (seen[:, -self.span :], k, v)
 
@@ -156,9 +159,10 @@ class SmallTransformer(nn.Module):
         start = 0 if past is None else past[0][1].shape[2]
         at = torch.arange(start, start + ids.shape[1]) if positions is None else positions[:, None]
         waves = (self.cos[at], self.sin[at])
+        there = (ids != PAD)[..., None]
         kept = []
         for at, block in enumerate(self.blocks):
-            x, now = block(x, waves, None if past is None else past[at], seeing)
+            x, now = block(x * there, waves, None if past is None else past[at], seeing)
             kept.append(now)
         return self.norm(x), kept
 
@@ -177,20 +181,32 @@ class SmallLanguage:
     def __init__(self, model: SmallTransformer):
         self.model = model.eval()
 
-    @torch.no_grad()
     def complete(self, prompt: str, most: int) -> str:
         """The likeliest next words, one by one, up to `most` or until the model ends its reply."""
-        ids, reply = encode(prompt), []
-        hidden, past = self.model.hidden(torch.tensor([ids]))
-        while len(reply) < most and len(ids) + len(reply) < CONTEXT:
-            following = int(self.model.scores(hidden[0, -1]).argmax())
-            if following <= END:
-                break
-            reply.append(following)
-            hidden, past = self.model.hidden(torch.tensor([[following]]), past)
-        return decode(reply)
+        return self.complete_all([prompt], most)[0]
 
-    @torch.no_grad()
+    @torch.inference_mode()
+    def complete_all(self, prompts: Sequence[str], most: int) -> list[str]:
+        """The replies to several prompts, which wait for one another: padded on the left, where nobody looks."""
+        rows = [encode(prompt) for prompt in prompts]
+        longest = max(map(len, rows))
+        ids = torch.tensor([[PAD] * (longest - len(row)) + row for row in rows])
+        positions = (torch.arange(longest) - (ids == PAD).sum(1, keepdim=True)).clamp(min=0)
+        seen = (ids != PAD)[:, None, None]
+        causal = torch.ones(longest, longest, dtype=torch.bool).tril()
+        hidden, past = self.model.hidden(ids, positions=positions, seeing=causal & seen if len(rows) > 1 else None)
+        replies = torch.empty(len(rows), 0, dtype=torch.long)
+        while replies.shape[1] < most and longest + replies.shape[1] < CONTEXT:
+            following = self.model.scores(hidden[:, -1]).argmax(-1, keepdim=True)
+            replies = torch.cat([replies, following], 1)
+            if (replies <= END).any(1).all():
+                break
+            positions, seen = positions[:, -1:] + 1, F.pad(seen, (0, 1), value=True)
+            seeing = seen if len(rows) > 1 else None
+            hidden, past = self.model.hidden(following.clamp(min=END), past, positions, seeing)
+        return [decode(list(takewhile(lambda i: i > END, row))) for row in replies.tolist()]
+
+    @torch.inference_mode()
     def log_likelihood(self, prompt: str, endings: Sequence[str]) -> list[tuple[float, int]]:
         """(sum of log-probabilities, number of tokens) of each ending after the prompt."""
         rows = [encode(ending) for ending in endings]
@@ -202,11 +218,13 @@ class SmallLanguage:
         each = likely.gather(-1, target[..., None])[..., 0] * (target != PAD)
         return [(float(total), len(row)) for total, row in zip(each.sum(1), rows, strict=True)]
 
-    @torch.no_grad()
+    @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> Tensor:
         """Sentence embeddings (b, d) of length one: the mean over the words of what the last layer holds."""
-        found = [self.model.hidden(torch.tensor([encode(text)]))[0][0].mean(0) for text in texts]
-        return F.normalize(torch.stack(found), dim=-1)
+        rows = [torch.tensor(encode(text)) for text in texts]
+        ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
+        there = (ids != PAD)[..., None]
+        return F.normalize((self.model.hidden(ids)[0] * there).sum(1) / there.sum(1), dim=-1)
 
 
 def small_language(path: Path | str = WEIGHTS) -> SmallLanguage:

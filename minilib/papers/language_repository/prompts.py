@@ -98,7 +98,7 @@ SMALL = Prompts(
     show=short_entry,
     show_caption=short_caption,
     join="\n",
-    rephrase_most=120,
+    rephrase_most=400,
     summary_most=80,
     ending="{} .",
 )
