@@ -24,6 +24,7 @@ NAMES = [
     "openai_clip_vit_l14",
     "second_clip",
     "small_clip",
+    "small_language",
     "something_something_v2",
     "ucf101",
     "vit_b16_in21k",

@@ -53,6 +53,12 @@ def encode(text: str) -> list[int]:
     return [IDS[word] for word in words]
 
 
+def padded(texts: Sequence[str]) -> Tensor:
+    """Their ids (b, t), padded at the end."""
+    rows = [torch.tensor(encode(text)) for text in texts]
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
+
+
 def decode(ids: Sequence[int]) -> str:
     return " ".join(WORDS[i - 2] for i in ids if i > END).replace(" \n ", "\n").strip()
 
@@ -73,7 +79,7 @@ class Block(nn.Module):
     to itself: queries and keys come from one causal convolution of each channel, the keys' a token earlier (a short
     convolution before attention as in H3, Fu et al. 2023). At the start it is a mean over some words, queries and keys
     are alike, and a head adds what it finds: the model begins as one that repeats what stood behind the same words
-    (mimetic initialisation, Trockman and Kolter 2023). From random weights that alone took longer than the training.
+    (mimetic initialisation, Trockman and Kolter 2023), which from random weights took longer than the training.
     Positions are rotary (Su et al. 2021) in a part of the channels."""
 
     def __init__(self, sizes: Sizes):
@@ -138,7 +144,7 @@ class SmallTransformer(nn.Module):
         super().__init__()
         self.embedding = nn.Embedding(len(WORDS) + 2, sizes.width)
         self.blocks = nn.ModuleList(Block(sizes) for _ in range(sizes.layers))
-        self.norm = nn.RMSNorm(sizes.width)
+        self.norm, self.sentence = nn.RMSNorm(sizes.width), nn.Linear(sizes.width, sizes.width, bias=False)
         nn.init.normal_(self.embedding.weight, std=sizes.width**-0.5)
         nn.init.constant_(self.norm.weight, 0.25)  # at 1 it would begin by repeating the word that it reads
         half = sizes.width // sizes.heads // 8
@@ -168,6 +174,12 @@ class SmallTransformer(nn.Module):
 
     def scores(self, hidden: Tensor) -> Tensor:
         return hidden @ self.embedding.weight.T
+
+    def sentences(self, texts: Sequence[str]) -> Tensor:
+        """Embeddings (b, d) of length one, of the means over words."""
+        ids = padded(texts)
+        there = (ids != PAD)[..., None]
+        return F.normalize(self.sentence((self.hidden(ids)[0] * there).sum(1) / there.sum(1)), dim=-1)
 
     def forward(self, ids: Tensor) -> Tensor:
         return self.scores(self.hidden(ids)[0])
@@ -209,22 +221,18 @@ class SmallLanguage:
     @torch.inference_mode()
     def log_likelihood(self, prompt: str, endings: Sequence[str]) -> list[tuple[float, int]]:
         """(sum of log-probabilities, number of tokens) of each ending after the prompt."""
-        rows = [encode(ending) for ending in endings]
-        target = nn.utils.rnn.pad_sequence([torch.tensor(row) for row in rows], batch_first=True, padding_value=PAD)
+        target = padded(endings)
         before, past = self.model.hidden(torch.tensor([encode(prompt)]))
-        past = [tuple(part.expand(len(rows), *part.shape[1:]) for part in layer) for layer in past]
+        past = [tuple(part.expand(len(target), *part.shape[1:]) for part in layer) for layer in past]
         after = self.model.hidden(target, past)[0][:, :-1]
-        likely = self.model.scores(torch.cat([before[:, -1:].expand(len(rows), -1, -1), after], 1)).log_softmax(-1)
+        likely = self.model.scores(torch.cat([before[:, -1:].expand(len(target), -1, -1), after], 1)).log_softmax(-1)
         each = likely.gather(-1, target[..., None])[..., 0] * (target != PAD)
-        return [(float(total), len(row)) for total, row in zip(each.sum(1), rows, strict=True)]
+        return list(zip(each.sum(1).tolist(), (target != PAD).sum(1).tolist(), strict=True))
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str]) -> Tensor:
-        """Sentence embeddings (b, d) of length one: the mean over the words of what the last layer holds."""
-        rows = [torch.tensor(encode(text)) for text in texts]
-        ids = nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=PAD)
-        there = (ids != PAD)[..., None]
-        return F.normalize((self.model.hidden(ids)[0] * there).sum(1) / there.sum(1), dim=-1)
+        """Sentence embeddings (b, d) of length one: alike for one event in other words, and for no other."""
+        return self.model.sentences(texts)
 
 
 def small_language(path: Path | str = WEIGHTS) -> SmallLanguage:

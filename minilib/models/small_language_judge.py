@@ -56,8 +56,9 @@ HEAD = """# The small world's language model
 words, of which 256 are numbers. Half precision.
 
 **What it was taught.** Chronicles (`minilib.world.chronicles`) of 1 to 16 chunks of {chunk} seconds with questions and
-answers, as captions and as the lines of a perfect repository; lists of captions to rephrase; chunks to summarise for a
-question; captions of pictures. Nothing that a person wrote.
+answers, as all captions, some of them, or lines of a repository that has merged more or less; lists of captions to
+rephrase; chunks to summarise for a question; captions of pictures; captions in two wordings, whose embeddings are to be
+alike. Nothing that a person wrote.
 
 **How.** `python -m minilib.models.small_language --minutes M`, one thread of a shared processor: {minutes:.1f} minutes,
 {steps} steps, {tokens:,} tokens.

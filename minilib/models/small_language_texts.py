@@ -17,9 +17,10 @@ from itertools import groupby
 
 import numpy as np
 
-from minilib.world.chronicles import CHUNK, LONGEST, Chronicle, Event, Fact, chronicle
+from minilib.world.chronicles import CHUNK, DEEDS, LONGEST, STILL, WORDINGS, Chronicle, Event, Fact, chronicle
 from minilib.world.labels import image_captions
 from minilib.world.scenes import image_scenes
+from minilib.world.vocabulary import COLOURS, GROUNDS, SHAPES
 
 
 @dataclass(frozen=True)
@@ -99,15 +100,19 @@ def questions(made: Chronicle, first: Fact, lines: list[str], count: int, rng: n
 
 
 def rephrasing(made: Chronicle, rng: np.random.Generator) -> Text:
-    """Groups of captions of one event each, as many as one call may have, and the list that says each once."""
-    at = rng.permutation(len(made.captions))[: int(rng.integers(2, 25))]
-    groups: dict[str, list[int]] = {}
+    """Groups of captions of one event each, of which several may be of the same, and the list that says each once."""
     said = made.said()
-    for second in sorted(at):
-        groups.setdefault(said[second] or "nothing moves", []).append(second)
-    told = [" ; ".join(made.captions[second] for second in seconds) for seconds in groups.values()]
-    asked = "rephrase :\n" + "\n".join(f"{n} . {each}" for n, each in enumerate(told, 1)) + "\nreply :\n"
-    return Text("", ((asked, "\n".join(f"{n} . {text}" for n, text in enumerate(groups, 1))),))
+    groups: list[tuple[str, list[str]]] = []
+    last: dict[str, list[str]] = {}
+    for second in sorted(rng.permutation(len(said))[: int(rng.integers(2, 61))]):
+        event = said[second] or "nothing moves"
+        if event not in last or rng.random() < 0.3:
+            last[event] = []
+            groups.append((event, last[event]))
+        last[event].append(made.captions[second])
+    told = "\n".join(f"{n} . {' ; '.join(captions)}" for n, (_, captions) in enumerate(groups, 1))
+    reply = "\n".join(f"{n} . {event}" for n, (event, _) in enumerate(groups, 1))
+    return Text("", ((f"rephrase :\n{told}\nreply :\n", reply),))
 
 
 def summary(made: Chronicle, lines: list[str], rng: np.random.Generator) -> Text:
@@ -123,6 +128,21 @@ def bears(fact: Fact, event: Event) -> bool:
     """Whether an event is one that the question names, or shows the answer."""
     shows = event.start <= fact.span[1] and event.last >= fact.span[0] and fact.kind != "often"
     return event.text in fact.text or shows
+
+
+def alike(seed: int, step: int) -> tuple[list[str], list[str]]:
+    """Everything that eight objects can do, and nothing, each in two wordings: what sentence embeddings learn from."""
+    rng = np.random.Generator(np.random.Philox(key=[seed + 78, step]))
+    cast = zip(rng.permutation(COLOURS), rng.permutation(SHAPES), strict=True)
+    events = [f"{colour} {shape} {deed}" for colour, shape in cast for deed in DEEDS]
+
+    def worded() -> list[str]:
+        ground = str(rng.choice(GROUNDS))
+        return [str(rng.choice(WORDINGS)).format(e, ground=ground) for e in events] + [
+            str(rng.choice(STILL)).format(ground=ground)
+        ]
+
+    return worded(), worded()
 
 
 def pictures(seed: int, step: int) -> list[Text]:

@@ -2,8 +2,8 @@
 
 A step's texts are of one task and length. Behind a text stand its questions; each sees the text and itself, at the
 place that it has when it is asked alone, so that what is trained is what is asked later. The replies weigh most in the
-loss. Training is limited by time and goes on where it stopped; weights are averaged on the way, judged on validation
-chronicles and written whole where they are the best so far.
+loss. Training is limited by time and goes on where it stopped; weights are averaged on the way, looked at on validation
+chronicles and written whole.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from minilib.models.small_language_judge import validation_scores, write_card
 from minilib.models.small_language_texts import (
     FORMS,
     Text,
+    alike,
     as_repository,
     pictures,
     questions,
@@ -57,7 +58,10 @@ class Recipe:
     first: tuple[float, ...] = (0.5, 0.5, 0.0, 0.0, 0.0)  # how often chronicles of so many chunks are read, at first
     last: tuple[float, ...] = (0.15, 0.2, 0.25, 0.2, 0.2)  # and from `turn` on; between them, in between
     turn: float = 0.4
-    tasks: tuple[float, ...] = (0.02, 0.08, 0.05)  # pictures, rephrasing, summaries; the rest, questions
+    tasks: tuple[float, ...] = (0.02, 0.25, 0.05)  # pictures, rephrasing, summaries; the rest, questions
+    alike: float = 0.1  # weight of the sentence embeddings' loss, which one step of `alike_every` has
+    alike_every: int = 5
+    temperature: float = 0.1
     forms: tuple[float, ...] = (0.25, 0.25, 0.25, 0.15, 0.1)  # how often FORMS are read,
     alone: float = 0.1  # but up to this part of the minutes questions about the first form alone
     seed: int = 0
@@ -84,7 +88,7 @@ def texts_of(recipe: Recipe, step: int, progress: float) -> list[Text]:
         return pictures(recipe.seed, step)
     texts, longest = [], 0
     while not texts or longest * (len(texts) + 1) <= recipe.tokens:
-        made, fact = training_chronicle(recipe.seed, min(chunks, 4) if kind < read else chunks, rng)
+        made, fact = training_chronicle(recipe.seed, min(chunks, 8) if kind < read else chunks, rng)
         if kind < listed:
             texts.append(rephrasing(made, rng))
         elif kind < read:
@@ -150,9 +154,15 @@ def loss_of(model: SmallTransformer, ids: Tensor, positions: Tensor, owners: Ten
     return (each * weights[learned]).sum() / weights.sum()
 
 
+def alike_loss(model: SmallTransformer, texts: Sequence[str], others: Sequence[str], temperature: float) -> Tensor:
+    """Contrastive cross-entropy: of all others a text's own is the most like it."""
+    scores = model.sentences(texts) @ model.sentences(others).T / temperature
+    return F.cross_entropy(scores.float(), torch.arange(len(texts)))
+
+
 def fit(minutes: float, out: Path, checkpoint: Path, recipe: Recipe = Recipe(), every: float = 300) -> dict:
-    """Trains for some minutes in all, whatever was done before counted, and returns what the card says. The best
-    weights on validation chronicles are left in `out`."""
+    """Trains for some minutes in all, whatever was done before counted, and returns what the card says. The mean
+    weights of the last steps are left in `out`: rates fall to nothing, so the last ones are those to keep."""
     torch.manual_seed(recipe.seed)
     model = SmallTransformer()
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)).eval()
@@ -164,7 +174,7 @@ def fit(minutes: float, out: Path, checkpoint: Path, recipe: Recipe = Recipe(), 
     }
     rates = {"muon": recipe.matrix_lr, "adamw": recipe.lr}
     parts = {"model": model, "average": average, **optimizers}
-    state = {"step": 0, "seconds": 0.0, "tokens": 0, "best": -1.0, "scores": {}}
+    state = {"step": 0, "seconds": 0.0, "tokens": 0, "scores": {}}
     if checkpoint.is_file():
         saved = torch.load(checkpoint, weights_only=True)
         for name, part in parts.items():
@@ -173,11 +183,8 @@ def fit(minutes: float, out: Path, checkpoint: Path, recipe: Recipe = Recipe(), 
     began, judged = time.monotonic() - state["seconds"], time.monotonic()
 
     def judge() -> None:
-        scores = validation_scores(average.module)
-        mean = sum(scores.values()) / len(scores)
-        if mean > state["best"]:
-            state.update(best=mean, scores=scores)
-            save_small_language(average.module, out)
+        scores = state["scores"] = validation_scores(average.module)
+        save_small_language(average.module, out)
         state["seconds"] = time.monotonic() - began
         content = io.BytesIO()
         torch.save({name: part.state_dict() for name, part in parts.items()} | state, content)
@@ -191,6 +198,8 @@ def fit(minutes: float, out: Path, checkpoint: Path, recipe: Recipe = Recipe(), 
         ids, *about = batch(texts_of(recipe, state["step"], spent / (60 * minutes)), recipe.rest)
         with torch.autocast("cpu", torch.bfloat16):
             loss = loss_of(model, ids, *about)
+            if state["step"] % recipe.alike_every == 0:
+                loss = loss + recipe.alike * alike_loss(model, *alike(recipe.seed, state["step"]), recipe.temperature)
         if not torch.isfinite(loss):
             raise BadInput(f"the loss is not finite at step {state['step']}: a rate below {recipe.lr:g} may help")
         model.zero_grad(set_to_none=True)

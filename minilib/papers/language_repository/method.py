@@ -116,7 +116,8 @@ def write(
             for chunk in split(entries, writing.chunks)
         ]
         asked = [listed(each, prompts) for each in groups]
-        replies = complete_all(model, asked, prompts.rephrase_most)
+        lines = max(sum(len(each) > 1 for each in chunk) for chunk in groups)
+        replies = complete_all(model, asked, min(prompts.rephrase_most, prompts.item_most * lines))
         scale, missing = zip(*map(rephrased, groups, replies), strict=True)
         calls, unanswered = calls + sum(map(bool, asked)), unanswered + sum(missing)
         words += sum(len(text.split()) for text in (*asked, *replies))

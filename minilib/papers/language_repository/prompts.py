@@ -17,7 +17,7 @@ class Prompts:
     {options}. item: a line of the list, its number and its captions,
     which `between` joins. show: an entry as text; show_caption: a caption, for readers without a
     repository. join: between summaries. ending: an answer behind the prompt.
-    rephrase_most, summary_most: tokens that a reply may have."""
+    rephrase_most, summary_most: tokens that a reply may have, item_most those of a line of a list."""
 
     rephrase_text: str
     summary_text: str
@@ -30,6 +30,7 @@ class Prompts:
     join: str
     rephrase_most: int = 500
     summary_most: int = 500
+    item_most: int = 500
     ending: str = "{}"
 
     def rephrase(self, groups: Sequence[Sequence[str]]) -> str:
@@ -100,5 +101,6 @@ SMALL = Prompts(
     join="\n",
     rephrase_most=400,
     summary_most=80,
+    item_most=9,
     ending="{} .",
 )
