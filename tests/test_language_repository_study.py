@@ -20,6 +20,7 @@ from minilib.papers.language_repository.contexts import (
 )
 from minilib.papers.language_repository.prompts import SMALL
 from minilib.papers.language_repository.rules import RuleModel, event_of, said, seconds_of
+from minilib.settings import describe, key
 from minilib.study import Trial
 from minilib.world.chronicles import chronicle
 
@@ -114,12 +115,18 @@ def test_overlap_by_hand():
 
 def test_a_replicate_is_five_siblings_and_the_question_alone_gives_chance(monkeypatch):
     monkeypatch.setattr(study, "shipped", lambda: type("Model", (), {"embed": staticmethod(by_event)}))
-    alone = study.Answering(QuestionAlone(), study.by_rule)
+    alone = study.Answering(QuestionAlone(), RuleModel)
     for replicate in range(3):
         metrics = alone.run(study.Length(2), Trial(replicate)).metrics
         assert metrics[""] == 20 and metrics["words"] == metrics["words_written"] == 0
-    perfect = study.Answering(AllCaptions(), study.by_rule).run(study.Length(2), Trial(1)).metrics
+    perfect = study.Answering(AllCaptions(), RuleModel).run(study.Length(2), Trial(1)).metrics
     assert perfect[""] == 100 and perfect["words"] > 100
+
+
+def test_every_variant_can_be_described_and_no_two_are_alike():
+    keys = {key(variant) for variant in study.VARIANTS.values()}
+    assert len(keys) == len(study.VARIANTS)
+    assert study.shipped.__name__ == "shipped" and "name" in describe(study.shipped)
 
 
 def test_claims_name_metrics_that_the_study_has():

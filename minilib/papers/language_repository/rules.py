@@ -47,10 +47,9 @@ def seconds_of(text: str) -> set[int]:
     return {second for line in lines if line.first >= 0 for second in range(line.first, line.last + 1)}
 
 
+@dataclass(frozen=True)
 class RuleModel:
     """`LanguageModel` by rule."""
-
-    name = "by rule"
 
     def complete(self, prompt: str, most: int) -> str:
         """A list rephrased, or the lines of a text that a question is about."""

@@ -37,14 +37,12 @@ from minilib.world.questions import ANSWERS
 SEED = 0  # of the chronicles; their numbers follow from the replicate
 
 
-@cache
+weights = cache(small_language)  # read once
+
+
 def shipped() -> SmallLanguage:
-    return small_language()
-
-
-@cache
-def by_rule() -> RuleModel:
-    return RuleModel()
+    """The small language model that ships."""
+    return weights()
 
 
 @dataclass(frozen=True)
@@ -115,9 +113,9 @@ VARIANTS: Mapping[str, Answering] = {
     "every_scale": Answering(FromRepository((FIRST, GROWN), every_scale=True)),
     "summary": Answering(FromRepository((FIRST,), summarise=True)),
     "question": Answering(QuestionAlone()),
-    "by_rule/repository": Answering(ONCE, by_rule),
-    "by_rule/captions": Answering(AllCaptions(), by_rule),
-    "by_rule/uniform": Answering(Subset(ONCE), by_rule),
+    "by_rule/repository": Answering(ONCE, RuleModel),
+    "by_rule/captions": Answering(AllCaptions(), RuleModel),
+    "by_rule/uniform": Answering(Subset(ONCE), RuleModel),
 }
 GROWING = ("repository", "two_iterations", "captions")
 LENGTHS = (1, 2, 4, 8, 16)
