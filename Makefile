@@ -15,7 +15,7 @@ REPRODUCE = $(BIN)/python -m minilib.batch.reproduce --scale '$(SCALE)' --jobs '
 QUIETLY = env -u MPLBACKEND OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} OMP_WAIT_POLICY=passive
 
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce test lab bench mutants lint notebooks lock clean
+.PHONY: help setup reproduce test lab site solutions bench mutants lint notebooks lock clean
 .DELETE_ON_ERROR:
 
 help: ## this list
@@ -47,6 +47,12 @@ test: setup ## ruff, unit tests, and every notebook at smoke scale
 
 lab: setup ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab --notebook-dir=notebooks
+
+site: setup ## the executed notebooks as a site that opens from runs/site/index.html, without a server [OUT=]
+	@$(BIN)/python -m minilib.batch.site $(if $(OUT),--out '$(OUT)')
+
+solutions: setup ## the solved exercises of every notebook, in runs/solutions
+	@$(BIN)/python -m minilib.batch.solutions
 
 bench: setup ## timings and memory, side by side
 	@$(BIN)/python -m tests.benchmarks

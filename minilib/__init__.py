@@ -3,4 +3,10 @@
 Arrows go one way: `papers` use `clip`, `video`, `cost`, ...; those know no paper; notebooks use everything.
 """
 
+import warnings
+
 __version__ = "0.1.0"
+
+# Libraries that we import load tqdm.auto, which asks for a widget that we do without. This stands where it is run
+# before any of them, whatever a page imports first.
+warnings.filterwarnings("ignore", "IProgress not found")

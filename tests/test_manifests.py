@@ -15,19 +15,30 @@ NAMES = [
     "charades",
     "davis2017_unsupervised",
     "diving48",
+    "egoschema",
     "epic_kitchens100",
     "hmdb51",
+    "imagenet_vid",
+    "intent_qa",
     "kinetics400",
+    "llovi_captions",
     "multithumos",
+    "next_gqa",
     "next_qa",
     "openai_clip_vit_b16",
     "openai_clip_vit_l14",
     "second_clip",
     "small_clip",
+    "small_diffusion_autoencoder",
+    "small_diffusion_judge",
     "small_language",
+    "smollm2_135m_instruct",
     "something_something_v2",
+    "stable_diffusion_controlnet_depth",
+    "stable_diffusion_v1_5",
     "ucf101",
     "vit_b16_in21k",
+    "youtube_vis",
 ]
 DATASETS = [name for name in NAMES if load_manifest(name).kind == "dataset"]
 GOOD = """
@@ -64,9 +75,14 @@ def test_known_counts():
     assert counts("something_something_v2") == {"train": 168913, "validation": 24777, "test": 27157}
     assert counts("charades") == {"train": 7985, "test": 1863}
     assert sum(counts("next_qa").values()) == 47692
+    assert sum(counts("intent_qa").values()) == 16297
+    assert counts("next_gqa")["val"] + counts("next_gqa")["test"] == 8911
+    assert counts("egoschema") == {"full": 5031, "subset": 500}
     assert counts("diving48") == {"train": 15027, "test": 1970}
     assert counts("davis2017_unsupervised") == {"train": 60, "val": 30}
     assert counts("epic_kitchens100") == {"train": 67217, "validation": 9668}
+    assert counts("imagenet_vid") == {"train": 3862, "val": 555}
+    assert sum(counts("youtube_vis").values()) == 2883
     assert counts("kinetics400") == {"train": 246534, "val": 19906}
     assert [split.available for split in load_manifest("kinetics400").splits.values()] == [240436, 19796]
     for fold in "123":

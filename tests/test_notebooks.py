@@ -1,5 +1,7 @@
 """The committed notebooks: executed, small, in order, and not older than the code they show."""
 
+import re
+
 import nbformat
 import pytest
 
@@ -26,7 +28,10 @@ def test_there_are_notebooks():
         "06_image_to_video_compared",
         "07_coarse_fine",
         "08_detection_pretraining",
+        "09_open_vocabulary_localization",
+        "10_object_centric_diffusion",
         "11_language_repository",
+        "13_scorecard",
         "14_your_own_videos",
     ]
 
@@ -50,6 +55,13 @@ def test_its_parameters_are_literals_that_tests_can_mock(notebook):
     names = [line.split(":")[0] for line in cell.source.splitlines() if line.strip()]
     assert tuple(names[: len(PARAMETERS)]) == PARAMETERS
     assert cell.metadata["nbmake"]["mock"]["scale"] == "smoke"
+
+
+def test_its_links_lead_to_notebooks_that_are_there(notebook):
+    path, nb = notebook
+    text = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    gone = [name for name in re.findall(r"\]\(([\w/.-]+\.ipynb)\)", text) if not (path.parent / name).is_file()]
+    assert not gone
 
 
 AWAITS_ROWS = pytest.mark.xfail(reason="executed again once the rows of the new recipes are there", strict=False)

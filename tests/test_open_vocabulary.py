@@ -18,10 +18,31 @@ from minilib.models.slots import GaussianSlots, LearnedQueries
 from minilib.models.small_clip import tokenize
 from minilib.papers.open_vocabulary.counts import count_all
 from minilib.papers.open_vocabulary.decoder import AttendedDecoder, BroadcastDecoder, ChunkedDecoder
-from minilib.papers.open_vocabulary.joint import IN_FRAME, RELEASED, group_sums, mask_boxes, merged, touching
+from minilib.papers.open_vocabulary.joint import (
+    IN_FRAME,
+    RELEASED,
+    group_sums,
+    joint_optimisation,
+    mask_boxes,
+    merged,
+    touching,
+)
 from minilib.papers.open_vocabulary.method import VideoSlots, reconstruction_loss
-from minilib.papers.open_vocabulary.naming import Vocabulary, cosines, photo_of_a, real_vocabulary, slot_sums, wanted
+from minilib.papers.open_vocabulary.naming import (
+    CONTENT,
+    Vocabulary,
+    cosines,
+    fitting,
+    mean,
+    photo_of_a,
+    real_vocabulary,
+    slot_means,
+    slot_sums,
+    wanted,
+)
+from minilib.papers.open_vocabulary.naming import best as best_prompt
 from minilib.papers.open_vocabulary.patch_clip import (
+    Content,
     OnlyMlp,
     PatchClip,
     VanillaPatches,
@@ -195,6 +216,31 @@ def test_vocabulary_is_checked_and_names_are_their_best_prompt():
     assert photo_of_a("star") == ["a photo of a star"]
 
 
+def test_prompts_of_a_name_count_by_their_best_their_mean_or_as_they_fit():
+    cosine = torch.tensor([[0.1, 0.5, 0.0], [0.2, 0.3, 0.3]])  # two names, three sentences
+    torch.testing.assert_close(best_prompt(cosine), torch.tensor([0.5, 0.3]))
+    torch.testing.assert_close(mean(cosine), torch.tensor([0.2, 0.8 / 3]))
+    weights = (20 * cosine.mean(0)).softmax(0)
+    torch.testing.assert_close(fitting(cosine), cosine @ weights)
+    assert fitting(cosine)[0] > fitting(cosine)[1] > mean(cosine)[0]  # the second sentence fits whatever the name
+    slot, names = (
+        torch.randn(1, 2, 16, generator=seeded()),
+        F.normalize(torch.randn(3, 4, 16, generator=seeded(1)), dim=-1),
+    )
+    every = torch.stack([F.cosine_similarity(slot[:, :, None], each, dim=-1) for each in names], -2)
+    torch.testing.assert_close(cosines(slot, names, mean), every.mean(-1))
+    assert cosines(torch.zeros(1, 1, 16), names, fitting).abs().max() == 0
+
+
+def test_slots_merge_only_where_they_look_alike():
+    assigned = torch.tensor([[[[0, 1, 2]]]])
+    patches = torch.tensor([[1.0, 0.0], [0.9, 0.1], [0.6, 0.8]])[None, None, None]
+    names = torch.tensor([[[1.0, 0.0]], [[0.0, -1.0]]])
+    for likeness, groups in ((None, [True, False, False]), (0.8, [True, False, True]), (0.9999, [True, True, True])):
+        joined = joint_optimisation(assigned, 3, patches, names, 1, likeness=likeness)
+        assert joined.groups.tolist() == [groups]
+
+
 def test_vocabularies_of_real_data_sets():
     words = real_vocabulary("imagenet_vid", photo_of_a)
     assert len(words.targets) == 30 and "domestic_cat" in words.targets and len(words.background) == 91
@@ -216,6 +262,32 @@ def test_slot_sums_are_sums_over_the_patches_of_a_slot():
     torch.testing.assert_close(fine, found)  # a finer grid of slots, the same shares
     with pytest.raises(BadInput, match="3 frames"):
         slot_sums(patches[:, :3], assigned, 4)
+
+
+def test_slots_are_kept_by_their_content_where_it_is_known():
+    cosine = torch.tensor([[[0.3, 0.1], [0.1, 0.2], [0.2, 0.9]]])
+    content = torch.tensor([[CONTENT + 0.1, CONTENT + 0.2, CONTENT - 0.1]])
+    assert wanted(cosine, 2, 0.0, content).tolist() == [[True, True, False]]
+    assert wanted(cosine, 2, 0.25, content).tolist() == [[True, False, False]]
+    assert wanted(cosine, 2, 0.95, content).tolist() == [[True, False, False]]  # none: the best one with content
+    assert wanted(cosine, 2, 0.0, 0 * content).tolist() == [[False, False, True]]  # none at all: the best one
+    values = torch.randn(1, 4, 2, 2, 3, generator=seeded())
+    assigned = torch.tensor([[[[0, 1], [1, 1]], [[0, 0], [1, 1]]]])
+    means = slot_means(values, assigned, 3)
+    torch.testing.assert_close(means[0, 0], torch.cat([values[0, :2, 0, 0], values[0, 2:, 0].flatten(0, 1)]).mean(0))
+    assert not means[0, 2].any()
+
+
+def test_content_is_equation_1s_weights():
+    clip = tiny()
+    model, frames = PatchClip(clip), torch.randint(256, (1, 2, 16, 16, 3), generator=seeded(), dtype=torch.uint8)
+    content = Content(model)(frames)
+    assert content.shape == (1, 2, 2, 2)
+    torch.testing.assert_close(content.sum((2, 3)), torch.full((1, 2), 4.0))
+    cls, _ = model.read(clip.normalise(frames[0]))
+    patches = model(frames)[0].detach().flatten(1, 2)
+    mean = torch.einsum("tm,tme->te", content[0].flatten(1) / 4, patches)
+    torch.testing.assert_close(mean, pooled(patches, cls))
 
 
 def test_kept_are_slots_whose_best_name_is_a_target():

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from minilib.errors import BadInput
@@ -13,12 +14,13 @@ from minilib.papers.open_vocabulary.pretrain import driver
 from minilib.papers.open_vocabulary.pretrain.__main__ import main
 from minilib.papers.open_vocabulary.pretrain.encoders import ENCODERS, small_autoencoder
 from minilib.papers.open_vocabulary.pretrain.grouping import TRIED, colours, with_changes
-from minilib.papers.open_vocabulary.pretrain.painted import Lessons, drawn, painted, taught
-from minilib.papers.open_vocabulary.pretrain.patch import READERS, cropped
+from minilib.papers.open_vocabulary.pretrain.painted import Lessons, drawn, lessons, painted, taught, wider
+from minilib.papers.open_vocabulary.pretrain.patch import READERS, cropped, reduced
 from minilib.papers.open_vocabulary.pretrain.pool import draw, pool
+from minilib.papers.open_vocabulary.pretrain.recipe import cosine, training
 from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
-from minilib.papers.open_vocabulary.pretrain.timed import Budget, train_for
 from minilib.papers.open_vocabulary.small import sentences
+from minilib.timed_training import Budget, train_for
 from minilib.world.localization import localization_batch
 
 
@@ -33,44 +35,30 @@ def test_pool_is_the_clips_and_is_made_once(tmp_path):
     assert drawn[0].shape == (4, 2, 32, 32, 3) and len({int(each.long().sum()) for each in drawn}) > 1
 
 
-def toy(steps, checkpoint=None, stop=None, seconds=1e6):
-    torch.manual_seed(0)
+def test_rates_rise_and_fall_and_vectors_do_not_decay():
+    rates = [2 * cosine(7, share) for share in (0.0, 0.025, 0.05, 0.5, 1.0)]
+    assert rates[0] < rates[1] == 1.0 and max(rates) == rates[2] and rates[4] == 0
     module = nn.Linear(4, 1)
-    calls = []
+    module.bias.requires_grad_(False)
+    (optimizer,) = training(module, lambda generator: None, 0.1).optimizers
+    matrices, vectors = optimizer.param_groups
+    assert matrices["params"] == [module.weight] and not vectors["params"]
+    assert (matrices["weight_decay"], vectors["weight_decay"], matrices["lr"]) == (0.05, 0.0, 0.1)
+
+
+def test_a_step_draws_what_its_number_says():
+    """Losses of six steps as they were before all trainings by the clock had one loop."""
+    torch.manual_seed(0)
+    module, losses = nn.Linear(4, 1), []
 
     def loss(generator):
-        calls.append(1)
-        if stop is not None and len(calls) > stop:
-            raise KeyboardInterrupt
         x = torch.randn(8, 4, generator=generator)
-        return (module(x) - x.sum(1, keepdim=True)).square().mean()
+        found = (module(x) - x.sum(1, keepdim=True)).square().mean()
+        losses.append(found.item())
+        return found
 
-    history = train_for(module, loss, Budget(seconds, 0.1, steps=steps), checkpoint)
-    return module, history
-
-
-def test_a_stopped_training_goes_on_with_the_same_numbers(tmp_path, monkeypatch):
-    whole, history = toy(6)
-    assert history.step == 6 and history.losses[-1][2] > 0
-    monkeypatch.setattr("minilib.papers.open_vocabulary.pretrain.timed.SAVE_EVERY", 0.0)
-    with pytest.raises(KeyboardInterrupt):
-        toy(6, tmp_path / "toy.pt", stop=4)
-    again, history = toy(6, tmp_path / "toy.pt", stop=2)  # two steps are left
-    assert history.step == 6
-    torch.testing.assert_close(again.weight, whole.weight)
-
-
-def test_time_ends_a_training_and_rates_rise_and_fall():
-    _, history = toy(None, seconds=0.2)
-    assert 0.2 <= history.seconds < 5
-    rates = [Budget(1.0, 2.0).rate(share) for share in (0.0, 0.025, 0.05, 0.5, 1.0)]
-    assert rates[0] < rates[1] == 1.0 and max(rates) == rates[2] and rates[4] == 0
-    with pytest.raises(BadInput, match="the loss is nan"):
-        train_for(nn.Linear(1, 1), lambda g: _nan(), Budget(1e6, 0.1, steps=1))
-
-
-def _nan():
-    return torch.full((), float("nan"), requires_grad=True)
+    train_for(training(module, loss, 0.1), Budget(1e6, steps=6))
+    assert losses == pytest.approx([3.622633, 8.532787, 7.108943, 4.580208, 5.235421, 3.821993], rel=1e-5)
 
 
 def test_targets_of_slots_have_the_tokens_places():
@@ -109,13 +97,13 @@ def test_every_training_leaves_weights_scores_and_the_choice_ships_them(trained,
     assert driver.chosen(found) == "released"
     driver.ship(trained, tmp_path)
     shipped = {path.name for path in tmp_path.iterdir()}
-    names = {"video_encoder", "image_encoder", "patch_clip", "video_slots"}
+    names = {"video_encoder", "image_encoder", "patch_clip", "patch_content", "video_slots"}
     assert shipped == {f"{n}.safetensors" for n in names} | {"open_vocabulary.json", "open_vocabulary.md"}
     assert sum(path.stat().st_size for path in tmp_path.iterdir()) < 10e6
     best = json.loads((tmp_path / "open_vocabulary.json").read_text())["slots"]
     card = (tmp_path / "open_vocabulary.md").read_text()
     reader = json.loads((tmp_path / "open_vocabulary.json").read_text())["reader"]
-    rates = {name: found[f"patch_clip_{name}"]["scores"]["right"] for name in ("released", "alone_crops")}
+    rates = {name: found[f"patch_clip_{name}"]["scores"]["shape"] for name in ("released", "alone_crops")}
     assert rates[reader] == max(rates.values())
     assert f"**slots_{best}**" in card and "nan" not in card.replace("finance", "")
     before = torch.get_rng_state()
@@ -160,14 +148,35 @@ def test_painted_pictures_show_one_slot_alone():
 
 
 def test_slots_teach_what_their_own_picture_is_called():
-    """Two lessons whose slots have swapped class tokens: the right ones cost less."""
+    """Two clips whose slots have swapped class tokens: the right ones cost less."""
     model = READERS["released"].build()
-    tokens = torch.randn(2, 65, 192, generator=torch.Generator().manual_seed(0)).half()
-    shares = torch.zeros(2, 3, 64)
-    shares[:, 0, :20], shares[:, 1, 20:40] = 1, 1  # the third teaches nothing
+    tokens = torch.randn(2, 2, 65, 192, generator=torch.Generator().manual_seed(0)).half()
+    shares = torch.zeros(2, 2, 3, 64)
+    shares[:, :, 0, :20], shares[:, :, 1, 20:40] = 1, 1  # the third teaches nothing
     with torch.no_grad():
-        said = torch.bmm(shares, model.patches(tokens.float()))
+        patches = model.patches(tokens.float().flatten(0, 1)).unflatten(0, (2, 2))
+        said = torch.einsum("bfsm,bfme->bse", shares, patches)
         costs = [taught(model, Lessons(tokens, shares.half(), cls)).item() for cls in (said, said.flip(1).roll(-1, 1))]
     assert costs[0] < costs[1]
     chosen = drawn(Lessons(tokens, shares, said), 5, torch.Generator())
-    assert chosen.tokens.shape == (5, 65, 192) and chosen.cls.shape == (5, 3, 96)
+    assert chosen.tokens.shape == (5, 2, 65, 192) and chosen.cls.shape == (5, 3, 96)
+
+
+def test_lessons_are_of_tubes():
+    model = READERS["released"].build()
+    frames = localization_batch(0, "train", np.arange(2)).frames[:, [1, 5]]
+    assigned = torch.zeros(2, 2, 12, 12, dtype=torch.int64)
+    assigned[:, :, :4, :4], assigned[:, 0, 11, 11] = 1, 2
+    given = lessons(model, frames, assigned, 4)
+    assert given.tokens.shape == (2, 2, 65, 192) and given.shares.shape == (2, 2, 4, 64)
+    whole = given.shares[1].float().sum(1)  # each patch is somebody's, but for one where a small slot teaches nothing
+    assert (whole[1] == 1).all() and (whole[0, :-1] == 1).all() and whole[0, -1] < 1
+    assert not given.shares[:, :, 2:].any() and not given.cls[:, 2:].any()  # too small, and never there
+    grown = wider(F.one_hot(assigned.flatten(0, 1), 4).movedim(-1, 1).bool())
+    assert grown[0, 1, :5, :5].all() and grown[0, 1].sum() == 25
+    own = (
+        painted(frames[:, 0], grown.unflatten(0, (2, 2))[:, 0])[:, 1],
+        painted(frames[:, 1], grown.unflatten(0, (2, 2))[:, 1])[:, 1],
+    )
+    said = [F.normalize(model.read(model.clip.normalise(reduced(each)))[0], dim=-1) for each in own]
+    torch.testing.assert_close(given.cls[:, 1], F.normalize(said[0] + said[1], dim=-1))

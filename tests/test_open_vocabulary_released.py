@@ -34,13 +34,31 @@ def theirs(name):
     return name
 
 
-def test_slots_and_their_encoder(tmp_path):
-    torch.manual_seed(0)
+def small_pair():
+    """An encoder of 16 x 16 patches and slots for 8 frames, every parameter drawn."""
     encoder = drawn(VideoEncoder(64 * 3, 1, 3, 16))
-    slots = drawn(VideoSlots(GaussianSlots(4, 12), BroadcastDecoder(192, 12, 8, (3, 3), 16), 192))
+    return encoder, drawn(VideoSlots(GaussianSlots(4, 12), BroadcastDecoder(192, 12, 8, (3, 3), 16), 192))
+
+
+def their_state(encoder, slots):
+    """Both in the released file's names."""
     state = {f"model.{k}": v for k, v in encoder.state_dict().items()} | {"model.head.weight": torch.zeros(2, 192)}
     for name, value in slots.state_dict().items():
         state[theirs(name)] = value.view(1, 1, -1) if "initial" in name else value
+    return state
+
+
+def released_files(folder, clip):
+    """Two files as the authors lay them out, of small models: slots with their encoder, and patch-CLIP."""
+    torch.save({"state_dict": their_state(*small_pair())}, folder / "slots.ckpt")
+    torch.save({"state_dict": drawn(PatchClip(clip)).state_dict()}, folder / "patch.pth")
+    return folder / "slots.ckpt", folder / "patch.pth"
+
+
+def test_slots_and_their_encoder(tmp_path):
+    torch.manual_seed(0)
+    encoder, slots = small_pair()
+    state = their_state(encoder, slots)
     assert state["grouping.slot_attention.to_q.weight"].shape == (12, 12)
     torch.save({"state_dict": state}, tmp_path / "released.ckpt")
     read_encoder, read = released_slots(tmp_path / "released.ckpt", slots=4)

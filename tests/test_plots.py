@@ -36,6 +36,18 @@ def test_an_ablation_shows_every_seed_its_mean_and_the_papers_value():
     assert alone.get_title(loc="left") == "T (no seeds)"
 
 
+def test_ranks_join_the_papers_place_and_ours():
+    table = {"a": ("m/a", 3.0), "b": ("m/b", 2.0), "c": ("m/c", 1.0), "ours alone": ("m/d", None), "gone": ("m/e", 9.0)}
+    rows = {"m/a": {0: 10.0}, "m/b": {0: 40.0, 1: 20.0}, "m/c": {0: 5.0}, "m/d": {0: 50.0}}
+    _, axis = plt.subplots()
+    plots.ranks(axis, "T", table, rows)
+    joined = [tuple(map(int, line.get_ydata())) for line in axis.lines]
+    assert joined == [(1, 2), (2, 1), (3, 3)], "best on top: gone, a, b, c beside ours alone, b, a, c"
+    words = [text.get_text() for text in axis.texts]
+    assert "gone, not measured  9" in words and "50.0 %  ours alone, not in the paper" in words and "30.0 %  b" in words
+    assert axis.lines[2].get_color() == plots.COLOURS[0], "its rank is kept"
+
+
 def test_rows_that_nobody_measured_keep_their_place():
     figure = plots.ablation("T", {"first": ("a", None), "ours": ("b", None), "last": ("c", None)}, {"b": {0: 40.0}})
     assert figure.axes[0].get_ylim() == (2.5, -0.5)

@@ -11,9 +11,11 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image
 
-from minilib.batch.report import LIMIT, Card, clean, items, render, sections, write_report
+from minilib.batch.report import LIMIT, clean, items, render, sections, write_report
+from minilib.batch.short import in_one_line, taught_in
 from minilib.claims import Row, judge
 from minilib.claims.model import Claims
+from minilib.claims.scorecard import Card
 
 
 def picture(width=300, height=200, seed=0):
@@ -108,6 +110,36 @@ def test_scorecard_counts_verdicts():
         and "2 times" in page
         and "Distinct pairs judged: 1; were there no effect at all, 0.1" in page
     )
+
+
+def test_a_paper_is_one_line_and_one_bar():
+    count = {"source": "T1", "statement": "x", "kind": "count", "paper_value": 1, "digit": 1}
+    pair = {"source": "T2", "statement": "A.", "kind": "ordering", "cost": True}
+    given = [count | {"id": "a"}, count | {"id": "b"}]
+    given += [
+        pair | {"id": k, "pairs": [{"better": k, "worse": "cost/b", "test": "greater"}]} for k in ("cost/c", "cost/a")
+    ]
+    claims = Claims.model_validate({"paper": "p", "experiment": 1, "claims": given})
+    rows = [Row(metric="a", value=1, commit="abc")]
+    rows += [
+        Row(metric=f"cost/{name}", value=value * (1 + k / 100), seed=k, commit="abc")
+        for name, value in (("a", 1), ("b", 2))
+        for k in range(10)
+    ]
+    card = Card(claims, judge(claims, rows))
+    assert in_one_line(card) == "1 of 2 counts to the digit; of 2 orderings 1 holds here, 1 is not measured."
+    page = render([], [card], [("python", "3")], "now")
+    bar = page.split('class="bar"')[1].split("</div>")[0]
+    assert bar.count("flex-grow: 1") == 2 and "flex-grow: 2" in bar, "as wide as the claims are many"
+    assert page.index('class="bar"') < page.index("<details>") < page.index("<table")
+
+
+def test_cards_know_the_notebook_that_teaches_them(tmp_path):
+    for name in ("04_object_centric_adaptation", "10_object_centric_diffusion"):
+        (tmp_path / f"{name}.ipynb").write_text("{}")
+    assert taught_in("object_centric", tmp_path) == "04_object_centric_adaptation"
+    assert taught_in("object_centric_diffusion", tmp_path) == "10_object_centric_diffusion"
+    assert taught_in("victr", tmp_path) == ""
 
 
 def test_a_broken_notebook_is_a_row_of_the_status(run):

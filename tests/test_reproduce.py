@@ -236,7 +236,7 @@ def test_update_takes_a_clean_notebook_and_new_rows(tmp_path):
     from minilib.claims import Row, append_rows, read_rows
 
     path = write_notebook(tmp_path, "01_a", "import minilib\nprint(minilib.__path__[0], out_dir)\nseed")
-    work = job(tmp_path, path)
+    work = job(tmp_path, path, parameters={"scale": "small"})
     assert run_job(work).state == "ok"
     rows = [Row(metric="m", value=1, scale=scale) for scale in ("smoke", "small")]
     append_rows(tmp_path / "out" / "rows" / "sums.jsonl", rows)
@@ -244,6 +244,7 @@ def test_update_takes_a_clean_notebook_and_new_rows(tmp_path):
     assert update([work], tmp_path / "out", tmp_path / "results") == ["01_a.ipynb"]
     assert read_rows(tmp_path / "results" / "rows" / "sums.jsonl") == rows[1:]
     text, book = path.read_text(), read_notebook(path)
+    assert book.metadata["minilib"].keys() == {"code", "seconds", "threads"}, "the page knows how long it took"
     assert is_current(book) and str(ROOT) not in text and str(tmp_path) not in text and "papermill" not in text
     assert [c.id for c in book.cells] == [str(k) for k in range(len(book.cells))]
     assert [c.execution_count for c in book.cells if c.cell_type == "code"] == [1, 2, 3, 4]

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.optim.swa_utils import AveragedModel
 
 from minilib.errors import BadInput
 from minilib.models import small_diffusion as module
@@ -44,12 +43,11 @@ from minilib.models.small_diffusion_frames import (
     sentence_rows,
     single_frames,
 )
-from minilib.models.small_diffusion_judge import NAMED, Judge, JudgeTask, card, named_rightly
+from minilib.models.small_diffusion_judge import NAMED, PARTS, Judge, JudgeTask, card, named_rightly
 from minilib.models.small_diffusion_tasks import AutoencoderTask, ControlTask, DenoisingTask, psnr, widened
-from minilib.models.small_diffusion_training import Forgetting, Rates, fit
+from minilib.models.small_diffusion_training import Rates, fit
+from minilib.timed_training import Budget
 from minilib.world import edit_batch
-
-SHORT = Rates(1e-3, 4, warmup=2)
 
 
 @pytest.fixture(scope="module")
@@ -315,28 +313,18 @@ def test_one_of_the_two_maps_is_always_zero(few, folder):
     assert (there.sum(1) == 1).all() and 0 < there[:, 0].sum() < 16
 
 
-class Clock:
-    """A minute's training takes as many steps as it is told, each of which takes as long."""
-
-    def __init__(self, seconds: float):
-        self.now, self.seconds = 0.0, seconds
-
-    def monotonic(self) -> float:
-        self.now += self.seconds
-        return self.now
-
-
 class Tiny:
     """One number that should become 3; the score is the distance."""
 
     def __init__(self, at: float = 0.0):
         self.model = torch.nn.Linear(1, 1, bias=False)
         torch.nn.init.constant_(self.model.weight, at)
-        self.drawn, self.stop = [], None
+        self.drawn, self.stop, self.began = [], None, None
 
     def loss(self, model, batch, generator):
         if len(self.drawn) == self.stop:
             raise KeyboardInterrupt
+        self.began = model.weight.item() if self.began is None else self.began
         self.drawn.append(torch.rand(1, generator=generator).item())
         return (model.weight - 3).square().sum()
 
@@ -347,54 +335,44 @@ class Tiny:
         pass
 
 
-def test_a_stopped_training_goes_on_with_the_minutes_left_and_keeps_the_best(tmp_path, monkeypatch):
+def test_a_training_keeps_its_best_weights_and_begins_at_them_again(tmp_path):
     file, checkpoint = tmp_path / "w.safetensors", tmp_path / "c.pt"
-    rates = Rates(0.1, 1, warmup=1, ema=0.5)
-    monkeypatch.setattr(training, "time", Clock(0.5))
-    whole, first = Tiny(), Tiny()
+    rates, budget = Rates(0.1, 0.1, 1, warmup=1, ema=0.5), Budget(1e6, every=0.0, steps=60)
+    first = Tiny()
     first.stop = 25
-    fit(whole, rates, 1.0, tmp_path / "whole.safetensors", tmp_path / "whole.pt", 8.0)
     with pytest.raises(KeyboardInterrupt):
-        fit(first, rates, 1.0, file, checkpoint, 8.0)
+        fit(first, rates, budget, file, checkpoint)
+    assert file.is_file() and not training.finished("c", tmp_path)
     again = Tiny()
-    best = fit(again, rates, 1.0, file, checkpoint, 8.0)
-    assert 0 < len(again.drawn) < len(whole.drawn) and again.drawn[0] in first.drawn  # from the checkpoint on
+    best = fit(again, rates, budget, file, checkpoint)
+    assert len(again.drawn) == 35 and again.drawn[0] not in first.drawn  # from the checkpoint on
     assert best < 1 and Tiny().score(load_half(Tiny().model, file)) == pytest.approx(best, abs=2e-3)
     assert training.finished("c", tmp_path)
 
     later = Tiny()  # begins at the best weights; what is worse does not replace them
     scores = iter([0.5] + [0.7] * 99)
-    monkeypatch.setattr(later, "score", lambda model: next(scores))
+    later.score = lambda model: next(scores)
     bytes_before = file.read_bytes()
-    assert fit(later, rates, 0.2, file, checkpoint, 8.0) == 0.5 and file.read_bytes() == bytes_before
-
-
-def test_a_loss_that_is_not_finite_is_said(tmp_path, monkeypatch):
-    task = Tiny()
-    monkeypatch.setattr(task, "loss", lambda model, batch, generator: model.weight.sum() * math.nan)
-    with pytest.raises(BadInput, match="not finite at step 20; a rate below"):
-        fit(task, SHORT, 1.0, tmp_path / "w.safetensors", tmp_path / "c.pt", 1e9)
-    assert not (tmp_path / "w.safetensors").exists()
-
-
-def test_averaged_weights_are_soon_near_the_model_however_long_their_memory():
-    model = torch.nn.Linear(1, 1, bias=False)
-    average = AveragedModel(model, multi_avg_fn=Forgetting(0.999))
-    torch.nn.init.zeros_(model.weight)
-    average.update_parameters(model)
-    torch.nn.init.ones_(model.weight)
-    for _ in range(30):
-        average.update_parameters(model)
-    assert average.module.weight.item() > 0.99
-    fast = [torch.zeros(1)]
-    Forgetting(0.25)(fast, [torch.ones(1)], 10**6)
-    assert fast[0].item() == 0.75
+    assert fit(later, rates, budget, file, checkpoint) == 0.5 and file.read_bytes() == bytes_before
+    assert later.drawn[0] == first.drawn[0] and abs(later.began - 3) == pytest.approx(best, abs=0.01)
 
 
 def test_the_rate_rises_and_falls():
-    rates = Rates(1.0, 1, warmup=10, falling=0.5)
+    rates = Rates(1.0, 1.0, 1, warmup=10, falling=0.5)
     assert rates.at(0, 0.0) == 0.1 and rates.at(9, 0.1) == rates.at(500, 0.5) == 1.0
     assert rates.at(500, 0.75) == 0.5 and rates.at(500, 1.0) == 0.0
+
+
+def test_times_are_spread_and_objects_weigh_more(frames):
+    times = tasks.spread(1000, 10, torch.Generator().manual_seed(0))
+    assert (times // 100).tolist() == list(range(10)) and len(set((times % 100).tolist())) > 5
+    error, weight = torch.ones(1, 4, 2, 2), torch.ones(1, 1, 2, 2)
+    error[..., 0, 0], weight[..., 0, 0] = 3.0, 4.0
+    assert tasks.weighted(error, weight).item() == pytest.approx((3 * 4 + 3) / 7)
+    cells = tasks.touched(frames.mask)
+    assert cells.shape == (48, 1, 16, 16)
+    for mask, cell in zip(frames.mask[:5], cells[:5, 0], strict=True):
+        assert {(int(y) // 4, int(x) // 4) for y, x in mask.nonzero()} == {tuple(at) for at in cell.nonzero().tolist()}
 
 
 @pytest.mark.parametrize("arguments", [["unet", "--minutes", "0"], ["tokenizer"]])
@@ -407,7 +385,7 @@ def test_weights_elsewhere_begin_as_the_shipped_ones(tmp_path, monkeypatch):
     shipped, out = tmp_path / "shipped", tmp_path / "out"
     save_half(Tiny(2.0).model, weights_file("judge", shipped))
     monkeypatch.setattr(training, "FOLDER", shipped)
-    monkeypatch.setattr(training, "build", lambda part, device, out: (Tiny(), Rates(1e-9, 1)))
+    monkeypatch.setattr(training, "build", lambda part, device, out: (Tiny(), Rates(1e-9, 1e-9, 1)))
     best = training.train_part("judge", 0.001, torch.device("cpu"), out, tmp_path)
     assert best == pytest.approx(1.0) and weights_file("judge", out).is_file()
 
@@ -445,6 +423,7 @@ def test_losses_and_scores_mix_no_devices(part, few, folder, monkeypatch):
             task.scheduler.alphas_cumprod = move(task.scheduler.alphas_cumprod)
         rows = lambda n, batch, generator: torch.empty(batch, dtype=torch.int64, device="cuda")  # noqa: E731
         monkeypatch.setattr(tasks, "drawn", rows)
+        monkeypatch.setattr(tasks, "spread", rows)
         monkeypatch.setattr(judge_module, "drawn", rows)
         for name in ("rand", "randn"):
             real = getattr(torch, name)
@@ -499,6 +478,27 @@ def rows_with(shape: float, decibels: float):
 
 @pytest.mark.parametrize(("shape", "word"), [(0.64, "reached"), (0.62, "not reached")])
 def test_the_card_says_whether_the_target_is_reached(shape, word):
-    text = card(rows_with(shape, 29.0), 100, 13_000_000)
+    text = card(rows_with(shape, 29.0), 100, dict.fromkeys(PARTS, 3_250_000))
+    assert "13.0 MB" in text and "Not there yet" not in text
     assert f"target 0.7 each: {word}." in text and f"shape {shape / 0.9:.2f}" in text and set(NAMED) <= set(ATTRIBUTES)
-    assert "(target 28 each: reached)" in text and "not reached)" in card(rows_with(shape, 27.9), 100, 1)
+    assert "(target 28 each: reached)" in text and "not reached)" in card(rows_with(shape, 27.9), 100, {})
+
+
+def test_a_card_is_of_the_parts_that_are_there(tmp_path, folder):
+    def written(*parts):
+        there = tmp_path / "-".join(parts)
+        for part in parts:
+            weights_file(part, there).parent.mkdir(exist_ok=True)
+            weights_file(part, there).write_bytes(weights_file(part, folder).read_bytes())
+        judge_module.write_card(there, torch.device("cpu"), count=2)
+        return (there / "small_diffusion.md").read_text()
+
+    save_half(Judge(), weights_file("judge", folder))
+    text = written("autoencoder", "judge")
+    assert "**Not there yet:** the UNet, the ControlNet." in text and "not reached)" in text
+    assert "| reconstructed |" in text and "generated" not in text.lower()
+    text = written("judge", "unet")
+    assert "**Not there yet:** the autoencoder, the ControlNet." in text and "dB" not in text and "| real" in text
+    assert "named" not in written("autoencoder")
+    text = written(*PARTS)
+    assert "Not there yet" not in text and "| generated by edges |" in text and "target 0.7 each" in text

@@ -14,7 +14,7 @@ from minilib.claims import judge, load
 from minilib.claims.rows import Row, read_rows
 from minilib.errors import BadInput
 from minilib.files import NOTEBOOKS
-from minilib.study import real, real_detection, real_training
+from minilib.study import real, real_detection, real_localization, real_training
 from minilib.study.real import Run
 from minilib.train import METHODS, main, read_parameters, train_by
 from minilib.video import write_video
@@ -52,7 +52,7 @@ def asked(videos, monkeypatch):
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_each_file_asks_for_everything_and_says_first_what_is_missing(path, tmp_path):
     values = read_parameters(path)
-    study = real_detection if values["method"] == "coarse_fine" else real
+    study = {"coarse_fine": real_detection, "open_vocabulary": real_localization}.get(values["method"], real)
     assert ASKED <= values.keys() <= {field.name for field in fields(study.Run)} | {"scale", "method", "seeds"}
     with pytest.raises(BadInput, match=f"{values['dataset']}: .* is missing"):
         train_by({**values, "data_root": str(tmp_path), "out_dir": str(tmp_path / "out")})

@@ -15,7 +15,7 @@ from minilib.papers.victr.baselines import Hitchhiker, TemporalTransformer, XCli
 from minilib.papers.victr.classifier import AffinityClassifier, Embeddings, Scores, multi_label, victr_loss
 from minilib.papers.victr.method import TemporalAttention
 from minilib.papers.victr.small import LOSS, Loss, Whitening, confined, other_names, texts_of, whitened
-from minilib.papers.victr.study import ASKED, DIRECTIONS, GRID, HEADS, PLAIN, STUDY, TUNING
+from minilib.papers.victr.study import ASKED, DIRECTIONS, GRID, HEADS, LONG, PLAIN, STUDY, TUNING
 from minilib.papers.victr.variants import Start
 from minilib.settings import key
 from minilib.study import Trial, real
@@ -358,8 +358,16 @@ def test_few_shot_draws_more_of_the_same_clips_and_the_probe_starts_from_nothing
     probe = replace(VARIANTS["few/probe"], train=2400, test=60, few=replace(TUNING, recipe=QUICK, shots=(1, 2)))
     outcome = probe.run(GRID, Trial(0))
     assert set(outcome.metrics) == {"", "few1", "few2"} and outcome.score == outcome.metrics["few2"]
-    assert not outcome.history.loss and VARIANTS["few/probe"].few.recipe.lr == 10 * TUNING.recipe.lr
+    assert not outcome.history.loss and VARIANTS["few/probe"].lr * LONG.lr == pytest.approx(10 * TUNING.recipe.lr)
     assert TUNING.shots == (2, 4, 8, 16)
+
+
+def test_the_probe_of_few_clips_learns_at_the_rate_of_each_try(random_embeddings, monkeypatch):
+    rates = []
+    monkeypatch.setattr(unseen, "train", lambda model, batches, recipe, *rest, **more: rates.append(recipe.lr))
+    for recipe in (GRID, GRID.at_rate(3)):
+        replace(VARIANTS["few/probe"], train=400, test=60, few=replace(TUNING, shots=(1,))).run(recipe, Trial(0))
+    assert rates == pytest.approx([1e-2, 3e-2])
 
 
 # --- rows ---

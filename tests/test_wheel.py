@@ -63,7 +63,8 @@ def test_its_commands_are_declared_and_lead_somewhere(elsewhere):
     (folder,) = elsewhere.target.glob("efficient_video_suite-*.dist-info")
     points = distribution_points(folder)
     assert set(points) == {
-        f"minilib-{name}" for name in ("check", "claims", "manifests", "predict", "reproduce", "study", "train")
+        f"minilib-{name}"
+        for name in ("check", "claims", "localize", "manifests", "predict", "reproduce", "study", "train")
     }
     done = elsewhere("-c", "from importlib import import_module as i\n" + "\n".join(
         f"assert callable(getattr(i({place.split(':')[0]!r}), {place.split(':')[1]!r}))" for place in points.values()

@@ -12,8 +12,9 @@ from minilib import claims, training
 from minilib.claims.verdicts import same_count
 from minilib.errors import BadInput
 from minilib.models.clip import TINY, build
+from minilib.models.second_clip import second_clip
 from minilib.papers.zeroi2v import blocks, costs, counts, figures, published
-from minilib.papers.zeroi2v.study import LIVE, STUDY
+from minilib.papers.zeroi2v.study import SHOWN, STUDY
 from minilib.settings import key
 from minilib.study import ShuffledFrames, real_training
 from minilib.study import real as on_videos
@@ -93,7 +94,7 @@ def test_every_variant_trains_one_step_and_frees_the_right_things(name):
         assert (p.grad is not None) <= (n in free), n
     if "probe" in name:
         assert free == {"head.weight", "head.bias"}
-    elif name.startswith("full"):
+    elif name.removeprefix("second/").startswith("full"):
         assert len(free) == len(list(model.parameters())) and variant.lr == 0.1
     else:
         assert any("ln_post" in n for n in free) and any("resblocks" in n for n in free) and variant.lr == 1.0
@@ -103,6 +104,16 @@ def test_every_variant_trains_one_step_and_frees_the_right_things(name):
 def test_every_variant_has_a_key_of_its_own():
     assert len({key(variant) for variant in STUDY.variants.values()}) == len(STUDY.variants)
     assert len({key(recipe) for recipe in STUDY.recipes.values()}) == len(STUDY.recipes)
+
+
+def test_variants_on_the_second_image_model_are_those_on_the_first():
+    on_second = {name: variant for name, variant in STUDY.variants.items() if name.startswith("second/")}
+    assert len(on_second) == 5
+    for name, variant in on_second.items():
+        first = STUDY.variants[name.removeprefix("second/")]
+        assert variant.build.keywords == first.build.keywords | {"clip": second_clip} and variant.task == first.task
+        backbone = variant.build(None).backbone
+        assert len(blocks(backbone)) == 6 and backbone.ln_post.normalized_shape == (192,)
 
 
 def test_names_of_table_1c_are_receptive_fields_and_those_of_tables_2_and_3_sizes():
@@ -166,10 +177,12 @@ def test_recipes_are_those_of_the_committed_rows():
     core, grid, tuned = (STUDY.recipes[name] for name in ("core", "grid", "tuned"))
     assert (grid.steps, grid.batch, grid.lr, grid.warmup, grid.smoothing) == (200, 16, 3e-3, 20, 0.0)
     assert core == replace(grid, steps=1000, warmup=100) and tuned.recipe == replace(core, steps=1500)
-    assert STUDY.grids["core"][:4] == LIVE == ("probe", "adapters", "zeroi2v", "full")
-    assert {name for name in STUDY.variants if name.startswith("timing/")} == set(STUDY.grids["core"][4:])
-    assert set(STUDY.grids["grid"]) == set(STUDY.variants) - set(STUDY.grids["core"][4:])
-    pairs = [claim.metrics for claim in PAPER.claims if claim.headline and claim.kind == "ordering"]
+    assert STUDY.recipes["live"] == replace(grid, steps=500, warmup=50) and set(SHOWN) < set(STUDY.grids["grid"])
+    assert {name for name in STUDY.variants if name.startswith("timing/")} == set(STUDY.grids["core"])
+    long = {*STUDY.grids["core"], "second/full_image", "second/full"}
+    assert set(STUDY.grids["grid"]) == set(STUDY.variants) - long
+    to_plateau = (claim for claim in PAPER.claims if claim.headline or claim.id.endswith(".second"))
+    pairs = [claim.metrics for claim in to_plateau if claim.kind == "ordering"]
     assert {name for each in pairs for name in each} == set(STUDY.metrics("tuned"))
 
 

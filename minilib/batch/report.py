@@ -1,4 +1,5 @@
-"""`report.html`: one page that needs nothing else, neither network nor folder. Scorecard, tables, pictures, status.
+"""`report.html`: one page that needs nothing else, neither network nor folder. A line a paper first, then the details
+folded, status and versions last.
 
 All of it is taken from executed notebooks and rows; nothing is written by hand. Texts are escaped by the template, and
 tables from notebooks pass through an allow-list of tags and styles first.
@@ -11,25 +12,20 @@ import dataclasses
 import io
 import json
 import re
-from collections import Counter
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import bleach
 from bleach.css_sanitizer import CSSSanitizer
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from nbformat import NotebookNode
 from PIL import Image
 
 from minilib.batch.executed import read_notebook
 from minilib.batch.running import read_status
-from minilib.claims.files import load, papers
-from minilib.claims.model import Claims
-from minilib.claims.rows import all_rows
-from minilib.claims.table import BADGES, measured, occurring, printed
-from minilib.claims.verdicts import Verdict, false_calls, judge
+from minilib.batch.short import in_order, templates
+from minilib.claims.scorecard import Card, cards
 from minilib.environment import environment
 from minilib.errors import BadInput
 from minilib.files import NOTEBOOKS, RESULTS, write_whole
@@ -83,24 +79,6 @@ class Section:
     seconds: float | None
     reason: str
     committed: bool  # taken from the checkout, not from this run
-
-
-@dataclass(frozen=True)
-class Card:
-    """One paper's verdicts."""
-
-    claims: Claims
-    verdicts: list[Verdict]
-
-    @property
-    def counts(self) -> Counter[str]:
-        """How many claims came to each word."""
-        return Counter(verdict.verdict for verdict in self.verdicts)
-
-    @property
-    def false_calls(self) -> tuple[int, float]:
-        """Distinct pairs judged, and how many of them would be called an effect if there were none."""
-        return false_calls(self.claims, self.verdicts)
 
 
 def items(notebook: NotebookNode) -> list[Item]:
@@ -187,12 +165,6 @@ def sections(out: Path, notebooks: Path) -> list[Section]:
     return found
 
 
-def cards(out: Path, results: Path) -> list[Card]:
-    """Every paper's claims judged on the committed rows and this run's."""
-    every = [load(name) for name in papers()]
-    return [Card(claims, judge(claims, all_rows(claims.paper, results, out))) for claims in every]
-
-
 def measured_with(out: Path) -> list[tuple[str, str]]:
     """Versions and hardware: of this run's completion records where there are any, else of this process."""
     records = [record for path in sorted(out.glob("*.done.json")) if (record := _whole_record(path))]
@@ -214,14 +186,8 @@ def _whole_record(path: Path) -> dict | None:
 
 def render(found: list[Section], judged: list[Card], facts: list[tuple[str, str]], made: str) -> str:
     """The page; pictures are fitted into what the rest of it leaves of the limit."""
-    loader = PackageLoader("minilib")
-    template = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    template.globals.update(measured=measured, printed=printed)
-    page = template.get_template("report.html.j2")
-    words = occurring(verdict for card in judged for verdict in card.verdicts)
-    values = dict(cards=judged, facts=facts, made=made, badges=BADGES, words=words)
+    page = templates(judged).get_template("report.html.j2")
+    values = dict(cards=judged, facts=facts, made=made)
     bare = [dataclasses.replace(s, items=[dataclasses.replace(i, png=None) for i in s.items]) for s in found]
     rest = LIMIT - len(page.render(sections=bare, **values).encode())
     return page.render(sections=fit(found, rest), **values)
@@ -233,5 +199,6 @@ def write_report(
     """Writes `<out>/report.html`, whole or not at all."""
     out = Path(out)
     made = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    page = render(sections(out, Path(notebooks)), cards(out, Path(results)), measured_with(out), made)
+    judged = in_order(cards(results, out), Path(notebooks))
+    page = render(sections(out, Path(notebooks)), judged, measured_with(out), made)
     return write_whole(path or out / "report.html", page)

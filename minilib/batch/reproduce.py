@@ -7,6 +7,7 @@ Everything lies under one folder (`--out`): executed notebooks, completion recor
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -26,6 +27,7 @@ from minilib.batch.jobs import Job, Status, check_job, defaults, run_job
 from minilib.batch.running import read_status, run_all, run_on, write_status
 from minilib.claims.rows import append_rows, read_rows
 from minilib.commands import answer, setting
+from minilib.course import timed
 from minilib.environment import cores
 from minilib.errors import BadInput
 from minilib.files import RESULTS, RUNS, writable_folder, write_whole
@@ -112,6 +114,9 @@ def update(jobs: Sequence[Job], out: Path, results: Path = RESULTS) -> list[str]
     for job in jobs:
         executed = strip(read_notebook(job.output), out)
         executed.metadata["minilib"].pop("job", None)
+        if job.parameters.get("scale") == "small":  # the time that a page promises is of this scale
+            record = json.loads(job.record.read_bytes())
+            timed(executed, record["seconds"], record["environment"]["threads"])
         write_whole(job.notebook, nbformat.writes(executed).rstrip("\n") + "\n")
         size = Path(job.notebook).stat().st_size
         written.append(Path(job.notebook).name + (f" ({size // 1000} kB, more than 500)" if size > LARGEST else ""))

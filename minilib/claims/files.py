@@ -13,6 +13,7 @@ from minilib.files import write_whole
 
 FOLDER = Path(__file__).parent
 LOCK = "lock.yaml"
+CONTRADICTIONS = "contradictions.yaml"
 HEAD = """\
 # Headline marks, margins, tasks and pairs of all orderings, written by `python -m minilib.claims --lock` before the
 # first row that judges. A test compares the claims files with it; a claim that moves is committed before its first row.
@@ -31,7 +32,7 @@ class Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
 
 def papers(folder: Path | str = FOLDER) -> list[str]:
     """Every paper with a claims file."""
-    return sorted(path.stem for path in Path(folder).glob("*.yaml") if path.name != LOCK)
+    return sorted(path.stem for path in Path(folder).glob("*.yaml") if path.name not in (LOCK, CONTRADICTIONS))
 
 
 def load(paper: str, folder: Path | str = FOLDER) -> Claims:

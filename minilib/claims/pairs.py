@@ -99,7 +99,7 @@ def length(scores: Scores, claim: Claim, pair: Pair, task: Task, look: Look) -> 
     An effect needs the same sign at half the steps, and now at least half of what it was then; the absence of one
     needs its interval inside the margin then as well.
     """
-    if look.word == UNDECIDED or claim.replicates == "clips":
+    if look.word == UNDECIDED or claim.replicates != "seeds":
         return None
     before = scores.points(pair, task, LOOKS[claim.replicates][0], half=True)
     if any(seed not in before for seed in range(look.n)):

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
 
+from minilib.claims.intervals import EFFECT, Sample
 from minilib.claims.model import Claims
 from minilib.claims.table import Table
 from minilib.claims.verdicts import Verdict
@@ -36,8 +37,8 @@ def ranking(table: Printed, rows: Rows, unit: str = "") -> str:
     text = f"Ahead is {ahead}, behind {behind} ({seeds})."
     same, pairs = same_order(table, found)
     if pairs:
-        stand = "stands" if same == 1 else "stand"
-        text += f" Of {several(pairs, 'pairs')} that the paper orders, {in_words(same)} {stand} in its order here."
+        stand = f"{in_words(same)} stand" if same > 1 else f"{in_words(same) if same else 'none'} stands"
+        text += f" Of {several(pairs, 'pairs')} that the paper orders, {stand} in its order here."
     if absent := len(table) - len(found):
         text += f" {several(absent, 'rows').capitalize()} {'is' if absent == 1 else 'are'} not measured yet."
     return text
@@ -49,6 +50,26 @@ def same_order(table: Printed, found: Mapping[str, float]) -> tuple[int, int]:
     paper = {label: value for label, (_, value) in table.items() if value is not None and label in found}
     pairs = [(a, b) for a, b in combinations(paper, 2) if paper[a] != paper[b]]
     return sum((paper[a] - paper[b]) * (found[a] - found[b]) > 0 for a, b in pairs), len(pairs)
+
+
+def difference(table: Printed, rows: Rows, a: str, b: str, unit: str = " points") -> str:
+    """By how much line a beats line b over the seeds that both have, with the 98 % interval of the paired differences;
+    where that holds 0, that these seeds do not tell. A sentence that the rows do not bear out cannot come of it."""
+    ours, theirs = (rows.get(table[label][0], {}) for label in (a, b))
+    seeds = sorted(ours.keys() & theirs.keys())
+    if not seeds:
+        return f"“{a}” and “{b}” are not measured on common seeds yet."
+    sample = Sample.of([ours[seed] - theirs[seed] for seed in seeds])
+    if sample.mean == 0:
+        return f"“{a}” and “{b}” are level ({several(len(seeds), 'seeds')})."
+    if sample.mean < 0:
+        a, b, sample = b, a, Sample(-sample.mean, sample.std, sample.n)
+    by = f"“{a}” is ahead of “{b}” by {number(sample.mean)}{unit}"
+    if len(seeds) == 1:
+        return f"{by} with one seed, which is a look and no result."
+    low, high = sample.interval(EFFECT)
+    text = f"{by} (98 % interval {number(low, '+')} to {number(high, '+')}, {several(len(seeds), 'seeds')})"
+    return f"{text}." if low > 0 else f"{text}: the interval holds 0, so these seeds do not tell them apart."
 
 
 # --- noise: derived metrics "noise/<variant>", what a start that is moved by a millionth changes ---------------------

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from minilib.datasets.annotations import inside, read_lines
+from minilib.datasets.pictures import numbered, read_pictures
 from minilib.errors import BadInput
 
 INDEXED = ("P", "L")  # what a pixel may hold: a place in the palette, or, in masks written without one, just a number
@@ -34,8 +35,8 @@ class MaskedVideo:
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """Frames uint8 (t, h, w, 3) and identities uint8 (t, h, w); a file that cannot be used is `BadInput`."""
-        frames = np.stack(_read_all(self.frames, lambda image: np.asarray(image.convert("RGB"))))
-        masks = np.stack(_read_all(self.masks, _identities))
+        frames = read_pictures(self.frames)
+        masks = read_pictures(self.masks, _identities)
         if masks.shape != frames.shape[:3]:
             raise BadInput(
                 f"video {self.name}: frames are {frames.shape[1]} x {frames.shape[2]}, masks "
@@ -56,43 +57,12 @@ def davis(root: Path | str, split: str, resolution: str = "480p") -> tuple[Maske
         if name in videos:
             raise BadInput(f"{where}: {name!r} is listed twice")
         folders = [inside(folder, name, where) for folder in (images, annotations)]
-        frames, masks = (_numbered(*pair, where) for pair in zip(folders, (".jpg", ".png"), strict=True))
+        frames, masks = (numbered(*pair, 5, where) for pair in zip(folders, (".jpg", ".png"), strict=True))
         if len(frames) != len(masks):
             more, folder = max(frames, masks, key=len), folders[len(frames) > len(masks)]
             raise BadInput(f"{where}: {folder} has nothing for {more[min(len(frames), len(masks))].name}")
         videos[name] = MaskedVideo(name, frames, masks)
     return tuple(videos.values())
-
-
-def _numbered(folder: Path, suffix: str, where: str) -> tuple[Path, ...]:
-    """The pictures 00000, 00001, ... of a folder, of which none may be missing."""
-    paths = sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
-    if not paths:
-        raise BadInput(f"{where}: {folder} holds no {suffix} files")
-    for number, path in enumerate(paths):
-        if path.stem != f"{number:05d}":
-            raise BadInput(f"{where}: {folder / f'{number:05d}{suffix}'} is missing, the next there is {path.name}")
-    return tuple(paths)
-
-
-def _read_all(paths: tuple[Path, ...], convert) -> list[np.ndarray]:
-    """Pictures as arrays, all of one size."""
-    out: list[np.ndarray] = []
-    for path in paths:
-        try:
-            with Image.open(path) as image:
-                out.append(convert(image))
-        except BadInput as error:
-            raise BadInput(f"picture {path}: {error}") from None
-        except Exception as error:  # damaged files raise OSError, SyntaxError, struct.error, ...
-            reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise BadInput(f"picture {path}: cannot be read ({reason})") from error
-        if out[-1].shape != out[0].shape:
-            size = " x ".join(map(str, out[0].shape[:2]))
-            raise BadInput(
-                f"picture {path}: is {' x '.join(map(str, out[-1].shape[:2]))}, the first of its video {size}"
-            )
-    return out
 
 
 def _identities(image: Image.Image) -> np.ndarray:

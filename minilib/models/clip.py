@@ -147,6 +147,12 @@ def build(architecture: Architecture, tokenize: Callable[[Sequence[str]], Tensor
     return ImageText(model, tokenize)
 
 
+def without_words(architecture: Architecture, device: str = "meta") -> ImageText:
+    """A model of that size that no sentence will be given to; on the meta device it has shapes alone, for counting."""
+    with torch.device(device):
+        return build(architecture, tokenize=list)
+
+
 def openai_clip(architecture: Architecture, path: Path | str) -> ImageText:
     """OpenAI's weights from a local file, in OpenAI's or open_clip's own names (they agree)."""
     clip = build(architecture)

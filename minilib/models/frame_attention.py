@@ -169,14 +169,15 @@ def attached(
     now: Now | None = None,
     maps: Maps | None = None,
     reduce: Reduction | None = None,
+    processor: type[FrameAttention] = FrameAttention,
 ) -> Iterator[dict[str, FrameAttention]]:
     """While it lasts, self- and cross-attention of a UNet run through `FrameAttention`, which is yielded by layer.
 
-    `maps` reads both kinds, `reduce` acts on self-attention. Afterwards the processors that were there before run
-    again, in case of an error, too.
+    `maps` reads both kinds, `reduce` acts on self-attention, which is of the class `processor`. Afterwards the
+    processors that were there before run again, in case of an error, too.
     """
     before, now = dict(unet.attn_processors), now or Now()
-    ours = {name: FrameAttention(name, frames, span, now, maps, reduce) for name in layers(unet, "attn1")}
+    ours = {name: processor(name, frames, span, now, maps, reduce) for name in layers(unet, "attn1")}
     ours |= {name: FrameAttention(name, frames, own_frame, now, maps) for name in layers(unet, "attn2")}
     unet.set_attn_processor({**before, **ours})
     try:

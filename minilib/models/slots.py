@@ -112,10 +112,14 @@ class SlotAttention(nn.Module):
         if count < self.initial.slots:
             raise BadInput(f"{self.initial.slots} slots for {count} tokens: use at most as many slots as tokens")
         keys, values = self.read(self.norm_input(tokens.reshape(-1, count, width)))
-        slots = self.initial(len(keys), generator)
+        found = self.attend(self.initial(len(keys), generator), keys, values)
+        return tuple(out.unflatten(0, tokens.shape[:-2]) if tokens.ndim > 2 else out[0] for out in found)
+
+    def attend(self, slots: Tensor, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """All iterations from slots (b, s, d) on what `read` made of tokens: the new slots, and the masks (b, s, n)."""
         for _ in range(self.iterations):
             slots, masks = slot_step(slots, keys, values, self.query, self.update)
-        return tuple(out.unflatten(0, tokens.shape[:-2]) if tokens.ndim > 2 else out[0] for out in (slots, masks))
+        return slots, masks
 
     def read(self, tokens: Tensor) -> tuple[Tensor, Tensor]:
         """What plays the keys and the values: the tokens (b, n, c) themselves."""

@@ -8,10 +8,8 @@ on with the minutes that were left; one that had finished begins again at its be
 from __future__ import annotations
 
 import argparse
-import io
 import math
-import subprocess
-import sys
+import multiprocessing
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,46 +20,32 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
-from minilib.errors import BadInput
 from minilib.files import write_whole
 from minilib.models.small_diffusion import FOLDER, load_half, save_half, weights_file
 from minilib.models.small_diffusion_judge import JudgeTask, write_card
 from minilib.models.small_diffusion_tasks import AutoencoderTask, ControlTask, DenoisingTask
+from minilib.muon import muon_and_adamw
+from minilib.timed_training import Budget, Forgetting, History, Training, read_history, train_for
 
 RUNS = Path("runs") / "small_diffusion"
 SHARES = {"autoencoder": 2.2, "unet": 4.5, "controlnet": 1.8}  # how `all` shares out its minutes
-LOOK = 20  # steps between two looks at the loss, for which a GPU has to wait
-AVERAGE = 4  # steps between two updates of the averaged weights, for which it waits, too
 
 
 @dataclass(frozen=True)
 class Rates:
-    """How fast to learn; the rate rises for `warmup` steps and falls over the last part, `falling`, of the minutes."""
+    """How fast to learn: the rate of matrices and kernels, moved by Muon, and of all else, moved by AdamW. Both rise
+    for `warmup` steps and fall over the last part, `falling`, of the time."""
 
+    matrix_lr: float
     lr: float
     batch: int
-    warmup: int = 100
-    falling: float = 0.4
-    ema: float = 0.998
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
+    warmup: int = 30
+    falling: float = 0.6
+    ema: float = 0.995
 
-    def at(self, step: int, progress: float) -> float:
-        """The factor of the rate at a step of this call, `progress` of the way through the minutes."""
-        return min((step + 1) / self.warmup, (1 - progress) / self.falling, 1.0)
-
-
-@dataclass(frozen=True)
-class Forgetting:
-    """An exponential moving average that forgets its first weights fast: after n updates it remembers no more than
-    (n + 1) / (n + 10) of what it was. Without that, a training cut short is judged by where it began."""
-
-    decay: float
-
-    def __call__(self, averaged: Sequence[Tensor], current: Sequence[Tensor], updates: Tensor | int) -> None:
-        kept = min(self.decay, (int(updates) + 1) / (int(updates) + 10))
-        for mean, value in zip(averaged, current, strict=True):
-            mean.lerp_(value, 1 - kept)
+    def at(self, step: int, passed: float) -> float:
+        """The factor of the rates at a step, `passed` of the way."""
+        return min((step + 1) / self.warmup, (1 - passed) / self.falling, 1.0)
 
 
 class Task(Protocol):
@@ -76,61 +60,33 @@ class Task(Protocol):
     def finish(self, model: nn.Module) -> None: ...
 
 
-def fit(task: Task, rates: Rates, minutes: float, file: Path, checkpoint: Path, every: float) -> float:
-    """Trains `task.model` for some minutes and leaves the best averaged weights in `file`; returns their score.
-
-    A checkpoint is written and the weights are judged every so many seconds. Raises BadInput where the loss is not
-    finite.
-    """
-    device = next(task.model.parameters()).device
+def fit(task: Task, rates: Rates, budget: Budget, file: Path, checkpoint: Path) -> float:
+    """Trains `task.model` and leaves the best averaged weights in `file`; returns their score. Begins at the weights in
+    `file`, or where a training that was stopped is."""
     best = math.inf
     if file.is_file():
         load_half(task.model, file)
         best = task.score(task.model.eval())
     print(f"{file.name}: begins at {best:.4f}", flush=True)
-    average = AveragedModel(task.model, multi_avg_fn=Forgetting(rates.ema**AVERAGE)).eval()
-    trained = list(task.model.parameters())
-    optimizer = torch.optim.AdamW(trained, lr=rates.lr, weight_decay=rates.weight_decay, fused=device.type == "cuda")
-    parts, step, spent = {"model": task.model, "average": average, "optimizer": optimizer}, 0, 0.0
-    if checkpoint.is_file():
-        state = torch.load(checkpoint, map_location=device, weights_only=True)
-        if not state["done"]:
-            for name, part in parts.items():
-                part.load_state_dict(state[name])
-            step, spent = state["step"], state["spent"]
-    generator, first, began, judged = torch.Generator(device), step, time.monotonic() - spent, time.monotonic()
+    average = AveragedModel(task.model, multi_avg_fn=Forgetting(rates.ema)).eval()
+    generator = torch.Generator(next(task.model.parameters()).device)
+    if read_history(checkpoint).done:
+        checkpoint.unlink()
 
-    def judge(done: bool = False) -> None:
+    def loss(step: int, passed: float) -> Tensor:
+        return task.loss(task.model, rates.batch, generator.manual_seed(step))
+
+    def judge(history: History) -> None:
         nonlocal best
         task.finish(average.module)
         score = task.score(average.module)
         if score < best:
             best = score
             save_half(average.module, file)
-        out, state = io.BytesIO(), {"step": step, "spent": spent, "done": done}
-        torch.save({name: part.state_dict() for name, part in parts.items()} | state, out)
-        write_whole(checkpoint, out.getvalue())
-        print(f"{file.name}: step {step}, {spent:.0f} s, score {score:.4f}, best {best:.4f}", flush=True)
+        print(f"{file.name}: score {score:.4f}, best {best:.4f}", flush=True)
 
-    task.model.train()
-    while spent < 60 * minutes:
-        for group in optimizer.param_groups:
-            group["lr"] = rates.lr * rates.at(step - first, spent / (60 * minutes))
-        loss = task.loss(task.model, rates.batch, generator.manual_seed(step))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(trained, rates.clip_norm)
-        optimizer.step()
-        step += 1
-        if step % AVERAGE == 0:
-            average.update_parameters(task.model)
-        if step % LOOK == 0 and not math.isfinite(loss.item()):
-            raise BadInput(f"{file.name}: the loss is not finite at step {step}; a rate below {rates.lr:g} may help")
-        spent = time.monotonic() - began
-        if time.monotonic() - judged > every:
-            judge()
-            judged = time.monotonic()
-    judge(done=True)
+    optimizers = muon_and_adamw(task.model.train(), rates.matrix_lr, rates.lr)
+    train_for(Training(task.model, loss, optimizers, rates.at, average), budget, checkpoint, judge, file.name)
     return best
 
 
@@ -143,16 +99,16 @@ class Recipe:
 
 
 ON_GPU = {  # steps count for more than frames do: 900 of 96 frames left the autoencoder behind 1,100 of 8
-    "autoencoder": Recipe(49152, Rates(2e-3, 32)),
-    "judge": Recipe(65536, Rates(1e-3, 256)),
-    "unet": Recipe(98304, Rates(1e-3, 256, ema=0.999)),
-    "controlnet": Recipe(65536, Rates(5e-4, 384)),
+    "autoencoder": Recipe(49152, Rates(3e-3, 1e-3, 32)),
+    "judge": Recipe(65536, Rates(1e-3, 1e-3, 256)),
+    "unet": Recipe(98304, Rates(2e-3, 1e-3, 128)),
+    "controlnet": Recipe(65536, Rates(1e-3, 1e-3, 128)),
 }
 ON_CPU = {  # a hundredth of the frames a second: smaller batches, and a shorter memory of past weights
-    "autoencoder": Recipe(12288, Rates(2e-3, 8, ema=0.99)),
-    "judge": Recipe(12288, Rates(1e-3, 64, ema=0.99)),
-    "unet": Recipe(12288, Rates(1e-3, 48, ema=0.99)),
-    "controlnet": Recipe(12288, Rates(5e-4, 32, ema=0.99)),
+    "autoencoder": Recipe(16384, Rates(3e-3, 1e-3, 8, ema=0.985)),
+    "judge": Recipe(12288, Rates(1e-3, 1e-3, 64, ema=0.99)),
+    "unet": Recipe(8192, Rates(2e-3, 1e-3, 32, ema=0.9975)),
+    "controlnet": Recipe(8192, Rates(1e-3, 1e-3, 32, ema=0.99)),
 }
 
 
@@ -170,30 +126,29 @@ def train_part(part: str, minutes: float, device: torch.device, out: Path, runs:
     began = time.monotonic()
     task, rates = build(part, device, out)
     print(f"{part}: ready after {time.monotonic() - began:.1f} s", flush=True)
-    every, file, shipped = 20 if device.type == "cuda" else 240, weights_file(part, out), weights_file(part, FOLDER)
+    file, shipped = weights_file(part, out), weights_file(part, FOLDER)
     if not file.is_file() and shipped.is_file():
         write_whole(file, shipped.read_bytes())
-    minutes -= (time.monotonic() - began) / 60
-    return fit(task, rates, minutes, file, runs / f"{part}.pt", every)
+    seconds = 60 * minutes - (time.monotonic() - began)
+    budget = Budget(seconds, every=20 if device.type == "cuda" else 240)
+    return fit(task, rates, budget, file, runs / f"{part}.pt")
 
 
 def finished(part: str, runs: Path = RUNS) -> bool:
     """Whether a training has used up its minutes."""
-    file = runs / f"{part}.pt"
-    return file.is_file() and torch.load(file, map_location="cpu", weights_only=True)["done"]
+    return read_history(runs / f"{part}.pt").done
 
 
 def train_all(minutes: float, device: torch.device, out: Path) -> None:
     """The three parts one after another, the judge beside them in a process of its own, then the card."""
-    command = [sys.executable, "-m", "minilib.models.small_diffusion", "judge"]
-    arguments = ["--minutes", str(0.35 * minutes), "--device", str(device), "--out", str(out)]
-    judge = subprocess.Popen([*command, *arguments])
+    judge = multiprocessing.get_context("spawn").Process(target=train_part, args=("judge", 0.35 * minutes, device, out))
+    judge.start()
     try:
         for part, share in SHARES.items():
             if not finished(part):
                 train_part(part, minutes * share / sum(SHARES.values()), device, out)
     finally:
-        judge.wait()
+        judge.join()
     write_card(out, device)
 
 
@@ -214,3 +169,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
         write_card(args.out, device)
     else:
         train_part(args.part, args.minutes, device, args.out)
+        write_card(args.out, device)

@@ -26,7 +26,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("papers", nargs="+", metavar="PAPER", help="the name of its claims file, for instance zeroi2v")
     made.add_argument("--variants", nargs="*", default=[], metavar="NAME", help='"<variant>" or "<recipe>/<variant>"')
     made.add_argument("--recipe", default="", help="only this recipe: core, grid, tuned (default: all)")
-    made.add_argument("--seeds", type=int, default=5, help="seeds 0 to SEEDS - 1 (default: 5)")
+    made.add_argument("--seeds", type=int, help="seeds 0 to SEEDS - 1 (default: 5; 64 where they are clips)")
     made.add_argument("--jobs", type=int, default=1, help="runs side by side, which share the cores (default: 1)")
     made.add_argument("--minutes", type=float, help="begin no run after so many minutes")
     made.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
@@ -43,9 +43,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """The command line; 2 and one line where what is asked for cannot be."""
     ask = parser()
     args = ask.parse_args(arguments)
-    if args.seeds < 1 or args.jobs < 1 or (args.minutes is not None and args.minutes <= 0):
+    if (args.seeds is not None and args.seeds < 1) or args.jobs < 1 or (args.minutes is not None and args.minutes <= 0):
         ask.error("--seeds, --jobs and --minutes count from 1")
-    if args.seeds > MOST_SEEDS:
+    if (args.seeds or 0) > MOST_SEEDS:
         ask.error(f"--seeds: at most {MOST_SEEDS}")
     if args.cluster and args.minutes is not None:
         ask.error("--minutes is for this machine; jobs of a cluster end by --ask timeout_min=MINUTES")
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
     every = [
         each
         for paper, study in studies.items()
-        for each in wanted(study, load(paper), rows[paper], range(args.seeds), args.variants)
+        for each in wanted(study, load(paper), rows[paper], range(args.seeds or study.replicates), args.variants)
         if args.recipe in ("", parts_of(each.metric)[0])
     ]
     missing = sorted(every, key=lambda each: each.rank)
@@ -102,6 +102,14 @@ def said(done: Done) -> str:
     return done.error or ("another process is at it" if done.value is None else f"{done.value:.1f}")
 
 
+def listed(seeds: Sequence[int]) -> str:
+    """Seeds one by one, or where many follow on one another the first and the last."""
+    first, last = seeds[0], seeds[-1]
+    if len(seeds) > 10 and list(seeds) == list(range(first, last + 1)):
+        return f"{first} to {last}"
+    return ", ".join(map(str, seeds))
+
+
 def plan(missing: Sequence[Wanted], several: bool = False) -> str:
     """A line a metric, after its paper where there are several: its missing seeds, seconds in all, and why it is
     wanted; the sum at the end."""
@@ -109,7 +117,7 @@ def plan(missing: Sequence[Wanted], several: bool = False) -> str:
     for each in missing:
         lines.setdefault(f"{each.paper} {each.metric}" if several else each.metric, []).append(each)
     text = [
-        f"{metric}: seeds {', '.join(str(w.seed) for w in each)}; {sum(w.seconds for w in each):,.0f} s; {each[0].why}"
+        f"{metric}: seeds {listed([w.seed for w in each])}; {sum(w.seconds for w in each):,.0f} s; {each[0].why}"
         for metric, each in lines.items()
     ]
     return "\n".join([*text, f"{len(missing)} runs, {sum(w.seconds for w in missing) / 3600:.1f} hours of one core"])

@@ -57,11 +57,12 @@ def wanted(
 
 
 def runs_of(study: Study, claims: Claims, verdict: Verdict) -> list[str]:
-    """The runs behind an ordering and behind its gates: those of its task, and half the steps if it is a headline or
-    lacks nothing else to be decided."""
+    """The runs behind an ordering and behind its gates: those of its task, and half the steps of a training if it is a
+    headline or lacks nothing else to be decided."""
     claim, known, runs = claims[verdict.id], set(study.metrics()), []
+    halves = claim.replicates == "seeds" and (claim.headline or NO_HALF in verdict.why)
     for metric in claims.base_metrics(claim):
-        runs += [metric, halved(metric)] if claim.headline or NO_HALF in verdict.why else [metric]
+        runs += [metric, halved(metric)] if halves else [metric]
     found = (run_of(metric, known) for metric in (*runs, *claims.gate_metrics(claim)))
     return list(dict.fromkeys(run for run in found if run))
 

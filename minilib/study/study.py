@@ -118,7 +118,7 @@ class Row:
 class Study:
     """variants by name. recipes: "core" (live), "grid" (short and wide), "tuned". grids: which variants each recipe is
     meant for. tables: name -> label -> Row, of the grid. costs(rows): measures what is timed, in interleaved rounds.
-    gains and printed numbers stand in the claims file."""
+    replicates: how many the first look takes, seeds or clips. Gains and printed numbers stand in the claims file."""
 
     paper: str
     variants: Mapping[str, Runnable]
@@ -126,6 +126,7 @@ class Study:
     grids: Mapping[str, tuple[str, ...]]
     tables: Mapping[str, Mapping[str, Row]] = field(default_factory=dict)
     costs: Callable[[Measurements], None] | None = None
+    replicates: int = 5
 
     def metrics(self, recipe: str = "") -> list[str]:
         """Names of everything that can be measured: "<recipe>/<variant>"."""

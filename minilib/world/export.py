@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from tqdm import tqdm
 
 from minilib.datasets.kinetics import COLUMNS, file_name
@@ -127,3 +129,15 @@ def write_videos(scenes: Scenes, paths: list[Path], frames: int, size: int, what
             for row, video in zip(rows, render(scenes[rows], times, size=size).numpy(), strict=True):
                 write_video(paths[row], video, FPS)
                 bar.update()
+
+
+def write_pictures(folder: Path, images: Sequence[Image.Image], name: str, every: int = 1) -> None:
+    """Pictures in a new folder, all of them or none. `name` takes the number of each, `every` times its place
+    ("{:05d}.jpg")."""
+    part = folder.with_name(f".{folder.name}.part")
+    for old in (part, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    part.mkdir(parents=True)
+    for place, image in enumerate(images):
+        image.save(part / name.format(every * place), quality=95, subsampling=0)
+    part.replace(folder)

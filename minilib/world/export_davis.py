@@ -5,7 +5,6 @@ Axes: t frames, h and w pixels.
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +14,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from minilib.files import write_whole
-from minilib.world.export import check_counts, open_world
+from minilib.world.export import check_counts, open_world, write_pictures
 from minilib.world.segmentation import segmentation_batch
 
 
@@ -35,21 +34,10 @@ def export_davis(root: Path | str, counts: Mapping[str, int], seed: int = 0, fra
             if pictures.is_dir() and masks.is_dir():
                 continue
             seen, identities = (batch[0].numpy() for batch in segmentation_batch(seed, split, [index], frames, size))
-            _write_folder(pictures, [Image.fromarray(frame) for frame in seen], ".jpg", quality=95, subsampling=0)
-            _write_folder(masks, [_paletted(mask) for mask in identities], ".png")
+            write_pictures(pictures, [Image.fromarray(frame) for frame in seen], "{:05d}.jpg")
+            write_pictures(masks, [_paletted(mask) for mask in identities], "{:05d}.png")
         write_whole(root / lists / f"{split}.txt", "".join(f"{name}\n" for name in names))
     return root
-
-
-def _write_folder(folder: Path, images: list[Image.Image], suffix: str, **how) -> None:
-    """Pictures 00000, 00001, ... in a new folder: all of them or none."""
-    part = folder.with_name(f".{folder.name}.part")
-    for old in (part, folder):
-        shutil.rmtree(old, ignore_errors=True)
-    part.mkdir(parents=True)
-    for number, image in enumerate(images):
-        image.save(part / f"{number:05d}{suffix}", **how)
-    part.replace(folder)
 
 
 def _paletted(identities: np.ndarray) -> Image.Image:

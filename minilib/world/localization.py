@@ -89,6 +89,14 @@ def localization_batch(
     return Localization(pixels, ids, boxes(seen), torch.as_tensor(scenes.shape).to(ids.device), there)
 
 
+def frame_by_frame(clips: Localization) -> Localization:
+    """Each frame as a clip of its own: (b t) clips of one frame."""
+    frames = clips.frames.shape[1]
+    split = {each.name: getattr(clips, each.name) for each in fields(clips) if each.name != "names"}
+    parts = {name: value.flatten(0, 1)[:, None] for name, value in split.items()}
+    return Localization(names=clips.names.repeat_interleave(frames, 0), **parts)
+
+
 def patch_masks(ids: Tensor, grid: int, objects: int) -> Tensor:
     """True masks rounded to patches: identities (b, t, h, w) to bool (b, t, 1 + o, grid, grid), the ground first; each
     patch goes to whom most of its pixels belong."""

@@ -21,7 +21,7 @@ from minilib.papers.zeroi2v.counts import visual
 from minilib.papers.zeroi2v.method import VideoAttention
 from minilib.papers.zeroi2v.study import GRID, STUDY
 from minilib.world import train_batches
-from tests.benchmarks import detection, reading, slots, victr
+from tests.benchmarks import detection, reading, slots, victr, video_slots
 from tests.benchmarks import dist as dist_steps
 from tests.benchmarks.ratio import compare_speed
 
@@ -42,6 +42,22 @@ def time_reading(rounds: int) -> None:
                     continue
                 ratio = compare_speed(reading.reading(path, reading.pyav), reading.reading(path, reader), rounds)
                 show(f"the same against {name} ({right})", ratio, "at most 1.25 where its frames are right")
+
+
+def time_video_slots(device: str, rounds: int) -> None:
+    """Open-vocabulary localization's slots and their decoder at the real size."""
+    readings = video_slots.groupings(device)
+    shape = f"{video_slots.FRAMES}x{video_slots.GRID**2} tokens, {video_slots.SLOTS} slots"
+    for name, what in (("video", "one slot attention over the clip"), ("frames", "slots of each frame in one call")):
+        for how, run in (("forward", torch.inference_mode()(lambda call: call())), ("a step", video_slots.backwards)):
+            ratio = compare_speed(partial(run, readings[name]), partial(run, readings["loop"]), rounds)
+            show(f"{what} against the released graph frame by frame, {shape}, {how}", ratio, "below 1")
+    steps = video_slots.decoders(device)
+    memory = [peak_training_memory(steps[name], device) for name in ("chunked", "direct")]
+    ratio = f"ratio {memory[0].peak / memory[1].peak:.4f}, {memory[0].added / memory[1].added:.4f} without weights"
+    show(f"decoder in chunks of slots against the direct reading, {shape}: peak memory of a step", ratio, "at most 0.5")
+    ratio = compare_speed(steps["chunked"], steps["direct"], max(rounds // 10, 1), warmup=0)  # 600 G multiply-adds
+    show("the same: time", ratio, "at most 1.34, four passes for three")
 
 
 def main() -> None:
@@ -88,6 +104,8 @@ def main() -> None:
     step = partial(slots.training_step, clip=clip)
     ratio = compare_speed(partial(step, attention), partial(step, loop), rounds)
     show("the same with the backward pass", ratio, "at most 0.5")
+
+    time_video_slots(device, rounds)
 
     fast, plain_x3d, clips = detection.networks(device)
     for what, run in (("forward", forward), ("a training step", detection.training_step)):

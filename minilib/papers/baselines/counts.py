@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from minilib.cost import multiply_adds, tunable_parameters
-from minilib.models.clip import VIT_B16, VIT_L14, Architecture, build
+from minilib.models.clip import VIT_B16, VIT_L14, Architecture, without_words
 from minilib.papers.baselines import AIM, EVL, STAdapter
 
 VIEWS = 3
@@ -28,9 +28,9 @@ def counted(architecture: Architecture, method: Method, frames: int = 32) -> dic
     """10^9 multiply-adds of three views of `frames` each (gflops) and 10^6 trained parameters (tunable), the classifier
     left out."""
     size = architecture.vision["image_size"]
+    visual = without_words(architecture).visual
+    visual.proj = None
     with torch.device("meta"):
-        visual = build(architecture, tokenize=list).visual
-        visual.proj = None
         model = method(visual, frames, 1)
         model.head = nn.Identity()
         pixels = torch.empty(1, frames, 3, size, size)

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from minilib.cost import multiply_adds, parameters
-from minilib.models.clip import TINY, VIT_B16, VIT_L14, Architecture, FrameFeatures, build
+from minilib.models.clip import TINY, VIT_B16, VIT_L14, Architecture, FrameFeatures, build, without_words
 from minilib.papers.baselines import EVL, STAdapter
 from minilib.papers.dist import variants
 from minilib.papers.dist.clip import DiSTRecogniser, Taps, released_taps, sparse_taps
@@ -29,8 +29,7 @@ LARGE_336 = replace(VIT_L14, vision={**VIT_L14.vision, "image_size": 336})
 @cache
 def tower(architecture: Architecture) -> nn.Module:
     """The real image tower without weights, its projection included."""
-    with torch.device("meta"):
-        return build(architecture, tokenize=lambda texts: None).visual
+    return without_words(architecture).visual
 
 
 def net_of(design: Design, architecture: Architecture = VIT_B16) -> DiST:

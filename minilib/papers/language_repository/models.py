@@ -1,4 +1,4 @@
-"""What a language model must be able to do here, and a model from a local folder of `transformers`.
+"""What a language model must be able to do here, and a model from a local folder of `transformers` or a GGUF file.
 
 The small world's own (`minilib.models.small_language`) and any chat server (`server`) are the two other ways.
 """
@@ -34,25 +34,35 @@ def complete_all(model: LanguageModel, prompts: Sequence[str], most: int) -> lis
 
 
 class LocalModel:
-    """A causal language model of a local folder, greedy, in single precision: in bfloat16 answers tie.
+    """A causal language model of a local folder or of a quantised GGUF file, greedy, in single precision: in bfloat16
+    answers tie.
 
     `chat`: prompts to complete go through the tokenizer's chat template, if it has one. An ending's tokens are those
     that it adds to the tokens of the prompt; where the last token of the prompt would be another with the ending behind
     it, the two are tokenized apart, so that each ending is scored after the same prompt.
     """
 
-    def __init__(self, folder: Path | str, device: torch.device | str = "cpu", chat: bool = True):
-        if not Path(folder).is_dir():
-            raise BadInput(f"language model {folder}: no such folder; give one that `save_pretrained` wrote")
+    def __init__(self, path: Path | str, device: torch.device | str = "cpu", chat: bool = True):
+        path = Path(path)
+        quantised = path.suffix == ".gguf" and path.is_file()
+        if not (quantised or path.is_dir()):
+            raise BadInput(
+                f"language model {path}: no such folder or .gguf file; give one that `save_pretrained` wrote"
+            )
         try:
             from transformers import AutoModelForCausalLM, AutoTokenizer
         except ImportError as error:
             raise BadInput("a local language model needs transformers: pip install -e '.[language]'") from error
+        folder, file = (path.parent, path.name) if quantised else (path, None)
         try:
-            self.tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-            self.model = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True, dtype=torch.float32)
+            self.tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file, local_files_only=True)
+            self.model = AutoModelForCausalLM.from_pretrained(
+                folder, gguf_file=file, local_files_only=True, dtype=torch.float32
+            )
+        except ImportError as error:
+            raise BadInput(f"language model {path}: needs gguf: pip install -e '.[language]'") from error
         except (OSError, ValueError) as error:
-            raise BadInput(f"language model {folder}: cannot be read ({str(error).splitlines()[0][:200]})") from error
+            raise BadInput(f"language model {path}: cannot be read ({str(error).splitlines()[0][:200]})") from error
         self.model.to(device).eval()
         self.device, self.chat = torch.device(device), chat and self.tokenizer.chat_template is not None
 
@@ -61,7 +71,7 @@ class LocalModel:
         if self.chat:
             turns = [{"role": "user", "content": prompt}]
             prompt = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
-        ids = self._ids(prompt, special=not self.chat)[None]
+        ids = self.ids(prompt, special=not self.chat)[None]
         pad = self.tokenizer.pad_token_id
         out = self.model.generate(
             ids,
@@ -74,12 +84,12 @@ class LocalModel:
 
     @torch.no_grad()
     def log_likelihood(self, prompt: str, endings: Sequence[str]) -> list[tuple[float, int]]:
-        before = self._ids(prompt)
+        before = self.ids(prompt)
         found = []
         for ending in endings:
-            whole = self._ids(prompt + ending)
+            whole = self.ids(prompt + ending)
             if len(whole) <= len(before) or not torch.equal(whole[: len(before)], before):
-                whole = torch.cat([before, self._ids(ending, special=False)])
+                whole = torch.cat([before, self.ids(ending, special=False)])
             if len(whole) == len(before):
                 raise BadInput(f"answer {ending!r}: it has no tokens; leave it out")
             likely = self.model(whole[None]).logits[0].float().log_softmax(-1)
@@ -88,5 +98,6 @@ class LocalModel:
             found.append((float(each.sum()), len(added)))
         return found
 
-    def _ids(self, text: str, special: bool = True) -> Tensor:
+    def ids(self, text: str, special: bool = True) -> Tensor:
+        """The tokens of a text, (n,), with what the tokenizer adds to a text of its own if `special`."""
         return torch.tensor(self.tokenizer(text, add_special_tokens=special)["input_ids"]).to(self.device)

@@ -21,7 +21,7 @@ from torch import nn
 
 from minilib.claims import load
 from minilib.cost import LAYER_NORM_COST, multiply_adds, tunable_parameters
-from minilib.models.clip import TINY, VIT_B16, VIT_L14, Architecture, FrameFeatures, build
+from minilib.models.clip import TINY, VIT_B16, VIT_L14, Architecture, FrameFeatures, build, without_words
 from minilib.models.slots import ProjectedSlotAttention, SlotAttention
 from minilib.papers.baselines import counts as baselines
 from minilib.papers.object_centric import method as oc
@@ -40,8 +40,7 @@ class _Uncounted(nn.Module):
 @cache
 def tower(architecture: Architecture) -> nn.Module:
     """The real image tower without weights."""
-    with torch.device("meta"):
-        return build(architecture, tokenize=list).visual
+    return without_words(architecture).visual
 
 
 @cache

@@ -38,18 +38,31 @@ class ControlPipeline(Generation):
     sampled, too: where gamma is below 1, phi is needed.
 
     every: steps for which one evaluation of the ControlNet serves (None: the first serves all); the appendix's Table
-    6.4 has a reduced rate and a single one. merge_control: whether the ControlNet's keys are merged as well, for which
-    its frames look at each other, too; else each looks at itself. smooth: the steps, counted from 0, whose frames are
-    smoothed; 30 and 31 of 50 in the released code.
+    6.4 has a reduced rate and a single one. joint_control: whether the ControlNet's frames look at each other as the
+    UNet's do, with the same merging; else each looks at itself. smooth: after which part of the steps the frames of two
+    steps are smoothed; in the released code these are the steps 30 and 31 of 50, counted from 0, which it counts from
+    the end as 20 and 19. None: not at all.
     """
 
     guidance: float = 12.5
     every: int | None = 1
-    merge_control: bool = False
-    smooth: tuple[int, ...] = (12, 13)
+    joint_control: bool = False
+    smooth: float | None = 0.6
+
+    def __post_init__(self):
+        if self.smooth is not None and not 0 <= self.smooth < 1:
+            raise BadInput(f"smooth={self.smooth:g}: the part of the steps before the smoother lies in [0, 1)")
+
+    @property
+    def smoothed(self) -> tuple[int, ...]:
+        """The steps whose frames are smoothed: two, or one where no other is left."""
+        if self.smooth is None:
+            return ()
+        first = round(self.smooth * self.sampling.steps)
+        return tuple(i for i in (first, first + 1) if i < self.sampling.steps)
 
 
-CONTROLVIDEO = ControlPipeline(Sampling(50, gamma=1.0), None, Ddim, smooth=(30, 31))
+CONTROLVIDEO = ControlPipeline(Sampling(50, gamma=1.0), None, Ddim)
 OPTIMIZED_CONTROL = ControlPipeline(Sampling(20, gamma=1.0), MergingSettings())
 OBJECT_CENTRIC_CONTROL = ControlPipeline(Sampling(20, gamma=0.25, phi=3), MergingSettings(eta=0.5))
 
@@ -73,11 +86,11 @@ def generate_controlled(
     frames, now = len(maps), Now()
     times = inference_times(scheduler, pipeline.sampling.steps)
     merged = merged_keys(pipeline, now, thing, None)
-    solver = Smoothed(pipeline.solver(scheduler), scheduler, models, {times[i]: i for i in pipeline.smooth})
-    inside = nullcontext()
-    if pipeline.merge_control:
-        inside = attached(models.controlnet, frames, pipeline.span, now, reduce=merged)
-    with attached(models.unet, frames, pipeline.span, now, reduce=merged) as processors, inside:
+    solver = Smoothed(pipeline.solver(scheduler), scheduler, models, {times[i]: i for i in pipeline.smoothed})
+    inside, how = nullcontext(), dict(now=now, reduce=merged, processor=pipeline.attention)
+    if pipeline.joint_control:
+        inside = attached(models.controlnet, frames, pipeline.span, **how)
+    with attached(models.unet, frames, pipeline.span, **how) as processors, inside:
         denoise = Controlled(models, maps, models.tokens(["", prompt]), pipeline, thing, times, now)
         latents = object_centric_sampling(
             denoise, noise.expand(frames, -1, -1, -1), thing.region, times, solver, pipeline.sampling

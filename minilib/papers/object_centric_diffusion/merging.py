@@ -25,15 +25,18 @@ class MergingSettings:
     keep: the part of all keys that is left; 1/32 gives the storage of the memory Table 6.5, while the text says 1/16.
     caps: {side of a frame's tokens, as a part of the latents': tokens a frame that are left at least}; 16 at a quarter
     and 4 at an eighth are the thesis' 16 x 16 and 8 x 8. window: frames among which a source looks for its destination
-    (s_t; None for all, the global search). cell: rows and columns from which one destination is drawn; over time a cell
-    is the window. The thesis gives none of the last two: cells of 4 x 4 leave tokens besides the destinations at 1/32,
-    without which eta could spare nothing.
+    (s_t; None for all, the global search). cell: frames, rows and columns from which one destination is drawn.
+    resample: whether each frame (or layer of cells in time) draws places of its own, or all have the same.
+
+    The thesis gives no s_t: 2 is the smallest window that merges over time and divides its clips of 8 frames. Nor does
+    it give the cells: at 1/32, cells of 2 x 2 would make more destinations than tokens are kept; of 8 x 8, half of what
+    is kept are destinations and the other half is unmerged, which is what eta distributes.
     """
 
     keep: float = 1 / 32
     caps: tuple[tuple[int, int], ...] = ((4, 16), (8, 4))
-    window: int | None = None
-    cell: tuple[int, int] = (4, 4)
+    window: int | None = 2
+    cell: tuple[int, int, int] = (1, 8, 8)
     resample: bool = True
     eta: float = 1.0
     seed: int = 0
@@ -73,16 +76,20 @@ class MergedKeys:
         self.generator = self.generator or torch.Generator().manual_seed(self.settings.seed)
 
     def __call__(self, layer: str, tokens: Tensor, grid: tuple[int, int, int]) -> Tensor:
+        return self.planned(layer, tokens, grid).merge(tokens)
+
+    def planned(self, layer: str, tokens: Tensor, grid: tuple[int, int, int]) -> Merging:
+        """The plan for a layer's tokens (b, s * n, d) now: the inversion's where there is one, else a new one."""
         key = (self.now.time, self.now.region, layer)
         plan = self.paired.get(key) if self.paired is not None else None
         if plan is None:
             plan = self.plans[key] = self.plan(tokens, grid)
-        return plan.merge(tokens)
+        return plan
 
     def plan(self, tokens: Tensor, grid: tuple[int, int, int]) -> Merging:
         settings, mask = self.settings, self.masks.get(self.now.region)
         window = settings.window or grid[0]
-        cell = tuple(min(part, side) for part, side in zip(settings.cell, grid[1:], strict=True))
+        cell = tuple(min(part, side) for part, side in zip(settings.cell, (window, *grid[1:]), strict=True))
         inside = None
         if mask is not None and settings.eta < 1:
             if len(mask) != grid[0]:
@@ -91,7 +98,7 @@ class MergedKeys:
         return token_merging(
             tokens,
             grid,
-            (window, *cell),
+            cell,
             settings.kept(grid, self.now.size),
             self.generator,
             window=window,

@@ -19,7 +19,7 @@ from diffusers import ControlNetModel, DDIMScheduler, UNet2DConditionModel
 from torch import Tensor
 
 from minilib.errors import BadInput
-from minilib.models.frame_attention import Now, Span, attached, check_ran, dense, sparse
+from minilib.models.frame_attention import FrameAttention, Now, Pooling, Span, attached, check_ran, dense, sparse
 from minilib.papers.object_centric_diffusion.maps import BLENDING, Blending, Edited, Kept
 from minilib.papers.object_centric_diffusion.merging import MergedKeys, MergingSettings, Plans
 from minilib.papers.object_centric_diffusion.prompts import Prompts, replacing
@@ -50,21 +50,22 @@ class Models(Protocol):
 class Generation:
     """What pipelines with and without an inversion have.
 
-    merging: None keeps all keys. solver: the class of the sampler. stride: the UNet's, of which crops are multiples (2
-    in the small model, 8 in Stable Diffusion); margin: cells around the object.
+    merging: None keeps all keys. solver: the class of the sampler. attention: the class of the processors. stride: the
+    UNet's, of which crops are multiples (2 in the small model, 8 in Stable Diffusion); margin: cells around the object.
     """
 
     sampling: Sampling
-    merging: MergingSettings | None
+    merging: MergingSettings | Pooling | None
     solver: Callable[[DDIMScheduler], Solver] = DpmPlusPlus
     span: Span = dense
+    attention: type[FrameAttention] = FrameAttention
     guidance: float = 7.5
     stride: int = 2
     margin: int = 1
 
     @property
     def needs_mask(self) -> bool:
-        return self.sampling.gamma < 1 or (self.merging is not None and self.merging.eta < 1)
+        return self.sampling.gamma < 1 or getattr(self.merging, "eta", 1.0) < 1
 
 
 @dataclass(frozen=True)
@@ -72,12 +73,13 @@ class Pipeline(Generation):
     """Editing with an inversion, which is DDIM's whatever the solver, as the thesis names no other. Each of the
     chapter's models is one: FATEZERO, OPTIMIZED, OBJECT_CENTRIC.
 
-    paired: whether generation merges the tokens that inversion merged. keep_maps: the type of kept maps.
+    paired: whether generation merges the tokens that inversion merged. half_maps: whether maps are kept in half
+    precision.
     """
 
     paired: bool = True
     blending: Blending = BLENDING
-    keep_maps: torch.dtype | None = torch.float16
+    half_maps: bool = True
 
 
 FATEZERO = Pipeline(Sampling(50, gamma=1.0), None, Ddim, sparse)
@@ -134,15 +136,16 @@ def invert(
 ) -> Inverted:
     """Latents (t, d, h, w) of the source video back to noise, with its prompt and without guidance."""
     now = Now()
-    kept, merged = Kept(now, dtype=pipeline.keep_maps), merged_keys(pipeline, now, thing, None)
+    kept = Kept(now, dtype=torch.float16 if pipeline.half_maps else None)
+    merged = merged_keys(pipeline, now, thing, None)
     times = inference_times(scheduler, pipeline.sampling.steps)
-    with attached(models.unet, len(latents), pipeline.span, now, kept, merged) as processors:
+    with attached(models.unet, len(latents), pipeline.span, now, kept, merged, pipeline.attention) as processors:
         denoise = denoiser(models, models.tokens([prompt]), len(latents), now)
         noise, meeting = object_centric_inversion(
             denoise, latents, thing.region, times, Ddim(scheduler), pipeline.sampling
         )
     check_ran(processors, pipeline.sampling.steps)
-    return Inverted(noise, meeting, kept, merged.plans if merged is not None else {})
+    return Inverted(noise, meeting, kept, merged.plans if isinstance(merged, MergedKeys) else {})
 
 
 @torch.no_grad()
@@ -161,7 +164,7 @@ def generate_edit(
     frames, now = len(inverted.noise), inverted.kept.now
     edited = Edited(inverted.kept, pipeline.blending, *mapping(prompts), words, times)
     merged = merged_keys(pipeline, now, thing, inverted.plans if pipeline.paired else None)
-    with attached(models.unet, frames, pipeline.span, now, edited, merged) as processors:
+    with attached(models.unet, frames, pipeline.span, now, edited, merged, pipeline.attention) as processors:
         denoise = denoiser(models, models.tokens(["", prompts.target]), frames, now, pipeline.guidance)
         latents = object_centric_sampling(
             denoise,
@@ -196,9 +199,10 @@ def edit(
     return models.decode(generate_edit(models, inverted, scheduler, prompts, pipeline, thing, mapping))
 
 
-def merged_keys(pipeline: Generation, now: Now, thing: Object, paired: Plans | None) -> MergedKeys | None:
-    if pipeline.merging is None:
-        return None
+def merged_keys(pipeline: Generation, now: Now, thing: Object, paired: Plans | None) -> MergedKeys | Pooling | None:
+    """What reduces the pipeline's keys; `paired`: the plans of the inversion."""
+    if not isinstance(pipeline.merging, MergingSettings):
+        return pipeline.merging
     window, frames = pipeline.merging.window, len(thing.mask)
     if window is not None and (window < 1 or frames % window):
         raise BadInput(f"a window of {window} frames does not divide the video's {frames}: choose one that does")

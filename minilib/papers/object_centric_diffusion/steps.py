@@ -31,6 +31,11 @@ def inference_times(scheduler: DDIMScheduler, steps: int) -> list[int]:
     """The falling times of so many steps: 951, ..., 51, 1 of 20."""
     if not 0 < steps <= scheduler.config.num_train_timesteps:
         raise BadInput(f"steps={steps}: between 1 and {scheduler.config.num_train_timesteps}")
+    if scheduler.config.timestep_spacing != "leading":
+        raise BadInput(
+            f"time steps spaced as {scheduler.config.timestep_spacing!r}: inversion needs 'leading', with which "
+            "it meets the times of generation"
+        )
     scheduler.set_timesteps(steps)
     return scheduler.timesteps.tolist()
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from minilib.cost import multiply_adds, parameters, tunable_parameters
-from minilib.models.clip import VIT_B16, build
+from minilib.models.clip import VIT_B16, without_words
 from minilib.models.slots import GaussianSlots, ProjectedSlotAttention
 from minilib.models.videomae import VideoEncoder
 from minilib.papers.open_vocabulary.decoder import BroadcastDecoder
@@ -55,7 +55,7 @@ def video() -> dict[str, float]:
 def patch_clip() -> dict[str, float]:
     """Patch-CLIP of ViT-B/16; its text tower is not counted."""
     with torch.device("meta"):
-        model = PatchClip(build(VIT_B16, tokenize=list))
+        model = PatchClip(without_words(VIT_B16))
         pixels = torch.empty(1, 3, 224, 224)
     trained = tunable_parameters(model)
     others = (GRID * GRID + 1) * model.clip.visual.proj.numel()  # the released code projects patches, too, in vain

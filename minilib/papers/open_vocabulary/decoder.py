@@ -88,7 +88,10 @@ class ChunkedDecoder(BroadcastDecoder):
 
     def forward(self, slots: Tensor, shape: tuple[int, int, int], attention: Tensor) -> tuple[Tensor, Tensor]:
         place = self.positions(*shape)
-        parts = [checkpoint(self._part, some, place, use_reentrant=False) for some in slots.split(self.chunk, 1)]
+        parts = [  # nothing in a part is drawn, so no random state is kept for its second pass
+            checkpoint(self._part, some, place, use_reentrant=False, preserve_rng_state=False)
+            for some in slots.split(self.chunk, 1)
+        ]
         sums, totals, scores = zip(*parts, strict=True)
         features = _combined(sums, totals)
         return features, torch.cat(scores, 1).softmax(1)

@@ -10,6 +10,7 @@ Axes: b clips, s slots, u steps, r rows and c columns of patches.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 
@@ -17,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minilib.papers.open_vocabulary.naming import cosines, slot_sums, wanted
+from minilib.papers.open_vocabulary.naming import best, cosines, slot_means, slot_sums, wanted
 
 IN_FRAME = ((0, 0, 1), (0, 1, 0))  # the text: spatial neighbours in at least one frame
 RELEASED = tuple(offset for offset in product((0, 1), repeat=3) if any(offset))  # forward, diagonals and time as well
@@ -51,6 +52,12 @@ def merged(assigned: Tensor, names: Tensor, kept: Tensor, neighbours: Tensor) ->
     return first.gather(1, assigned.flatten(1)).view_as(assigned), groups
 
 
+def alike(sums: Tensor, least: float) -> Tensor:
+    """Which slots (b, s, e) look alike to the reader of patches: bool (b, s, s), the cosine of two exceeds `least`."""
+    directions = F.normalize(sums, dim=-1)
+    return torch.bmm(directions, directions.transpose(1, 2)) > least
+
+
 def group_sums(sums: Tensor, group_of: Tensor) -> Tensor:
     """Sums of slots (b, s, e) to those of groups, given the group of each slot (b, s): (b, s, e)."""
     return torch.zeros_like(sums).scatter_add_(1, group_of[..., None].expand_as(sums), sums)
@@ -68,21 +75,37 @@ class Joined:
 
 
 def joint_optimisation(
-    assigned: Tensor, slots: int, patches: Tensor, names: Tensor, targets: int, threshold: float = 0.0
+    assigned: Tensor,
+    slots: int,
+    patches: Tensor,
+    names: Tensor,
+    targets: int,
+    threshold: float = 0.0,
+    offsets: tuple[tuple[int, int, int], ...] = RELEASED,
+    content: Tensor | None = None,
+    over: Callable[[Tensor], Tensor] = best,
+    likeness: float | None = None,
 ) -> Joined:
     """Names the slots, keeps those of interest and merges them.
 
     assigned (b, u, r, c), patch features (b, t, r', c', e), unit vectors of names (k, p, e), the first `targets` of
-    which are looked for; `threshold` is lambda.
+    which are looked for; `threshold` is lambda; content (b, t, r', c') of each patch, see `wanted`, or None to go by
+    names alone, as in the text and as released; `over` the prompts of a name, see `cosines`; likeness, this suite's:
+    the least cosine of two slots that are merged, or None, as in the text. Parts of one object look alike, and two
+    objects under one wrong name do not.
     """
     sums = slot_sums(patches, assigned, slots)
-    cosine = cosines(sums, names)
-    kept = wanted(cosine, targets, threshold)
+    cosine = cosines(sums, names, over)
+    in_slots = None if content is None else slot_means(content[..., None], assigned, slots)[..., 0]
+    kept = wanted(cosine, targets, threshold, in_slots)
     label = cosine[..., :targets].argmax(-1)
-    tokens, groups = merged(assigned, label, kept, touching(assigned, slots))
+    neighbours = touching(assigned, slots, offsets)
+    if likeness is not None:
+        neighbours = neighbours & alike(sums, likeness)
+    tokens, groups = merged(assigned, label, kept, neighbours)
     group_of = torch.arange(slots, device=sums.device).repeat(len(sums), 1)
     group_of.scatter_(1, assigned.flatten(1), tokens.flatten(1))  # a slot without tokens stays by itself
-    return Joined(tokens, groups, cosines(group_sums(sums, group_of), names), label)
+    return Joined(tokens, groups, cosines(group_sums(sums, group_of), names, over), label)
 
 
 def mask_boxes(masks: Tensor, scale: int = 1) -> Tensor:

@@ -36,13 +36,17 @@ class Tube:
 @dataclass(frozen=True)
 class Localizer:
     """What `localize` needs. reader: frames (..., h, w, 3) to patch features (..., r, c, e); clip: for the words;
-    layer: the block of the encoder whose features the slots read."""
+    layer: the block of the encoder whose features the slots read; content: frames to the content (..., r, c) of each
+    patch, by which slots are kept (see `wanted`), or None where names alone say so, as in the text and as released;
+    likeness: of slots that are merged (see `joint_optimisation`)."""
 
     encoder: VideoEncoder
     slots: VideoSlots
     reader: nn.Module
     clip: ImageText
     layer: int = -1
+    content: nn.Module | None = None
+    likeness: float | None = None
 
 
 @torch.no_grad()
@@ -87,7 +91,19 @@ def _window(
     features = clip_features(localizer.encoder, localizer.encoder.normalise(frames), localizer.layer)
     tubes = localizer.slots(features, torch.Generator().manual_seed(seed))
     count, targets = tubes.masks.shape[1], len(vocabulary.targets)
-    joined = joint_optimisation(tubes.assigned, count, localizer.reader(frames), names, targets, threshold)
+    content = None if localizer.content is None else localizer.content(frames)
+    patches = localizer.reader(frames)
+    joined = joint_optimisation(
+        tubes.assigned,
+        count,
+        patches,
+        names,
+        targets,
+        threshold,
+        content=content,
+        over=vocabulary.over,
+        likeness=localizer.likeness,
+    )
     found, patch = [], localizer.encoder.patch
     for group in joined.groups[0].nonzero().flatten().tolist():
         masks = (joined.tokens[0] == group).repeat_interleave(localizer.encoder.tubelet, 0)

@@ -19,6 +19,7 @@ from minilib.errors import BadInput
 from minilib.models.clip import ImageText
 
 SCALE = 100.0  # of the cosines, before a soft-max
+CONTENT = 0.7  # of uniform: Eq. 1's mean weight in a slot that is kept, where it is asked for
 
 
 def photo(name: str) -> list[str]:
@@ -31,10 +32,29 @@ def photo_of_a(name: str) -> list[str]:
     return [f"a photo of a {name}"]
 
 
+# --- a name with several prompts: cosines (..., k, p) to one for each name, (..., k) ----------------------------------
+
+
+def best(cosine: Tensor) -> Tensor:
+    """A name is as similar as its best prompt; synonyms are prompts, too."""
+    return cosine.amax(-1)
+
+
+def mean(cosine: Tensor) -> Tensor:
+    """A name is as similar as its prompts in the mean."""
+    return cosine.mean(-1)
+
+
+def fitting(cosine: Tensor, sharpness: float = 20.0) -> Tensor:
+    """For names whose prompts are the same sentences but for the name: a sentence counts by how well it fits whatever
+    the name. Among "a small red ...", "a large blue ...", what the slot looks like is settled before what it is."""
+    return (cosine * (sharpness * cosine.mean(-2, keepdim=True)).softmax(-1)).sum(-1)
+
+
 @dataclass(frozen=True)
 class Vocabulary:
-    """Names to look for and names of backgrounds. A name is as similar as its best prompt: the paper has one prompt a
-    name, and synonyms are prompts, too.
+    """Names to look for and names of backgrounds. The paper has one prompt a name; where there are several, `over`
+    makes one similarity of theirs.
 
     Raises BadInput where there is nothing to look for, or a name occurs twice.
     """
@@ -42,6 +62,7 @@ class Vocabulary:
     targets: tuple[str, ...]
     background: tuple[str, ...] = ()
     prompts: Callable[[str], Sequence[str]] = photo
+    over: Callable[[Tensor], Tensor] = best
 
     def __post_init__(self):
         if not self.targets:
@@ -82,20 +103,31 @@ def slot_sums(patches: Tensor, assigned: Tensor, slots: int) -> Tensor:
     return torch.einsum("btsrc,btrce->bse", shares, patches)
 
 
-def cosines(sums: Tensor, names: Tensor) -> Tensor:
-    """Slots (b, s, e) against names (k, p, e), of each its best prompt: (b, s, k). A slot without a patch has cosine 0
+def slot_means(values: Tensor, assigned: Tensor, slots: int) -> Tensor:
+    """Means of the patches' values (b, t, r', c', e) in each slot, (b, s, e); 0 in a slot without a patch."""
+    ones = torch.ones_like(values[..., :1])
+    return slot_sums(values, assigned, slots) / slot_sums(ones, assigned, slots).clamp(min=1e-6)
+
+
+def cosines(sums: Tensor, names: Tensor, over: Callable[[Tensor], Tensor] = best) -> Tensor:
+    """Slots (b, s, e) against names (k, p, e): (b, s, k), over the prompts of each. A slot without a patch has cosine 0
     with everything."""
-    return (F.normalize(sums, dim=-1) @ names.flatten(0, 1).T).unflatten(-1, names.shape[:2]).amax(-1)
+    return over((F.normalize(sums, dim=-1) @ names.flatten(0, 1).T).unflatten(-1, names.shape[:2]))
 
 
-def wanted(cosine: Tensor, targets: int, threshold: float = 0.0) -> Tensor:
+def wanted(cosine: Tensor, targets: int, threshold: float = 0.0, content: Tensor | None = None) -> Tensor:
     """Which slots are kept, bool (b, s): the best of all names is a target, and its cosine exceeds lambda, `threshold`.
 
-    Of a clip in which no slot is, the one of the best target is kept, as released.
+    content (b, s), this suite's: Eq. 1's mean weight in each slot, of which more than CONTENT is asked. What CLIP says
+    of a picture lies in its objects, so no names of backgrounds are needed. Of a clip in which no slot is kept, the one
+    of the best target is, as released; where there is one with content, the best of those.
     """
     best = cosine.argmax(-1)
     target = cosine[..., :targets].amax(-1)
     kept = (best < targets) & (target > threshold)
+    if content is not None:
+        kept = kept & (content > CONTENT)
+        target = target - 2.0 * (content <= CONTENT)  # two cosines differ by less
     fallback = F.one_hot(target.argmax(-1), cosine.shape[1]).bool()
     return torch.where(kept.any(1, keepdim=True), kept, fallback)
 
@@ -112,9 +144,16 @@ def real_vocabulary(dataset: str, prompts: Callable[[str], Sequence[str]] = phot
     Stuff that a data set looks for itself is no background. The released list also holds "__background__" among the
     targets' names, and never keeps it; here backgrounds are stuff alone.
     """
-    words = yaml.safe_load(Path(__file__).with_name("vocabularies.yaml").read_text(encoding="utf-8"))
     if dataset not in ("imagenet_vid", "youtube_vis"):
         raise BadInput(f"vocabulary {dataset!r}: there are imagenet_vid and youtube_vis")
-    targets = tuple(words[dataset])
-    stuff = dict.fromkeys(stuff_name(name) for name in words["coco_stuff"])
-    return Vocabulary(targets, tuple(name for name in stuff if name not in targets), prompts)
+    return among_stuff(_words()[dataset], prompts)
+
+
+def among_stuff(targets: Sequence[str], prompts: Callable[[str], Sequence[str]] = photo) -> Vocabulary:
+    """Names to look for, and COCO-stuff's others as backgrounds."""
+    stuff = dict.fromkeys(stuff_name(name) for name in _words()["coco_stuff"])
+    return Vocabulary(tuple(targets), tuple(name for name in stuff if name not in targets), prompts)
+
+
+def _words() -> dict[str, list[str]]:
+    return yaml.safe_load(Path(__file__).with_name("vocabularies.yaml").read_text(encoding="utf-8"))

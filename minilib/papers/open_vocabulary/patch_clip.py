@@ -101,12 +101,32 @@ class PatchClip(nn.Module):
         """The new block, its norm and the embedder on the last block's input (b, 1 + m, d): (b, m, e)."""
         return self.vision_emb(self.ln_last(self.last_transformer(tokens)[:, 1:]))
 
-    def forward(self, frames: Tensor) -> Tensor:
-        lead, visual = frames.shape[:-3], self.clip.visual
-        pixels = self.clip.normalise(frames.flatten(0, -4))
+    def of_pixels(self, pixels: Tensor) -> Tensor:
+        """Normalised pixels (b, 3, h, w) -> patches (b, r, c, e)."""
         _, tokens = self.read(pixels)
-        grid = [side // patch for side, patch in zip(pixels.shape[-2:], visual.patch_size, strict=True)]
-        return self.patches(tokens).unflatten(1, grid).unflatten(0, lead)
+        grid = [side // patch for side, patch in zip(pixels.shape[-2:], self.clip.visual.patch_size, strict=True)]
+        return self.patches(tokens).unflatten(1, grid)
+
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.of_pixels(self.clip.normalise(frames.flatten(0, -4))).unflatten(0, frames.shape[:-3])
+
+
+class Content(nn.Module):
+    """Where patch-CLIP finds what CLIP says of a picture: Eq. 1's weights, 1 where they are uniform. Frames uint8
+    (..., h, w, 3) -> (..., r, c)."""
+
+    def __init__(self, model: PatchClip):
+        super().__init__()
+        self.model = model
+
+    @torch.no_grad()
+    def forward(self, frames: Tensor) -> Tensor:
+        lead, clip = frames.shape[:-3], self.model.clip
+        pixels = clip.normalise(frames.flatten(0, -4))
+        cls, tokens = self.model.read(pixels)
+        grid = [side // patch for side, patch in zip(pixels.shape[-2:], clip.visual.patch_size, strict=True)]
+        weights = shares(self.model.patches(tokens), cls) * (tokens.shape[1] - 1)
+        return weights.unflatten(1, grid).unflatten(0, lead)
 
 
 class Nothing(nn.Module):
@@ -160,11 +180,15 @@ class resized:
 # --- Eq. 1-3 ---------------------------------------------------------------------------------------------------------
 
 
-def pooled(patches: Tensor, cls: Tensor) -> Tensor:
-    """Eq. 1: patches (b, m, e), weighted by the soft-max of their product with cls (b, e): (b, e). No scale, and CLS is
+def shares(patches: Tensor, cls: Tensor) -> Tensor:
+    """Eq. 1's weights: the soft-max of the product of patches (b, m, e) with cls (b, e), (b, m). No scale, and CLS is
     not normalised."""
-    weights = torch.bmm(patches, cls[:, :, None]).softmax(1)
-    return (weights * patches).sum(1)
+    return torch.bmm(patches, cls[:, :, None])[..., 0].softmax(1)
+
+
+def pooled(patches: Tensor, cls: Tensor) -> Tensor:
+    """Eq. 1: the weighted sum of the patches, (b, e)."""
+    return (shares(patches, cls)[..., None] * patches).sum(1)
 
 
 def info_nce(found: Tensor, cls: Tensor, temperature: float = 1.0) -> Tensor:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from minilib.errors import BadInput
 from minilib.models.checkpoints import load_strictly, read_state
@@ -15,7 +16,8 @@ from minilib.models.clip import ImageText
 from minilib.models.slots import GaussianSlots
 from minilib.models.videomae import VideoEncoder
 from minilib.models.videomae_weights import released_encoder
-from minilib.papers.open_vocabulary.decoder import BroadcastDecoder
+from minilib.papers.open_vocabulary.decoder import ChunkedDecoder
+from minilib.papers.open_vocabulary.localize import Localizer
 from minilib.papers.open_vocabulary.method import VideoSlots
 from minilib.papers.open_vocabulary.patch_clip import PatchClip
 
@@ -44,7 +46,7 @@ def released_slots(path: Path | str, slots: int = SLOTS) -> tuple[VideoEncoder, 
         raise BadInput(f"weights {path}: an encoder, but no slots with a decoder of four layers")
     steps, tokens, width = place.shape
     side = round(tokens**0.5)
-    decoder = BroadcastDecoder(encoder.width, width, steps, (side, side), last.shape[1])
+    decoder = ChunkedDecoder(encoder.width, width, steps, (side, side), last.shape[1])
     model = VideoSlots(GaussianSlots(slots, width), decoder, encoder.width)
     load_strictly(model, own, path)
     return encoder, model.eval()
@@ -64,3 +66,25 @@ def released_patch_clip(path: Path | str, clip: ImageText) -> PatchClip:
     model = PatchClip(clip)
     load_strictly(model, {f"clip.{k}": v for k, v in clip.state_dict().items()} | state, path)
     return model.eval()
+
+
+class InImageNetStatistics(nn.Module):
+    """Patch-CLIP as the released code tests it: on frames in ImageNet's statistics, those of the video encoder, though
+    it was trained in CLIP's. Frames uint8 (..., h, w, 3) -> patches (..., r, c, e)."""
+
+    def __init__(self, reader: PatchClip, encoder: VideoEncoder):
+        super().__init__()
+        self.reader, self.normalise = reader, encoder.normalise
+
+    @torch.no_grad()
+    def forward(self, frames: Tensor) -> Tensor:
+        return self.reader.of_pixels(self.normalise(frames.flatten(0, -4))).unflatten(0, frames.shape[:-3])
+
+
+def released_localizer(slots: Path | str, patch_clip: Path | str, clip: ImageText) -> Localizer:
+    """For `localize`, of the authors' two files and the CLIP that belongs to them, frozen, in evaluation mode."""
+    encoder, grouping = released_slots(slots)
+    reader = InImageNetStatistics(released_patch_clip(patch_clip, clip), encoder)
+    for part in (encoder, grouping, reader):
+        part.eval().requires_grad_(False)
+    return Localizer(encoder, grouping, reader, clip.eval())

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from minilib.cost import multiply_adds, parameters
-from minilib.models.clip import VIT_B16, VIT_L14, build
+from minilib.models.clip import VIT_B16, VIT_L14, without_words
 from minilib.papers.victr.method import AffinityWeighting, VicTR
 from minilib.papers.victr.variants import DirectWeighting
 from minilib.papers.victr.vocabularies import attributes
@@ -31,9 +31,9 @@ VOCABULARIES = {  # classes and sizes of the groups of attributes, as the text c
 def towers(name: str) -> tuple[int, int, int]:
     """Multiply-adds of one frame and of one prompt, and the parameters of all of CLIP."""
     architecture = ARCHITECTURES[name]
+    model = without_words(architecture).model
+    size = parameters(model)
     with torch.device("meta"):
-        model = build(architecture, tokenize=lambda texts: None).model
-        size = parameters(model)
         prompt = torch.empty(1, architecture.text["context_length"], dtype=torch.int64)
         text = multiply_adds(model.encode_text, prompt)
         model.visual.proj = None

@@ -34,7 +34,7 @@ GRID = TrainSettings(steps=200, batch=16, lr=1.5e-3, warmup=20)  # the short rec
 CORE = replace(GRID, steps=600, warmup=60)  # the live comparison
 LONG = replace(GRID, steps=1500, warmup=150)  # to a plateau
 TUNING = FewShot(TrainSettings(steps=100, batch=16, lr=1e-3, warmup=10))
-PROBE_TUNING = FewShot(replace(TUNING.recipe, lr=1e-2))  # it starts from nothing
+PROBE_RATE = 20 / 3  # of the recipe's rate, 1e-2: it starts from nothing
 ASKED = (  # what an object does: among others, and alone in its clip, where nothing needs to be told apart
     ("questions", Questions()),
     ("questions_one", Questions(rhythm=replace(ONCE, objects=(1, 1)))),
@@ -88,7 +88,7 @@ VARIANTS = {
     **{f"zeroshot/{each}": unseen(each, asked=each in ("victr", "xclip")) for each in ZERO_SHOT_ROWS},
     **{f"zeroshot/{each}": unseen("victr", asked=True, control=control) for each, control in CONTROLS.items()},
     **{f"zeroshot/rich/{each}": unseen(each, description) for each in ("victr", "clip_text")},
-    "few/probe": FewShotProbe(Build(Probe, words(HELD[0]), FRAMES, auxiliary=False), PROBE_TUNING),
+    "few/probe": FewShotProbe(Build(Probe, words(HELD[0]), FRAMES, auxiliary=False), TUNING, PROBE_RATE),
 }
 
 # --- tables ----------------------------------------------------------------------------------------------------------

@@ -195,11 +195,12 @@ class ZeroShot:
 
 @dataclass(frozen=True)
 class FewShotProbe:
-    """The linear classifier after tuning on few clips: it reads no text and is not pretrained. The score is that of the
-    most clips."""
+    """The linear classifier after tuning on few clips: it reads no text, is not pretrained, and takes of the recipe
+    the rate alone, `lr` times. The score is that of the most clips."""
 
     build: Build
     few: FewShot
+    lr: float = 1.0
     train: int = 4096
     test: int = 2048
 
@@ -209,7 +210,8 @@ class FewShotProbe:
         pool, test = (clips_of(HELD[0], seed, *of, device) for of in (("train", self.train), (split, self.test)))
         torch.manual_seed(seed)
         model = self.build(seen)
-        few = self.few(model, pool, test, seed, device)
+        tuning = replace(self.few, recipe=replace(self.few.recipe, lr=self.lr * recipe.lr))
+        few = tuning(model, pool, test, seed, device)
         return Outcome(model, History([], 0.0), {"": few[f"few{self.few.shots[-1]}"], **few})
 
     def smoke(self) -> FewShotProbe:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from minilib.cost import multiply_adds, parameters
-from minilib.models.clip import VIT_B16, VIT_L14, Architecture, build
+from minilib.models.clip import VIT_B16, VIT_L14, Architecture, without_words
 from minilib.papers.baselines import AIM, EVL, STAdapter
 from minilib.papers.baselines.st_adapter import SpatioTemporalAdapter
 from minilib.papers.zeroi2v import FOUR, SIX, STDHA, Adaptation, Adapter, attach, detach, merge, variants
@@ -30,8 +30,7 @@ PLACES = {"2": TWO, "3": THREE, "4": FOUR, "6": SIX}
 
 def visual(architecture: Architecture, projection: bool = False, device: str = "meta") -> nn.Module:
     """The real image tower with random weights, or on meta with none."""
-    with torch.device(device):
-        vit = build(architecture, tokenize=list).visual  # no words are read
+    vit = without_words(architecture, device).visual
     vit.proj = vit.proj if projection else None
     return vit
 

@@ -35,7 +35,8 @@ from minilib.papers.open_vocabulary.pretrain.judge import Judge
 from minilib.papers.open_vocabulary.pretrain.painted import Lessons, drawn, of_clips, taught
 from minilib.papers.open_vocabulary.pretrain.patch import READERS, contrast, new_parts, small_patch_clip
 from minilib.papers.open_vocabulary.pretrain.pool import pool
-from minilib.papers.open_vocabulary.pretrain.timed import Budget, History, train_for
+from minilib.papers.open_vocabulary.pretrain.recipe import training
+from minilib.timed_training import Budget, History, read_history, train_for
 
 FOLDER = ROOT / "runs" / "open_vocabulary"
 CLIPS = {"cuda": 4096, "cpu": 1024}  # rendered once
@@ -53,13 +54,10 @@ def finish(args: argparse.Namespace, name: str, history: History, scores: dict[s
     write_whole(args.folder / f"{name}.json", json.dumps(found, indent=1) + "\n")
 
 
-def budget(args: argparse.Namespace, checkpoint: Path, lr: float) -> Budget:
+def budget(args: argparse.Namespace, checkpoint: Path) -> Budget:
     """The time of this call, on top of what the checkpoint has seen."""
-    before = 0.0
-    if checkpoint.is_file():
-        before = torch.load(checkpoint, map_location="cpu", weights_only=True)["seconds"]
     left = 60 * args.minutes if args.until is None else args.until - time.time()
-    return Budget(before + max(left, 1.0), args.lr or lr, steps=args.steps)
+    return Budget(read_history(checkpoint).seconds + max(left, 1.0), steps=args.steps)
 
 
 def train_encoder(args: argparse.Namespace, name: str) -> None:
@@ -72,7 +70,7 @@ def train_encoder(args: argparse.Namespace, name: str) -> None:
         save_half(model, args.folder / f"{name}.safetensors")
         finish(args, name, history, {})
 
-    train_for(model, loss, budget(args, checkpoint, 1.5e-3), checkpoint, save, name)
+    train_for(training(model, loss, args.lr or 1.5e-3), budget(args, checkpoint), checkpoint, save, name)
 
 
 def train_patch_clip(args: argparse.Namespace, reader: str) -> None:
@@ -91,7 +89,7 @@ def train_patch_clip(args: argparse.Namespace, reader: str) -> None:
         finish(args, name, history, scores)
 
     loss = partial(contrast, model, how, clips, args.batch)
-    train_for(parts, loss, budget(args, checkpoint, 1e-3), checkpoint, save, name)
+    train_for(training(parts, loss, args.lr or 1e-3), budget(args, checkpoint), checkpoint, save, name)
 
 
 def train_slots(args: argparse.Namespace, tried: str) -> None:
@@ -109,7 +107,7 @@ def train_slots(args: argparse.Namespace, tried: str) -> None:
         finish(args, name, history, scores)
 
     loss = partial(grouping.loss, model, encoder, clips, args.batch)
-    train_for(model, loss, budget(args, checkpoint, 1e-3), checkpoint, save, name)
+    train_for(training(model, loss, args.lr or 1e-3), budget(args, checkpoint), checkpoint, save, name)
 
 
 def train_painted(args: argparse.Namespace) -> None:
@@ -138,7 +136,7 @@ def train_painted(args: argparse.Namespace) -> None:
     def loss(generator: torch.Generator) -> torch.Tensor:
         return taught(model, drawn(given, args.batch, generator))
 
-    history = train_for(parts, loss, budget(args, checkpoint, 7e-4), checkpoint, save, name)
+    history = train_for(training(parts, loss, args.lr or 7e-4), budget(args, checkpoint), checkpoint, save, name)
     scores = Judge(args.device, args.judged).names_of(model.eval())
     print(f"{name} {scores}", flush=True)
     finish(args, name, history, scores)

@@ -6,21 +6,23 @@ from collections.abc import Mapping
 
 HEAD = """# The small world's open-vocabulary localization
 
-**What it is.** Four small models of `minilib.papers.open_vocabulary`, half precision, {size:.2f} MB together:
+**What it is.** Five small models of `minilib.papers.open_vocabulary`, half precision, {size:.2f} MB together:
 `video_encoder` (a masked autoencoder of clips of 8 frames), `image_encoder` (the same of single frames), `patch_clip`
-(the new last block for the second CLIP) and `video_slots` (slots on the video encoder's features).
+(the new last block for the second CLIP), `patch_content` (another one without attention, whose weights of Eq. 1 say
+where the content of a picture is) and `video_slots` (slots on the video encoder's features).
 
 **What it was taught.** Clips of one to three moving objects, 96 x 96 pixels, and nothing else: no label, no box, no
 mask and no sentence. Patch-CLIP's teacher is the second CLIP, which learned from captions.
 
 **How.** `python -m minilib.papers.open_vocabulary.pretrain all --minutes 9 --device cuda`: everything in parallel on
 one device, for minutes; `TRIED` has the settings of slots. The best of them on validation clips was chosen, by DecRate
-after joint optimisation.
+after joint optimisation. `pretrain painted --clips 976 --minutes 27 --device cpu --batch 32` goes on from the best
+patch-CLIP of Eq. 1-3, taught by the slots; of 400 of its 976 clips the slots were not widened before painting.
 """
 
 TAIL = """
 **What it cannot do.** It knows the small world's clips of 8 frames and has seen no other video. Two objects of one
-shape that touch become one.
+shape that touch and look alike become one.
 """
 
 

@@ -25,6 +25,9 @@ ENCODERS_UNTIL, SLOTS_UNTIL = 0.5, 0.97  # shares of the time at which these tra
 SHORT = {"image": 0.3, "patch_clip": 0.4}  # ... and the small ones, which leave the device to the others
 JUDGED_BY = ("joint dec_rate", "apart dec_rate")  # the first of these that a training has chooses among them
 AT_MOST = 10e6  # bytes shipped
+CONTENT = (
+    "alone_crops"  # the patch-CLIP whose weights of Eq. 1 say where content is: its patches speak of themselves alone
+)
 
 
 def run_together(args: argparse.Namespace, jobs: Sequence[tuple[str, list[str], float]]) -> list[str]:
@@ -92,7 +95,8 @@ def chosen(found: dict[str, dict]) -> str:
 
 
 def ship(folder: Path, to: Path = WEIGHTS) -> None:
-    """Copies the chosen slots, their encoder, the image encoder and patch-CLIP's block, and writes their card.
+    """Copies the chosen slots, their encoder, the image encoder, patch-CLIP's block and that of `CONTENT`, and writes
+    their card.
 
     Raises BadInput where one is missing, or all together are larger than 10 MB.
     """
@@ -102,6 +106,7 @@ def ship(folder: Path, to: Path = WEIGHTS) -> None:
         "video_encoder": TRIED[best].encoder,
         "image_encoder": "image",
         "patch_clip": f"patch_clip_{reader}",
+        "patch_content": f"patch_clip_{CONTENT}",
         "video_slots": f"slots_{best}",
     }
     paths = {target: Path(folder) / f"{source}.safetensors" for target, source in files.items()}
@@ -110,10 +115,10 @@ def ship(folder: Path, to: Path = WEIGHTS) -> None:
         raise BadInput(f"{folder}: {missing[0]} is not trained yet")
     size = sum(path.stat().st_size for path in paths.values())
     if size > AT_MOST:
-        raise BadInput(f"the four files have {size / 1e6:.1f} MB together, at most {AT_MOST / 1e6:.0f} are shipped")
+        raise BadInput(f"the files have {size / 1e6:.1f} MB together, at most {AT_MOST / 1e6:.0f} are shipped")
     for target, path in paths.items():
         shutil.copyfile(path, to / f".{target}.part")
         (to / f".{target}.part").replace(to / f"{target}.safetensors")
-    write_whole(to / "open_vocabulary.json", json.dumps({"slots": best, "reader": reader}) + "\n")
+    write_whole(to / "open_vocabulary.json", json.dumps({"slots": best, "reader": reader, "content": CONTENT}) + "\n")
     write_whole(to / "open_vocabulary.md", card(best, files, found, size))
     print(f"shipped slots {best!r}, patch-CLIP {reader!r}, {size / 1e6:.2f} MB", flush=True)

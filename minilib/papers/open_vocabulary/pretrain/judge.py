@@ -18,7 +18,7 @@ from minilib.papers.open_vocabulary.method import VideoSlots
 from minilib.papers.open_vocabulary.naming import cosines, slot_sums
 from minilib.papers.open_vocabulary.pretrain.grouping import Grouping
 from minilib.papers.open_vocabulary.pretrain.patch import OnReduced, best_reader, small_patch_clip
-from minilib.papers.open_vocabulary.small import WORLD, apart, localization_scores, together
+from minilib.papers.open_vocabulary.small import OBJECTS, WORLD, apart, localization_scores, together
 from minilib.world.localization import localization_batch, patch_masks
 
 AT_ONCE = 32  # clips
@@ -45,17 +45,23 @@ class Judge:
         """The true masks of the same grid as slots: int64 (b, t, r, c), 0 the ground."""
         return patch_masks(self.truth.ids, grid, self.truth.names.shape[1]).int().argmax(2)
 
-    @torch.no_grad()
     def names_of(self, reader: nn.Module) -> dict[str, float]:
-        """Names of the true masks, in percent: objects whose best shape is theirs, grounds whose best name of all is no
-        shape, objects whose best name of all is one; `right`: objects and grounds, half each, whose best name of all is
-        their shape, or any ground."""
+        """`names_by` of a reader of frames."""
+        return self.names_by(self.read(reader))
+
+    @torch.no_grad()
+    def names_by(self, patches: Tensor) -> dict[str, float]:
+        """Names of the true masks by patches (b, t, r', c', e), in percent: objects whose shape is the best by its
+        fitting sentences. By each name's best sentence: grounds whose best name of all is no shape, objects whose best
+        name of all is one; `right`: objects and grounds, half each, whose best name of all is their shape, or any
+        ground."""
         assigned, slots = self.oracle(), 1 + self.truth.names.shape[1]
-        cosine = cosines(slot_sums(self.read(reader), assigned, slots), self.names)
+        sums = slot_sums(patches, assigned, slots)
+        cosine, objects = cosines(sums, self.names), cosines(sums, OBJECTS.features(self.clip), OBJECTS.over)
         targets = len(WORLD.targets)
         seen = F.one_hot(assigned, slots).flatten(1, -2).sum(1)[:, 1:] > 16  # patches in all frames
         share = lambda hits: 100 * float(hits.float().mean())  # noqa: E731
-        shape = (cosine[:, 1:, :targets].argmax(-1) == self.truth.names)[seen]
+        shape = (objects[:, 1:].argmax(-1) == self.truth.names)[seen]
         ground = cosine[:, 0].argmax(-1) >= targets
         best = cosine[:, 1:].argmax(-1)
         right = (best == self.truth.names)[seen]

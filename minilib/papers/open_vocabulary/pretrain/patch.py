@@ -103,10 +103,11 @@ def small_patch_clip(path: Path | str, reader: str) -> PatchClip:
 
 
 def best_reader(folder: Path) -> str | None:
-    """Which of READERS that are trained in the folder names most true masks of validation clips; None without one."""
+    """Which of READERS that are trained in the folder says most shapes of true masks of validation clips; None without
+    one."""
     found = {}
     for name in READERS:
         scores = Path(folder) / f"patch_clip_{name}.json"
         if scores.is_file() and scores.with_suffix(".safetensors").is_file():
-            found[name] = json.loads(scores.read_text())["scores"].get("right", -1.0)
+            found[name] = json.loads(scores.read_text())["scores"].get("shape", -1.0)
     return max(found, key=found.get) if found else None

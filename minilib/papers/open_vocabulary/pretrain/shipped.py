@@ -11,10 +11,12 @@ from minilib.errors import BadInput
 from minilib.models.checkpoints import load_strictly, read_state
 from minilib.models.second_clip import second_clip
 from minilib.papers.open_vocabulary.localize import Localizer
+from minilib.papers.open_vocabulary.patch_clip import Content
 from minilib.papers.open_vocabulary.pretrain.driver import WEIGHTS
 from minilib.papers.open_vocabulary.pretrain.encoders import small_autoencoder
 from minilib.papers.open_vocabulary.pretrain.grouping import TRIED
 from minilib.papers.open_vocabulary.pretrain.patch import OnReduced, small_patch_clip
+from minilib.papers.open_vocabulary.small import LIKENESS
 
 
 def small_localizer(folder: Path = WEIGHTS) -> Localizer:
@@ -28,5 +30,8 @@ def small_localizer(folder: Path = WEIGHTS) -> Localizer:
         clip, slots = second_clip(), grouping.build()
     encoder = small_autoencoder(folder / "video_encoder.safetensors", grouping.sizes).encoder
     load_strictly(slots, {name: value.float() for name, value in read_state(path).items()}, path)
-    reader = OnReduced(small_patch_clip(folder / "patch_clip.safetensors", chosen["reader"]))
-    return Localizer(encoder, slots.eval().requires_grad_(False), reader, clip, grouping.layer)
+    reader = small_patch_clip(folder / "patch_clip.safetensors", chosen["reader"])
+    content = OnReduced(Content(small_patch_clip(folder / "patch_content.safetensors", chosen["content"])))
+    return Localizer(
+        encoder, slots.eval().requires_grad_(False), OnReduced(reader), clip, grouping.layer, content, LIKENESS
+    )

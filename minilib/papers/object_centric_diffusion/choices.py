@@ -1,0 +1,34 @@
+"""What the chapter leaves open, what it is here, and why: each is a field of a settings class."""
+
+from __future__ import annotations
+
+from minilib.papers.object_centric_diffusion.baselines import REDUCED
+from minilib.papers.object_centric_diffusion.control import OBJECT_CENTRIC_CONTROL
+from minilib.papers.object_centric_diffusion.method import OBJECT_CENTRIC
+
+
+def choices() -> list[tuple[str, str, str]]:
+    """(what is open, ours, the reason)."""
+    merging, sampling = OBJECT_CENTRIC.merging, OBJECT_CENTRIC.sampling
+    return [
+        ("part of the keys that is kept", f"{merging.keep:g}", "gives the storage of 5.05 GB; the text says 1/16"),
+        ("cells from which a destination is drawn", f"{merging.cell}", "half of what is kept stays unmerged, for eta"),
+        ("window s_t", f"{merging.window} frames", "the smallest that merges over time and divides 8 frames"),
+        ("likeliest counted over", "a window", "so that the caps of tokens a frame hold everywhere"),
+        ("similarity of", "what keys are made of, after the norm", "tomesd takes the tokens before it"),
+        ("what pairing keeps", "destinations, unmerged and targets, by layer, time and region", "maps then fit keys"),
+        ("eta", f"{merging.eta:g}", "the middle of the printed 0.1, 0.5, 0.9; none is tuned on test clips"),
+        ("gamma", f"{sampling.gamma:g}", "as printed"),
+        ("phi, with an inversion", f"{sampling.phi}", 'the background is skipped, as "for localized editing tasks"'),
+        ("phi, without", f"{OBJECT_CENTRIC_CONTROL.sampling.phi}", "a divisor of the 15 steps before both meet"),
+        ("crop", "one size a clip, a place a frame", "frames stay a batch; what moves needs no larger crop"),
+        ("margin", f"{OBJECT_CENTRIC.margin} cell, 4 in Stable Diffusion", "convolutions see a little of the ground"),
+        ("normalise", "by channel, over the clip, at T_b", '"inspired by batch normalization"'),
+        ("inverse of DPM++", "DDIM's", "no other is named, and both then use the same times"),
+        ("DPM++'s past at T_b", "begins anew", "its past outputs have another size"),
+        ("inversion of the crop", "whole frames up to T_b, then the crop", "Table 6.6's inversion falls with it, too"),
+        ("frames after optimisation", "all look at all", "the storage of 5.05 GB has all 8"),
+        ("reduced rate of the ControlNet", f"every {REDUCED.every}nd step", "the least reduction"),
+        ("CLIP of the two scores", "the second small CLIP", "as the one that conditions; so errors stand beside it"),
+        ("latency", "inversion and generation, without the autoencoder", "and the UNet by itself beside it"),
+    ]

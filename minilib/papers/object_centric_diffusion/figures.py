@@ -1,0 +1,160 @@
+"""Sentences that are made of what was measured, the cost model, and where tokens lie.
+
+Axes: t frames, h and w cells, d channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean, median
+
+import torch
+from torch import Tensor
+
+from minilib.claims.model import Claims
+from minilib.claims.words import number
+from minilib.models.clip import ImageText
+from minilib.models.frame_attention import Now, dense
+from minilib.papers.object_centric_diffusion.counts import first_tokens, unet_cost
+from minilib.papers.object_centric_diffusion.method import Object, Pipeline, merged_keys
+from minilib.papers.object_centric_diffusion.quality import temporal_consistency
+
+Rows = Mapping[str, Mapping[int, float]]
+
+# --- what is seen, in sentences --------------------------------------------------------------------------------------
+
+
+def share_left(rows: Rows, kind: str, name: str, part: str = "") -> float | None:
+    """The error of a variant as a share of leaving the video as it is, mean over the clips that both have."""
+    found, unedited = (rows.get(f"edits/{kind}/{each}{part}", {}) for each in (name, "unedited"))
+    shared = found.keys() & unedited.keys()
+    if not shared:
+        return None
+    return fmean(100 - found[clip] for clip in shared) / fmean(100 - unedited[clip] for clip in shared)
+
+
+def baseline_line(rows: Rows, kind: str) -> str:
+    """Whether the baseline edits this kind at all, and what follows."""
+    part = "/outside" if kind == "ground" else ""
+    left = share_left(rows, kind, "fatezero", part)
+    if left is None:
+        return f"Edits of {kind}: not measured yet; `python -m minilib.study object_centric_diffusion` measures them."
+    said = f"Edits of {kind}: FateZero leaves {100 * left:.0f} % of the error of leaving the video as it is"
+    if left <= 0.5:
+        return f"{said}, so what is saved can be judged."
+    return f"{said}, more than half: the baseline fails here, and what is saved on it cannot be judged."
+
+
+def versus_line(rows: Rows, better: str, worse: str, what: str) -> str:
+    """Two variants by the clips that they share: `what` says what the first should do."""
+    first, second = rows.get(f"edits/{better}", {}), rows.get(f"edits/{worse}", {})
+    shared = first.keys() & second.keys()
+    if not shared:
+        return f"{what}: not measured yet."
+    differences = [first[clip] - second[clip] for clip in shared]
+    won = sum(d > 0 for d in differences)
+    return f"{what}: {number(fmean(differences), '+')} % of the full range, ahead on {won} of {len(differences)} clips."
+
+
+def saved_line(seconds: Mapping[str, float], slow: str, fast: str, what: str) -> str:
+    """How many times faster, of one run."""
+    ratio, one, other = seconds[slow] / seconds[fast], seconds[slow], seconds[fast]
+    return f"{what}: {ratio:.1f} times as fast ({other:.1f} against {one:.1f} s)."
+
+
+def ratio_line(rows: Rows, slow: str, fast: str, what: str) -> str:
+    """The same from recorded rounds, with the spread."""
+    first, second = rows.get(f"cost/{slow}", {}), rows.get(f"cost/{fast}", {})
+    ratios = sorted(first[k] / second[k] for k in first.keys() & second.keys() if second[k])
+    if not ratios:
+        return f"{what}: not timed yet."
+    low, high, middle = ratios[0], ratios[-1], ratios[len(ratios) // 2]
+    return f"{what}: {middle:.2f} times ({low:.2f} to {high:.2f} over {len(ratios)} rounds)."
+
+
+def frozen_line(clip: ImageText, truth: Tensor, still: Tensor) -> str:
+    """Whether a repeated frame beats the true edit in temporal consistency."""
+    moving, frozen = (temporal_consistency(clip, each) for each in (truth, still))
+    if frozen > moving:
+        return f"The frozen frame wins: {frozen:.4f} against {moving:.4f} of the true edit, which moves as it should."
+    return f"Here the frozen frame does not win: {frozen:.4f} against {moving:.4f}."
+
+
+def stored_line(megabytes: Mapping[str, float], most: str, least: str) -> str:
+    """How many times less is stored."""
+    times = megabytes[most] / megabytes[least]
+    return (
+        f"{least} stores {times:.0f} times less than {most}: {megabytes[least]:.0f} against {megabytes[most]:.0f} MB."
+    )
+
+
+def bottleneck_line(per_step: Mapping[str, tuple[float, float]]) -> str:
+    """What grows faster from own frames to dense: computing, or making and storing maps."""
+    first, last = per_step["own frame"], per_step["dense"]
+    compute, whole = last[0] / first[0], last[1] / first[1]
+    share = 100 * max(last[1] - last[0], 0) / last[1]
+    return (
+        f"From own frames to dense ones a fused step takes {compute:.1f} times as long, one that stores its maps "
+        f"{whole:.1f} times; of the latter {share:.0f} % is the maps."
+    )
+
+
+# --- the cost model --------------------------------------------------------------------------------------------------
+
+
+def expected_speedup(gamma: float, crop: float, whole: float) -> float:
+    """Of object-centric sampling that skips the background: whole and crop, multiply-adds of the UNet at both sizes."""
+    return 1 / (gamma + (1 - gamma) * crop / whole)
+
+
+def expected_speedups(gammas: tuple[float, ...], sides: tuple[int, ...], whole: int = 64) -> dict[tuple, float]:
+    """{(gamma, side): speed-up} on SD-1.5 with 8 frames and 1/32 of the keys, by multiply-adds alone."""
+    cost = {side: unet_cost(side, dense, first_tokens) for side in (*sides, whole)}
+    return {(gamma, side): expected_speedup(gamma, cost[side], cost[whole]) for gamma in gammas for side in sides}
+
+
+def speedups(seconds: Mapping[str, float], sides: tuple[int, ...], scale: int) -> dict[tuple[float, int], float]:
+    """{(gamma, side of 64): speed-up} of seconds by name: "whole" and "gamma<percent>_side<side>"."""
+    return {
+        (gamma / 100, scale * side): seconds["whole"] / seconds[name]
+        for gamma in (50, 25, 5)
+        for side in sides
+        if "whole" in seconds and (name := f"gamma{gamma:02}_side{side}") in seconds
+    }
+
+
+def printed_speedups(claims: Claims) -> dict[tuple[float, int], float]:
+    """The thesis' own, of the appendix's Table 6.6."""
+    found = {key.removeprefix("a66.seconds."): v for key, v in claims.printed.items() if key.startswith("a66.seconds.")}
+    return speedups(found, (12, 8, 4), 4)
+
+
+def measured_speedups(rows: Rows) -> dict[tuple[float, int], float]:
+    """Ours, from rows: medians over rounds."""
+    start = "cost/crop.total."
+    found = {name.removeprefix(start): median(v.values()) for name, v in rows.items() if name.startswith(start)}
+    return speedups(found, (12, 8, 4), 4)
+
+
+# --- where tokens lie ------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def token_map(latents: Tensor, thing: Object, pipeline: Pipeline) -> Tensor:
+    """What a pipeline's merging makes of every cell of latents (t, d, h, w), int64 (t, h, w): 0 merged, 1 kept as it
+    is, 2 a destination (Fig. 6.4)."""
+    frames, _, height, width = latents.shape
+    keys = merged_keys(pipeline, Now(0, (height, width)), thing, None)
+    plan = keys.planned("all", latents.movedim(1, -1).reshape(1, -1, latents.shape[1]), (frames, height, width))
+    kinds = torch.zeros(plan.unmerged.shape[1], frames * height * width // plan.unmerged.shape[1], dtype=torch.int64)
+    kinds.scatter_(1, plan.unmerged[0], 1).scatter_(1, plan.destination[0], 2)
+    return kinds.view(frames, height, width)
+
+
+def spared_line(kinds: Mapping[str, Tensor], mask: Tensor) -> str:
+    """How much of the object and of the background stays unmerged, for each map of tokens; mask: bool (t, h, w)."""
+    parts = []
+    for name, each in kinds.items():
+        inside, outside = ((each[where] > 0).float().mean().item() for where in (mask, ~mask))
+        parts.append(f"{name}: {100 * inside:.0f} and {100 * outside:.0f} %")
+    return f"Of the object's tokens and of the background's there stay: {'; '.join(parts)}."

@@ -1,0 +1,167 @@
+"""Pictures of the method: clips that play, where steps and tokens go, and what that saves.
+
+Axes: t frames, H and W pixels, h and w cells of the latents.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+from html import escape
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+from torch import Tensor
+
+from minilib import plots
+from minilib.papers.object_centric_diffusion.method import Generation, Object
+
+TOKENS = ListedColormap([plots.COLOURS[5], plots.COLOURS[0], plots.COLOURS[1]])  # merged, kept, destination
+KINDS = ("merged away", "kept as it is", "destination")
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Videos uint8 (t, H, W, 3) by title, which play side by side in a notebook; `across` in a row."""
+
+    videos: Mapping[str, Tensor]
+    across: int = 4
+    width: int = 132
+    milliseconds: int = 180
+
+    def _repr_html_(self) -> str:
+        cells = [
+            f'<figure style="margin:0 8px 8px 0;width:{self.width}px">'
+            f'<img src="data:image/webp;base64,{self._coded(video)}" '
+            f'alt="{escape(name)}" style="width:{self.width}px;image-rendering:pixelated"/>'
+            f'<figcaption style="font-size:12px">{escape(name)}</figcaption></figure>'
+            for name, video in self.videos.items()
+        ]
+        width = self.across * (self.width + 10)
+        return f'<div style="display:flex;flex-wrap:wrap;max-width:{width}px">{"".join(cells)}</div>'
+
+    def __repr__(self) -> str:
+        return f"clips that play: {', '.join(self.videos)}"
+
+    def _coded(self, video: Tensor) -> str:
+        frames = [Image.fromarray(frame) for frame in video.cpu().numpy()]
+        file = io.BytesIO()
+        frames[0].save(
+            file, "webp", save_all=True, append_images=frames[1:], duration=self.milliseconds, loop=0, quality=85
+        )
+        return base64.b64encode(file.getvalue()).decode()
+
+
+def outlined(video: Tensor, thing: Object, colour: tuple[int, int, int] = (255, 255, 255)) -> Tensor:
+    """A video with the border of each frame's crop drawn in."""
+    out, factor = video.clone(), video.shape[1] // thing.mask.shape[1]
+    height, width = (side * factor - 1 for side in thing.region.size)
+    for frame, (top, left) in zip(out, (thing.region.corner * factor).tolist(), strict=True):
+        for rows, columns in (
+            (slice(top, top + height + 1), [left, left + width]),
+            ([top, top + height], slice(left, left + width + 1)),
+        ):
+            frame[rows, columns] = video.new_tensor(colour)
+    return out
+
+
+def errors(video: Tensor, truth: Tensor) -> Tensor:
+    """How far a video is from the true edit, as a video in grey: white is half of the full range or more."""
+    far = (video.float() - truth.float()).square().mean(-1, keepdim=True).sqrt()
+    return (2 * far).clamp(0, 255).to(video.dtype).expand_as(video)
+
+
+def schedule(pipelines: Mapping[str, Generation], crop: float) -> Figure:
+    """Where the steps of each pipeline go: a bar a step, as high as the part of the frame that it computes; crop: that
+    of the object's crop."""
+    figure, axes = plt.subplots(len(pipelines), 1, figsize=(8, 0.75 * len(pipelines)), sharex=True)
+    for axis, (name, pipeline) in zip(np.atleast_1d(axes), pipelines.items(), strict=True):
+        sampling = pipeline.sampling
+        height = [crop] * sampling.apart + [1.0] * (sampling.steps - sampling.apart)
+        colour = [plots.COLOURS[1]] * sampling.apart + [plots.COLOURS[0]] * (sampling.steps - sampling.apart)
+        axis.bar(range(sampling.steps), height, width=0.85, color=colour)
+        axis.set_ylim(0, 1.05)
+        axis.set_yticks([])
+        axis.set_ylabel(name, rotation=0, ha="right", va="center")
+    axis.set_xlabel("steps of generation, from noise to video: blue on whole frames, orange on the object's crop alone")
+    return figure
+
+
+def token_picture(video: Tensor, kinds: Mapping[str, Tensor], mask: Tensor, frame: int = 0) -> Figure:
+    """One frame, and what merging makes of each of its tokens (Fig. 6.4). mask: bool (t, h, w) on the cells."""
+    figure, axes = plt.subplots(1, 1 + len(kinds), figsize=(2.2 * (1 + len(kinds)), 2.5))
+    axes[0].imshow(video[frame].cpu().numpy())
+    axes[0].set_title("frame")
+    for axis, (name, each) in zip(axes[1:], kinds.items(), strict=True):
+        axis.imshow(each[frame].cpu().numpy(), cmap=TOKENS, vmin=0, vmax=2)
+        axis.contour(mask[frame].cpu().numpy(), levels=[0.5], colors="black", linewidths=1)
+        axis.set_title(name)
+    for axis in axes:
+        axis.set_xticks([])
+        axis.set_yticks([])
+    patches = [Rectangle((0, 0), 1, 1, color=TOKENS(k)) for k in range(3)]
+    figure.legend(patches, KINDS, loc="outside lower center", ncol=3)
+    return figure
+
+
+def bottleneck(axis: Axes, seconds: Mapping[str, tuple[float, float]]) -> None:
+    """Stacked bars: seconds of a step by itself, and what storing its maps adds (after Fig. 6.2)."""
+    names = list(seconds)
+    compute = [seconds[name][0] for name in names]
+    memory = [max(seconds[name][1] - seconds[name][0], 0) for name in names]
+    axis.barh(names, compute, color=plots.COLOURS[0], label="computing, attention fused")
+    axis.barh(names, memory, left=compute, color=plots.COLOURS[1], label="making and storing maps")
+    axis.invert_yaxis()
+    axis.set_xlabel("seconds of all steps")
+    axis.legend()
+
+
+def speed_picture(
+    expected: Mapping[tuple[float, int], float],
+    printed: Mapping[tuple[float, int], float],
+    measured: Mapping[tuple[float, int], float],
+) -> Figure:
+    """The cost model against measured speed-ups, by gamma and the side of the crop as a part of 64."""
+    figure, axis = plt.subplots(figsize=(5.4, 3.6))
+    most = max([*expected.values(), *printed.values(), *measured.values()])
+    axis.plot([1, most], [1, most], color="black", linewidth=0.8, label="as the multiply-adds say")
+    for colour, name, found in zip(plots.COLOURS, ("thesis, V100", "here"), (printed, measured), strict=False):
+        shared = sorted(set(found) & set(expected))
+        if shared:
+            axis.plot([expected[k] for k in shared], [found[k] for k in shared], "o", color=colour, label=name)
+    for (gamma, side), value in expected.items():
+        if (gamma, side) in printed:
+            axis.annotate(f"{gamma:g}, {side}", (value, printed[gamma, side]), fontsize=7, xytext=(3, -8),
+                          textcoords="offset points")  # fmt: skip
+    axis.set_xscale("log")
+    axis.set_xlabel("speed-up by multiply-adds (labels: gamma, side of 64)")
+    axis.set_ylabel("speed-up by the clock")
+    axis.legend()
+    return figure
+
+
+def crossing_picture(rows: Mapping[str, Mapping[int, float]]) -> Figure | None:
+    """From how many keys on merging pays; None where nothing is timed yet."""
+    found: dict[str, dict[str, float]] = {}
+    for metric, values in rows.items():
+        if metric.startswith("cost/attention."):
+            way, keys, width, queries = metric.removeprefix("cost/attention.").split("_")
+            shape = f"{keys} keys x {width}, {queries} queries"
+            found.setdefault(way, {})[shape] = 1e3 * float(np.median(list(values.values())))
+    if not found:
+        return None
+    figure, axis = plt.subplots(figsize=(6.4, 2.8))
+    for way, label in (("fused", "fused"), ("stored", "map stored"), ("merged", "half of the keys merged, fused")):
+        axis.plot(list(found[way]), list(found[way].values()), "o-", label=label)
+    axis.set_yscale("log")
+    axis.set_ylabel("milliseconds")
+    axis.tick_params(axis="x", labelrotation=15)
+    axis.legend()
+    return figure

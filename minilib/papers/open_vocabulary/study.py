@@ -1,0 +1,133 @@
+"""The study of open-vocabulary localization: shipped models on the small world's clips, by groups of eight.
+
+Nothing is trained but what `core` trains live, and the other ways of finding objects that Tables 1 and 2 compare, which
+stand in `rivals`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from minilib.papers.open_vocabulary import proposals
+from minilib.papers.open_vocabulary.joint import RELEASED
+from minilib.papers.open_vocabulary.live import LiveNames, LiveSlots
+from minilib.papers.open_vocabulary.naming import Vocabulary, fitting, mean
+from minilib.papers.open_vocabulary.pipelines import (
+    AS_RELEASED,
+    OURS,
+    TEXT,
+    Oracle,
+    Pipeline,
+    Shipped,
+    next_shape,
+    third_shape,
+    vanilla,
+)
+from minilib.papers.open_vocabulary.rivals.study import CROPS, RECIPE, TRAINED
+from minilib.papers.open_vocabulary.rivals.study import TABLES as OF_RIVALS
+from minilib.papers.open_vocabulary.small import WORLD, sentences
+from minilib.study import Row, Study
+from minilib.training import TrainSettings
+from minilib.world.vocabulary import COLOURS, GROUNDS, PLACES, SHAPES, SIZES, TEXTURES
+
+CORE = TrainSettings(steps=240, batch=64, lr=1e-3, warmup=20)
+
+# --- variants --------------------------------------------------------------------------------------------------------
+
+OUR_WAY = Pipeline(shares=True)
+ONE_BY_ONE = replace(OUR_WAY, rules=None)
+BESIDE = {  # more names to choose from, of what is no shape; their sentences differ, so the mean of each counts
+    8: (),
+    12: GROUNDS,
+    24: GROUNDS + COLOURS + TEXTURES,
+    35: GROUNDS + COLOURS + TEXTURES + SIZES + PLACES,
+}
+LAMBDAS = {"none": -1.0, "0.4": 0.4, "0.5": 0.5, "0.6": 0.6}
+CONTROLS = (
+    *(proposals.grid_of_boxes, proposals.central_boxes, proposals.slots_as_they_start),
+    *(proposals.feature_clusters, proposals.random_encoder_clusters),
+)
+VARIANTS = {
+    "oracle": Oracle(),
+    "ours": OUR_WAY,
+    "apart": ONE_BY_ONE,
+    "ours_vanilla": replace(OUR_WAY, reader=vanilla),
+    "apart_vanilla": replace(ONE_BY_ONE, reader=vanilla),
+    "text": replace(OUR_WAY, vocabulary=WORLD, rules=TEXT),
+    "text_apart": replace(ONE_BY_ONE, vocabulary=WORLD),
+    "text_vanilla": replace(OUR_WAY, vocabulary=WORLD, rules=TEXT, reader=vanilla),
+    "text_vanilla_apart": replace(ONE_BY_ONE, vocabulary=WORLD, reader=vanilla),
+    "released": replace(OUR_WAY, vocabulary=WORLD, rules=AS_RELEASED),
+    "ours_all_neighbours": replace(OUR_WAY, rules=replace(OURS, offsets=RELEASED)),
+    "ours_all_kept": replace(OUR_WAY, rules=replace(OURS, content=False)),
+    "ours_any_likeness": replace(OUR_WAY, rules=replace(OURS, likeness=None)),
+    "held_out": Pipeline(combinations="held_out"),
+    **{f"control/{each.__name__}": Pipeline(each) for each in CONTROLS},
+    **{f"control/{each.__name__}_apart": Pipeline(each, rules=None) for each in CONTROLS},
+    "control/of_next": Pipeline(proposals.of_next, shares=True),
+    "control/of_second_next": Pipeline(proposals.of_second_next, shares=True),
+    "control/next_words": Pipeline(vocabulary=Vocabulary(SHAPES, (), next_shape, fitting)),
+    "control/third_words": Pipeline(vocabulary=Vocabulary(SHAPES, (), third_shape, fitting)),
+    **{
+        f"vocabulary/{count}": Pipeline(vocabulary=Vocabulary(SHAPES, names, sentences, mean))
+        for count, names in BESIDE.items()
+    },
+    **{f"lambda/{name}": Pipeline(rules=replace(OURS, threshold=value)) for name, value in LAMBDAS.items()},
+    "live/patch_clip": LiveNames(),
+    "live/slots": LiveSlots(),
+    **CROPS,
+    **TRAINED,
+}
+LIVE = tuple(name for name in VARIANTS if name.startswith("live/"))
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+KINDS = {"so": "single object", "po": "part", "go": "group", "bg": "background"}
+METRICS = {"cor_loc": "/cor_loc", "dec_rate": "", "map50": "/map50"}
+TABLES = {
+    **{
+        f"t3.{metric}": {
+            "vanilla": Row(f"apart_vanilla{part}", f"t3.ivid.apart.vanilla.{metric}"),
+            "patch-CLIP": Row(f"apart{part}", f"t3.ivid.apart.patch.{metric}"),
+            "vanilla, joint": Row(f"ours_vanilla{part}", f"t3.ivid.joint.vanilla.{metric}"),
+            "patch-CLIP, joint": Row(f"ours{part}", f"t3.ivid.joint.patch.{metric}"),
+        }
+        for metric, part in METRICS.items()
+    },
+    **{
+        f"t4.{which}": {name: Row(f"{variant}/{kind}", f"t4.ivid.{which}.{kind}") for kind, name in KINDS.items()}
+        for which, variant in (("apart", "apart"), ("joint", "ours"))
+    },
+    "controls": {
+        "oracle": Row("oracle"),
+        "ours": Row("ours"),
+        "k-means of the same features": Row("control/feature_clusters"),
+        "k-means of random features": Row("control/random_encoder_clusters"),
+        "slots as they start": Row("control/slots_as_they_start"),
+        "a grid of boxes": Row("control/grid_of_boxes"),
+        "boxes around the centre": Row("control/central_boxes"),
+        "our boxes of another clip": Row("control/of_next"),
+    },
+    "vocabulary": {f"{count} names": Row(f"vocabulary/{count}/map50") for count in BESIDE},
+    "lambda": {"lambda 0": Row("ours/map50")}
+    | {("no threshold" if name == "none" else f"lambda {name}"): Row(f"lambda/{name}/map50") for name in LAMBDAS},
+    "ways": {
+        "the text's": Row("text"),
+        "the released code's": Row("released"),
+        "ours": Row("ours"),
+        "ours, neighbours also in time": Row("ours_all_neighbours"),
+        "ours, every slot kept": Row("ours_all_kept"),
+        "ours, merged however unlike": Row("ours_any_likeness"),
+    },
+}
+STUDY = Study(
+    "open_vocabulary",
+    VARIANTS,
+    recipes={"core": CORE, "shipped": Shipped(), "tuned": RECIPE},
+    grids={
+        "core": LIVE,
+        "shipped": tuple(name for name in VARIANTS if name not in LIVE + tuple(TRAINED)),
+        "tuned": tuple(TRAINED),
+    },
+    tables=OF_RIVALS | TABLES,
+)

@@ -1,0 +1,83 @@
+"""Pictures of open-vocabulary localization: what is drawn, and the rules by which failures are found."""
+
+import torch
+
+from minilib.models.tubelets import tube_mask, tubelets
+from minilib.papers.open_vocabulary import figures, filling
+from minilib.papers.open_vocabulary.small import Found
+from minilib.world.localization import Localization, localization_batch
+
+FRAMES = torch.full((1, 2, 16, 16, 3), 100, dtype=torch.uint8)
+
+
+def clips(boxes, names, there=None):
+    """One clip of two frames whose objects stay where they are."""
+    boxes = torch.tensor(boxes)[None, None].expand(1, 2, -1, -1)
+    present = torch.ones(1, 2, boxes.shape[2], dtype=torch.bool) if there is None else there
+    return Localization(FRAMES, torch.zeros(1, 2, 16, 16, dtype=torch.uint8), boxes, torch.tensor([names]), present)
+
+
+def found(boxes, names):
+    boxes = torch.tensor(boxes)[None, None].expand(1, 2, -1, -1)
+    return Found(boxes, torch.tensor([names]), torch.zeros(1, boxes.shape[2], 8))
+
+
+NOTHING = [0, 0, 0, 0]
+
+
+def test_failures_are_told_apart_by_rule():
+    one, two = [0, 0, 8, 8], [8, 0, 16, 8]
+    truth = clips([one, two], [3, 4])
+    right = found([one, two], [3, 4])
+    rules = {
+        "naming": found([one, two], [3, 5]),
+        "removal": found([one, NOTHING], [3, 4]),
+        "instances": found([[0, 0, 16, 8], NOTHING], [3, 4]),
+    }
+    for rule, after in rules.items():
+        cases = figures.failures(right, after, truth)
+        assert {name for name, each in cases.items() if each} == {rule}, rule
+    (case,) = figures.failures(right, rules["naming"], truth)["naming"]
+    assert (case.clip, case.frame, case.slot, case.object) == (0, 0, 1, 1)
+    half = found([one, [8, 0, 16, 3]], [3, 4])
+    assert [len(each) for each in figures.failures(half, half, truth).values()] == [1, 0, 0, 0]
+    assert not any(figures.failures(right, right, truth).values())
+
+
+def test_kinds_and_boxes_are_the_first_ones():
+    truth = clips([[0, 0, 8, 8], [8, 0, 16, 8]], [3, 4])
+    boxes = found([[0, 0, 8, 8], [1, 1, 3, 3], [0, 0, 16, 8], [0, 12, 4, 16], NOTHING], [0, 1, 2, 8, 0])
+    cases = figures.first_of_kind(boxes, truth)
+    assert [case.slot for case in cases.values()] == [0, 1, 2, 3]
+    some, names, slots = figures.slot_boxes(boxes, 0)
+    assert slots == [0, 1, 2, 3] and names == ["circle", "square", "triangle", ""] and some.shape == (2, 4, 4)
+    drawn = figures.with_boxes(FRAMES[0], some, names, slots)
+    assert drawn.shape == (2, 32, 32, 3) and (drawn != 100).any()
+
+
+def test_colours_are_those_of_the_slots_and_others_turn_grey():
+    ids = torch.tensor([[[0, 1], [1, 2]], [[0, 1], [1, 2]]])
+    plain, kept = figures.coloured(FRAMES[0], ids), figures.coloured(FRAMES[0], ids, [1])
+    assert len({tuple(plain[0, y, x].tolist()) for y, x in ((0, 0), (0, 8), (8, 8))}) == 3
+    assert torch.equal(kept[0, 0, 8], plain[0, 0, 8]) and len(set(kept[0, 0, 0].tolist())) == 1
+
+
+def test_steady_is_an_object_that_keeps_its_slot():
+    ids = torch.ones(1, 3, 2, 2, dtype=torch.int64)
+    assert figures.steadiness(torch.full((1, 3, 2, 2), 5), ids) == 100
+    turning = torch.arange(3).view(1, 3, 1, 1).expand(1, 3, 2, 2)
+    assert figures.steadiness(turning, ids) == 0
+    assert figures.steadiness(turning // 2, ids) == 50
+
+
+def test_what_is_filled_in_is_drawn_with_and_without_the_leak():
+    frames = localization_batch(0, "val", [0]).frames
+    cut = tubelets(frames.movedim(-1, 2).float(), 1, 8).flatten(1, 3)
+    assert torch.equal(filling.from_tokens(cut, (8, 12, 12), 1, 8), frames.float())
+    hidden = tube_mask(1, 8, 144, 0.75, torch.Generator().manual_seed(1))
+    near = filling.nearest_seen(hidden[:, :144], 12, 12)
+    assert not hidden[0][near].any() and bool((near[0] == torch.arange(144))[~hidden[0, :144]].all())
+    pictures, errors = filling.fillings(filling.shipped_autoencoder(), frames, hidden)
+    seen = (~hidden).view(1, 8, 12, 12).repeat_interleave(8, 2).repeat_interleave(8, 3)
+    assert all(torch.equal(each[seen], frames[seen]) for each in pictures.values())
+    assert errors["its own mean and contrast"] < errors["its neighbour's"] < 1  # the leak is worth more than the model

@@ -1,0 +1,94 @@
+"""The study, its claims and its controls: everything can be described, measured and told apart."""
+
+import pytest
+import torch
+
+from minilib.claims import judge, load
+from minilib.metrics.localization import overlaps
+from minilib.papers.open_vocabulary import proposals
+from minilib.papers.open_vocabulary.pipelines import (
+    OURS,
+    TEXT,
+    Oracle,
+    Pipeline,
+    Shipped,
+    boxed,
+    next_shape,
+    patch_clip,
+    patches_of,
+    proposed,
+)
+from minilib.papers.open_vocabulary.pipelines import test_clips as clips_of
+from minilib.papers.open_vocabulary.proposals import Proposal
+from minilib.papers.open_vocabulary.small import OBJECTS, named_boxes, sentences
+from minilib.papers.open_vocabulary.study import CORE, LIVE, STUDY
+from minilib.settings import describe, key
+from minilib.study import Trial
+from minilib.study.plan import run_of, runs_of
+from minilib.world.localization import frame_by_frame
+
+VAL = 3, "val", "seen"
+
+
+def test_every_claim_is_measured_by_the_study_and_every_printed_number_is_there():
+    claims, known = load("open_vocabulary"), set(STUDY.metrics())
+    for verdict in judge(claims, []):
+        if verdict.kind == "ordering":
+            claim = claims[verdict.id]
+            for metric in (*claims.base_metrics(claim), *claims.gate_metrics(claim)):
+                assert run_of(metric, known), f"{verdict.id}: nothing measures {metric}"
+            assert not [run for run in runs_of(STUDY, claims, verdict) if ".half/" in run]  # nothing is trained
+    for table in STUDY.tables.values():
+        for row in table.values():
+            assert row.paper is None or claims.number(row.paper) >= 0
+    assert len({key(describe(variant)) for variant in STUDY.variants.values()}) >= len(STUDY.variants) - 1
+
+
+def test_a_control_proposes_places_alone_or_what_knows_nothing_of_objects():
+    clips = clips_of(*VAL)
+    grid, centre = proposals.grid_of_boxes(clips, 0), proposals.central_boxes(clips, 0)
+    assert grid.assigned.shape == centre.assigned.shape == (8, 8, 12, 12)
+    assert grid.assigned.unique().tolist() == list(range(8)) and grid.assigned[0, 0, 0, ::3].tolist() == [0, 1, 2, 3]
+    assert (grid.assigned.flatten(2).float().std(0) == 0).all()
+    found, _ = boxed(clips, centre, patches_of(patch_clip, *VAL), OBJECTS, None)
+    assert found.boxes[0, 0, 0].tolist() == [0, 0, 96, 96] and found.boxes[5, 7, 5].tolist() == [40, 40, 56, 56]
+    start, again = (proposals.slots_as_they_start(clips, 1).assigned for _ in range(2))
+    assert torch.equal(start, again) and not torch.equal(start, proposals.slots_as_they_start(clips, 2).assigned)
+    own, other = proposed(proposals.video_slots, *VAL), proposed(proposals.of_next, *VAL)
+    assert torch.equal(other.assigned[0], own.assigned[1]) and torch.equal(other.assigned[-1], own.assigned[0])
+
+
+def test_the_oracle_finds_nearly_everything_under_its_name_and_words_of_others_nothing():
+    scores = Oracle().run(Shipped(), Trial(3, split="val")).metrics
+    assert scores[""] > 85 and scores["cor_loc"] > 90 and scores["named"] == 100 and scores["map50"] > 85
+    assert all("circle" not in sentence for sentence in next_shape("circle")) and "star" in next_shape("triangle")[0]
+    assert len(sentences("red")) == 512 and all(" red " in sentence for sentence in sentences("red"))
+
+
+def test_ours_beats_places_and_names_decide_the_average_precision():
+    ours = Pipeline(rules=OURS).run(Shipped(), Trial(3, split="val")).metrics
+    grid = Pipeline(proposals.grid_of_boxes).run(Shipped(), Trial(3, split="val")).metrics
+    assert ours[""] > grid[""] + 20 and "so" not in ours
+    found, clips = Pipeline(rules=TEXT, shares=True).found(3, "val")
+    boxes = named_boxes(found, clips)
+    assert boxes.scores.shape == (64, 8, 8) and torch.allclose(boxes.scores.sum(-1), torch.ones(64, 8))
+
+
+def test_slots_that_know_one_frame_are_looked_at_frame_by_frame():
+    clips, whole = clips_of(*VAL), proposed(proposals.truth, *VAL)
+    patches = patches_of(patch_clip, *VAL)
+    torch.manual_seed(0)
+    order = torch.stack([torch.randperm(whole.slots) for _ in range(64)]).view(8, 8, -1)
+    mixed = order.gather(2, whole.assigned.flatten(2)).view_as(whole.assigned)  # another number in each frame
+    found, split = boxed(clips, Proposal(mixed, whole.slots, per_frame=True), patches, OBJECTS, None)
+    assert found.boxes.shape == (64, 1, whole.slots, 4) and split.frames.shape[:2] == (64, 1)
+    best = overlaps(found.boxes, split.boxes).amax(2)
+    plain, _ = boxed(clips, whole, patches, OBJECTS, None)
+    torch.testing.assert_close(best.flatten(), overlaps(plain.boxes, clips.boxes).amax(2).flatten())
+    assert torch.equal(frame_by_frame(clips).names, split.names)
+
+
+@pytest.mark.parametrize("name", LIVE)
+def test_what_is_trained_live_learns(name):
+    outcome = STUDY.smoke().variants[name].run(CORE.smoke(), Trial(0, split="val"))
+    assert len(outcome.history.loss) == 4 and 0 <= outcome.score <= 100 and outcome.metrics["iou"] > 0

@@ -1,0 +1,167 @@
+"""The scorecard follows from rows and claims files alone, copes with any paper, and each contradiction has its test."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+
+import pytest
+
+from minilib.claims import Claims, Row, judge, load, papers
+from minilib.claims import scorecard as sc
+from minilib.claims.scorecard import Card, contradictions
+from minilib.files import RESULTS, ROOT
+from minilib.papers.language_repository import write
+from minilib.papers.victr import VicTR
+
+TOY = {
+    "paper": "toy",
+    "title": "Toy: a paper",
+    "experiment": 1,
+    "tasks": {
+        "motion": {
+            "chance": 0,
+            "oracle": 100,
+            "positive": {"better": "grid/a", "worse": "grid/b"},
+            "negative": {"better": "grid/c", "worse": "grid/c2"},
+        }
+    },
+    "claims": [
+        {"id": "params", "source": "T1", "statement": "So many.", "kind": "count", "paper_value": 7, "digit": 1},
+        {
+            "id": "flops",
+            "source": "T1",
+            "statement": "So much.",
+            "kind": "count",
+            "paper_value": 9,
+            "digit": 1,
+            "conflict": "the table adds up to 8",
+        },
+        {
+            "id": "better",
+            "source": "T2",
+            "statement": "A beats B.",
+            "kind": "ordering",
+            "headline": True,
+            "task": "motion",
+            "pairs": [{"better": "grid/a", "worse": "grid/b", "test": "greater"}],
+        },
+        {"id": "top1", "source": "T2", "statement": "It has 70.", "kind": "magnitude", "paper_value": 70},
+    ],
+}
+
+
+def card(*rows: Row, **changes) -> Card:
+    claims = Claims.model_validate(TOY | changes)
+    return Card(claims, judge(claims, rows), rows)
+
+
+def row(metric: str, value: float, seed: int = 0, **more) -> Row:
+    return Row(metric=metric, value=value, seed=seed, commit="a" * 40, seconds=3600, device="H200", **more)
+
+
+def seeds(count: int, a: float = 60, b: float = 40) -> list[Row]:
+    found = [(name, value + seed) for name, value in (("grid/a", a), ("grid/b", b)) for seed in range(count)]
+    return [row(name, value, at % count) for at, (name, value) in enumerate(found)]
+
+
+def reason(found: Card, id: str) -> str:
+    return next(sc.reason(found.claims[v.id], v) for v in found.verdicts if v.id == id)
+
+
+def test_reasons_are_those_of_the_verdicts():
+    found = card(row("params", 7), row("flops", 8))
+    assert reason(found, "params") == sc.TO_THE_DIGIT and reason(found, "flops") == sc.CONFLICT
+    assert reason(found, "better") == sc.UNMEASURED and reason(found, "top1") == sc.REAL
+    assert reason(card(row("params", 6)), "params") == sc.OFF and reason(card(), "params") == sc.UNMEASURED
+    assert reason(card(*seeds(3)), "better") == sc.FEW
+    old = [each.model_copy(update={"barred": "shared test clips"}) for each in seeds(3)]
+    assert reason(card(*old), "better") == sc.OLD
+    assert reason(card(*seeds(5, a=4, b=2)), "better") == sc.ROOM
+    assert reason(card(*seeds(5)), "better") == sc.CONTROL  # the negative one is not measured
+    quiet = [
+        row(name, 50 + s / 10 + (name == "grid/c") * (s % 2) / 9, s) for name in ("grid/c", "grid/c2") for s in range(5)
+    ]
+    assert reason(card(*seeds(5), *quiet), "better") == sc.HALF
+    half = [each.model_copy(update={"metric": each.metric.replace("grid", "grid.half")}) for each in seeds(5)]
+    assert reason(card(*seeds(5), *quiet, *half), "better") == sc.DECIDED
+    wide = [row(name, 50 + sign * 9 * (s % 2), s) for name, sign in (("grid/a", 1), ("grid/b", -1)) for s in range(5)]
+    assert reason(card(*wide, *quiet), "better") in (sc.MORE, sc.CONTROL)
+
+
+def test_every_verdict_of_today_has_a_reason_and_is_counted_once():
+    found = sc.cards(RESULTS)
+    assert [each.claims.paper for each in found] == papers()
+    for each in found:
+        assert sum(each.reasons().values()) == len(each.verdicts) == sum(each.counts.values())
+        assert not each.reasons()["another reason"], each.claims.paper
+    for table in (sc.by_verdict(found), sc.by_reason(found)):
+        *lines, total = table.rows
+        for column in range(1, len(table.header)):
+            assert int(total[column] or 0) == sum(int(line[column] or 0) for line in lines)
+    assert len(sc.headline_claims(found).rows) == sum(len(each.headlines) for each in found)
+
+
+def test_one_paper_two_papers_none():
+    one, other = card(*seeds(5)), card(paper="other", title="", claims=[TOY["claims"][3]])
+    assert [line[0] for line in sc.by_verdict([one]).rows] == ["Toy"]
+    assert [line[0] for line in sc.by_reason([one, other]).rows] == ["Toy", "other", "all"]
+    assert sc.by_verdict([]).rows == () and sc.settled_by_time([])[1] == ""
+
+
+def test_what_time_settles_and_what_data(tmp_path):
+    (tmp_path / "toy_charades.yaml").touch()
+    table, command = sc.settled_by_time([card(*seeds(3))])
+    assert table.rows == (("Toy", "1", "1", f"{sc.FEW}: 1"),)
+    assert command == "python -m minilib.study toy --device cuda --jobs 12"
+    assert sc.settled_by_time([card(*seeds(5, a=4, b=2))])[0].rows == ()  # no time mends a task without room
+    ((_, waiting, commands),) = sc.settled_by_data([card()], tmp_path).rows
+    assert waiting == "1"
+    assert commands == "python -m minilib.train notebooks/parameters/toy_charades.yaml --set data_root=DIR"
+
+
+def test_a_run_that_left_several_rows_costs_once():
+    both = [row("grid/a", 60), row("grid/a/map", 30), row("grid/a", 61, seed=1)]
+    assert sc.seconds_by_device(card(*both)) == {"H200": 7200}
+    assert sc.costs([card(*both)]).rows == (("Toy", "3", "2.00"), ("all", "3", "2.00"))
+    cpu = row("grid/a", 60).model_copy(update={"device": "Xeon, 2 cores"})
+    assert sc.costs([card(cpu, paper="other", title="Other"), card(*both)]).header[2:] == (
+        "hours on Xeon, 2 cores",
+        "hours on H200",
+    )
+
+
+def test_counts_that_cannot_be_right_stand_once_a_reason():
+    twice = TOY["claims"][1] | {"id": "flops2", "source": "T9"}
+    found = card(row("flops", 8), row("flops2", 8), claims=[*TOY["claims"], twice])
+    assert sc.conflicts([found]).rows == (("Toy", "T1 and 1 more", "2", "the table adds up to 8"),)
+
+
+# --- contradictions --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("each", contradictions(), ids=lambda each: f"{each.paper}: {each.found[:40]}")
+def test_each_contradiction_has_a_test_that_is_there(each):
+    path, name = each.test.split("::")
+    tree = ast.parse((ROOT / path).read_text(encoding="utf-8"))
+    assert name in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+    assert (ROOT / "minilib" / "papers" / each.paper).is_dir() or each.paper in papers()
+
+
+def test_printed_numbers_contradict_the_text():
+    dist, oca = load("dist").number, load("object_centric").number
+    assert dist("t1a.temporal_only") - dist("t1a.spatial_only") == pytest.approx(8.2)
+    assert dist("t1a.integration_only") - dist("t1a.spatial_only") == pytest.approx(10.9)
+    assert dist("t1d.gamma8") < dist("t1d.gamma4")
+    ratios = [oca(f"t9.hours.{rival}") / oca("t9.hours.oca") for rival in ("st_adapter", "aim", "evl")]
+    assert [round(ratio, 1) for ratio in ratios] == [1.5, 1.6, 1.5]
+    a_change = (oca("t8.all.gflops") - oca("t8.1.gflops")) / (oca("t8.all.changes") - oca("t8.1.changes"))
+    assert 12 * a_change == pytest.approx(1.2) and oca("t12.ti.gflops") - oca("t12.none.gflops") == pytest.approx(1.9)
+
+
+def test_the_conclusion_means_victr_where_it_says_langrepo():
+    """ "Video-conditioned text embeddings" come out of VicTR; what Language Repository takes are captions."""
+    assert {"frames", "names"} <= set(inspect.signature(VicTR.forward).parameters)
+    given = inspect.signature(write).parameters
+    assert next(iter(given)) == "captions" and not {"frames", "video", "pixels"} & set(given)
+    assert load("victr").title.startswith("VicTR: video-conditioned text")
