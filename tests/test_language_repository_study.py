@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
 from minilib.claims import load
 from minilib.errors import BadInput
-from minilib.papers.language_repository import study
+from minilib.papers.language_repository import figures, study
 from minilib.papers.language_repository.answers import likeliest
 from minilib.papers.language_repository.contexts import (
     AllCaptions,
@@ -18,6 +19,7 @@ from minilib.papers.language_repository.contexts import (
     Tools,
     written,
 )
+from minilib.papers.language_repository.method import entries_of
 from minilib.papers.language_repository.prompts import SMALL
 from minilib.papers.language_repository.rules import RuleModel, event_of, said, seconds_of
 from minilib.settings import describe, key
@@ -135,3 +137,21 @@ def test_claims_name_metrics_that_the_study_has():
         for metric in (*claims.base_metrics(claim), *claims.gate_metrics(claim)):
             assert metric in known or metric.startswith("cost/")
     assert all(claim.replicates == "clips" for claim in claims.claims if not claim.cost)
+
+
+def test_pictures_show_every_entry_and_the_exponents_of_cost():
+    assert figures.exponent([1, 2, 4], [3, 12, 48]) == pytest.approx(2)
+    assert figures.colour_of("a red star moving right on sand") == "red"
+    assert figures.colour_of("nothing moves on sand") == "lightgrey"
+    captions = tuple(enumerate(chronicle(0, "val", 1, 40)[0].captions))
+    once = written(study.ONCE.iterations, captions, tools())
+    figure = figures.timeline({"captions": [entries_of(captions)], "written": once.scales[0]}, last=40)
+    titles = [axis.get_title(loc="left") for axis in figure.axes]
+    assert titles == ["captions: 40 entries", f"written: {len(once.chunks[0])} entries"]
+    assert [len(axis.texts) for axis in figure.axes] == [40, len(once.chunks[0])]
+    read = figures.what_is_read({"all": AllCaptions()(captions, "q ?", tools()).text, "alone": ""}, (3, 5), 40)
+    assert [text.get_text().split()[-1] for text in read.axes[0].texts] == ["words", "words"]
+    rows = {f"c{n}/captions{part}": {0: 50.0 * n, 1: 50.0 * n} for n in (1, 2) for part in ("", "/words")}
+    grown = figures.growth(rows, {1: "c1", 2: "c2"}, ("captions", "repository"))
+    assert [text.get_text() for text in grown.axes[1].get_legend().texts] == ["captions, exponent 1.00"]
+    plt.close("all")

@@ -25,13 +25,12 @@ def colour_of(text: str) -> str:
     return SHOWN.get(event.split()[0], event.split()[0])
 
 
-def timeline(scales: Mapping[str, Sequence[Chunk]], span: tuple[int, int] | None = None) -> Figure:
+def timeline(scales: Mapping[str, Sequence[Chunk]], last: float) -> Figure:
     """A panel a scale: each entry is a row, in the order in which it was written, with a dot for each of its captions
-    and its text beside it; lines part the chunks, the seconds of `span` are shaded."""
+    and its text beside it; lines part the chunks. `last`: the last second of the axis."""
     heights = [sum(map(len, chunks)) for chunks in scales.values()]
     figure, axes = plt.subplots(len(scales), 1, figsize=(8.4, 0.135 * sum(heights) + 0.5 * len(scales)), sharex=True,
                                 height_ratios=heights, squeeze=False)  # fmt: skip
-    last = max(entry.times[-1] for chunks in scales.values() for chunk in chunks for entry in chunk)
     for axis, (title, chunks) in zip(axes[:, 0], scales.items(), strict=True):
         row = 0
         for chunk in chunks:
@@ -39,12 +38,11 @@ def timeline(scales: Mapping[str, Sequence[Chunk]], span: tuple[int, int] | None
                 colour = colour_of(entry.text)
                 axis.plot(entry.times, [row] * len(entry.times), ".-", color=colour, markersize=5, linewidth=1)
                 count = f" x {len(entry.times)}" if len(entry.times) > 1 else ""
-                axis.text(last + 2, row, f"{entry.text}{count}", va="center", fontsize=5.5)
+                axis.text(last + 1, row, f"{entry.text}{count}", va="center", fontsize=5.5)
                 row += 1
             axis.axvline(max(entry.times[-1] for entry in chunk) + 0.5, color="lightgrey", linewidth=0.8, zorder=0)
-        if span is not None:
-            axis.axvspan(span[0] - 0.5, span[1] + 0.5, color="black", alpha=0.08, linewidth=0)
         axis.set_ylim(row, -1)
+        axis.set_xlim(-1, last)
         axis.set_yticks([])
         axis.set_title(f"{title}: {row} entries", loc="left", fontsize=8)
     axes[-1, 0].set_xlabel("second")
