@@ -90,7 +90,8 @@ def growth(rows: Mapping[str, Mapping[int, float]], recipes: Mapping[int, str], 
         axis.set_xticks(list(recipes), [str(n) for n in recipes])
         axis.set_xlabel("chunks of ten seconds")
         axis.set_title(title)
-        axis.legend(fontsize=6)
+        if axis.lines:
+            axis.legend(fontsize=6)
         if metric:
             axis.set_yscale("log")
     axes[0].axhline(20, color="black", linewidth=0.8, linestyle=":")
