@@ -31,6 +31,7 @@ def test_there_are_notebooks():
         "08_detection_pretraining",
         "09_open_vocabulary_localization",
         "10_object_centric_diffusion",
+        "11_language_repository",
         "13_scorecard",
         "14_your_own_videos",
     ]
