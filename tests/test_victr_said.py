@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from minilib.errors import BadInput
 from minilib.papers.victr import drawn, said
 from minilib.papers.victr.figures import Inside
 
@@ -38,7 +39,7 @@ def test_the_clip_that_is_shown_is_chosen_by_a_rule_and_a_mistake_is_called_one(
     )
     clip, text = said.showcase(labels, torch.zeros(4, dtype=torch.long), 1)
     assert clip == 0 and text == "the model recognises none of three clips; shown is the first clip, a mistake."
-    with pytest.raises(ValueError, match="no clip of class 5"):
+    with pytest.raises(BadInput, match="no clip of class 5"):
         said.showcase(labels, taken, 5)
 
 

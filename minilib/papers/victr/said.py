@@ -13,6 +13,7 @@ from torch import Tensor
 
 from minilib.claims.intervals import EFFECT, Sample
 from minilib.claims.words import in_words, number, several
+from minilib.errors import BadInput
 from minilib.papers.victr.figures import Inside, spread
 
 Rows = Mapping[str, Mapping[int, float]]
@@ -47,10 +48,10 @@ def leads(places: Mapping[str, tuple[str, str]], rows: Rows, ahead: str, behind:
 
 def showcase(labels: Tensor, taken: Tensor, label: int) -> tuple[int, str]:
     """The clip to show of a class, by a rule that a sentence gives: the first one that the model recognises, or, where
-    it recognises none, the first one. labels, taken int64 (b,); raises ValueError for a class without clips."""
+    it recognises none, the first one. labels, taken int64 (b,); raises BadInput for a class without clips."""
     clips = (labels == label).nonzero()[:, 0].tolist()
     if not clips:
-        raise ValueError(f"showcase: no clip of class {label}")
+        raise BadInput(f"showcase: no clip of class {label} among {len(labels)}, take more clips")
     right = [clip for clip in clips if taken[clip] == label]
     count = f"the model recognises {in_words(len(right)) if right else 'none'} of {several(len(clips), 'clips')}"
     if right:
