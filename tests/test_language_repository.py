@@ -19,7 +19,7 @@ from minilib.papers.language_repository.answers import (
     share_parsed,
 )
 from minilib.papers.language_repository.attempt import RECORD, SENTENCE, attempt, shown
-from minilib.papers.language_repository.method import Entry, Repository, Writing, merges, read, rephrase, split, write
+from minilib.papers.language_repository.method import Entry, Repository, Writing, merges, read, rephrased, split, write
 from minilib.papers.language_repository.prompts import SMALL, parse_list, released_entry, short_entry
 from minilib.papers.language_repository.readers import all_captions, random_captions, uniform_captions
 from minilib.papers.language_repository.released import RELEASED, released_prompts
@@ -131,7 +131,7 @@ def test_a_model_that_returns_nothing_loses_nothing(reply):
 def test_a_group_without_a_line_keeps_its_captions_and_the_others_their_own_line():
     groups = [[Entry((3 * g + i,), f"caption {3 * g + i}") for i in range(3)] for g in range(12)]
     reply = "Here is the list:\n" + "\n".join(f"{i}. line {i}." for i in range(1, 13) if i != 5)
-    chunk, _, _, missing = rephrase(groups, Scripted(reply), SMALL)
+    chunk, missing = rephrased(groups, reply)
     assert missing == 1
     texts = [e.text for e in chunk]
     assert texts == ["line 1", "line 2", "line 3", "line 4", "caption 12", "caption 13", "caption 14"] + [
@@ -225,13 +225,14 @@ def test_chosen_scales_are_read_with_the_question():
 
 def test_a_model_that_summarises_nothing_leaves_the_entries():
     repository = Repository((((Entry((0, 1), "red star growing"),),),))
-    assert read(repository, "q ?", Scripted(" "), SMALL).text == "0 to 1 : red star growing x 2 ."
+    assert read(repository, "q ?", Scripted(" "), SMALL).text == "red star growing x 2 : 0 to 1 ."
     assert read(repository, "q ?", Scripted("never"), SMALL, summarise=False).calls == 0
 
 
 def test_times_and_counts_are_metadata():
     assert released_entry((3, 4, 7), "a star") == "At t=3,4,7, a star (x 3)"
-    assert short_entry((3,), "a star") == "3 to 3 : a star x 1 ."
+    assert short_entry((3,), "a star") == "a star : 3 ."
+    assert short_entry((3, 4, 7), "a star") == "a star x 3 : 3 to 7 ."
 
 
 def test_subsets_have_the_length_asked_for_and_stay_in_order():
@@ -240,7 +241,7 @@ def test_subsets_have_the_length_asked_for_and_stay_in_order():
     assert len(every.splitlines()) == 80
     words = len(every.split()) // 4
     for few in (uniform_captions(captions, SMALL, words), random_captions(captions, SMALL, words, drawn())):
-        seconds = [int(line.split(" ")[0]) for line in few.splitlines()]
+        seconds = [int(line.split(" ")[-2]) for line in few.splitlines()]
         assert seconds == sorted(set(seconds)) and len(seconds) == 20
     steps = {b - a for a, b in itertools.pairwise(seconds)}
     assert len(steps) > 2  # at random

@@ -32,6 +32,7 @@ NAMES = [
     "small_diffusion_autoencoder",
     "small_diffusion_judge",
     "small_diffusion_unet",
+    "small_language",
     "smollm2_135m_instruct",
     "something_something_v2",
     "stable_diffusion_controlnet_depth",

@@ -182,7 +182,16 @@ def test_the_next_paper_in_seven_steps(toy):
 def test_a_methods_import_costs_torch_and_little_more(toy):
     """Whoever lifts a method out pulls in neither notebooks nor claims, studies, worlds or pictures."""
     code = "import sys; import minilib.papers.{0}.method; print(*[m for m in sys.modules if m.startswith('minilib')])"
-    papers = ("zeroi2v", "dist", "object_centric", "victr", "coarse_fine", "detection_pretraining", "open_vocabulary")
+    papers = (
+        "zeroi2v",
+        "dist",
+        "object_centric",
+        "victr",
+        "coarse_fine",
+        "detection_pretraining",
+        "open_vocabulary",
+        "language_repository",
+    )
     for paper in papers:
         found = subprocess.run([sys.executable, "-c", code.format(paper)], capture_output=True, text=True, cwd=ROOT)
         assert not found.returncode, found.stderr

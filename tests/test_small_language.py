@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
 
 import numpy as np
@@ -10,10 +11,12 @@ import torch
 
 from minilib.errors import BadInput
 from minilib.models import small_language_judge as judge
+from minilib.models import small_language_texts as texts
 from minilib.models import small_language_training as training
 from minilib.models.small_language import (
     CONTEXT,
     IDS,
+    WEIGHTS,
     Sizes,
     SmallLanguage,
     SmallTransformer,
@@ -22,22 +25,24 @@ from minilib.models.small_language import (
     save_small_language,
     small_language,
 )
-from minilib.models.small_language_judge import answers, as_captions, as_nothing, as_repository
+from minilib.models.small_language_judge import answers, as_nothing
+from minilib.models.small_language_texts import Text, as_captions, as_repository
 from minilib.papers.language_repository.answers import generate, likeliest
 from minilib.papers.language_repository.method import Entry, Repository, Writing, read, write
 from minilib.papers.language_repository.prompts import SMALL
 from minilib.papers.language_repository.readers import all_captions
-from minilib.world.chronicles import chronicle
+from minilib.papers.language_repository.rules import RuleModel, event_of, said
+from minilib.world.chronicles import DEEDS, chronicle
 
 
 @pytest.fixture(scope="module")
 def untrained():
     torch.manual_seed(0)
-    return SmallLanguage(SmallTransformer(Sizes(32, 2, 2)))
+    return SmallLanguage(SmallTransformer(Sizes(32, 2, 2, (3, 5))))
 
 
 def test_a_million_parameters():
-    assert 0.9e6 < sum(p.numel() for p in SmallTransformer().parameters()) < 1.2e6
+    assert 0.8e6 < sum(p.numel() for p in SmallTransformer().parameters()) < 1.2e6
 
 
 def test_words_come_back():
@@ -73,10 +78,27 @@ def test_no_word_sees_a_later_one(untrained):
 
 
 def test_gradients_reach_every_parameter(untrained):
-    ids, weights = training.batch([[("a red star", False), ("moving", True)]], 0.1)
-    training.loss_of(untrained.model, ids, weights).backward()
+    made, fact = texts.training_chronicle(0, 1, np.random.default_rng(0))
+    text = texts.questions(made, fact, as_repository(made), 4, np.random.default_rng(0))
+    loss = training.loss_of(untrained.model, *training.batch([text], 0.1))
+    (loss + training.alike_loss(untrained.model, *texts.alike(0, 0), 0.1)).backward()
     assert all(p.grad is not None and p.grad.abs().sum() > 0 for p in untrained.model.parameters())
     untrained.model.zero_grad()
+
+
+def test_a_question_of_many_is_trained_as_it_is_asked_alone():
+    text = Text("red star moving right : 3 .\n", (("question :", "red star"), ("what happens ?", "nothing moves .")))
+    ids, positions, owners, _ = training.batch([text], 0.5)
+    model = SmallTransformer(Sizes(32, 1, 2, (3, 5)))
+    model.embedding.weight.data[1] = model.embedding.weight.data[IDS["\n"]]  # what stands before a question differs,
+    model.blocks[0].near.weight.data[..., :-1] = 0  # but not beyond the last word, which looks the same now
+    many = model.hidden(ids, positions=positions, seeing=training.seeing(owners))[0]
+    alone = model.hidden(torch.tensor([encode(text.read + "what happens ? nothing moves .")]))[0]
+    own = owners[0] == 2
+    assert int(own.sum()) == alone.shape[1] - len(encode(text.read)) + 1  # and the reply's end
+    assert torch.allclose(many[0, own][:-1], alone[0, len(encode(text.read)) :], atol=1e-5)
+    seen = model.hidden(ids, positions=positions, seeing=torch.ones(1, 1, *ids.shape[1:] * 2).bool().tril())[0]
+    assert not torch.allclose(many[0, own], seen[0, own], atol=1e-3)
 
 
 def test_likelihood_equals_a_loop(untrained):
@@ -98,31 +120,49 @@ def test_a_reply_equals_one_without_memory(untrained):
     assert untrained.complete("what happens first ?", 6) == decode(ids[4:])
 
 
-def test_padding_is_not_learned_and_answers_weigh_most():
-    ids, weights = training.batch([[("a red", False), ("star", True)], [("a", False)]], 0.1)
-    assert ids.tolist() == [[*encode("a red star"), 1], [*encode("a"), 1, 0, 0]]
-    assert torch.allclose(weights, torch.tensor([[0.1, 0.1, 1, 1], [0.1, 0.1, 0, 0]]))
+def test_padding_is_not_learned_and_replies_weigh_most():
+    two = [Text("a red", (("star", "moving"),)), Text("a", (("", "red star"),))]
+    ids, positions, owners, weights = training.batch(two, 0.1)
+    assert ids.tolist() == [[*encode("a red star moving"), 1], [*encode("a red star"), 1, 0]]
+    assert positions.tolist() == [[0, 1, 2, 3, 4], [0, 1, 2, 3, 0]]
+    assert owners.tolist() == [[0, 0, 1, 1, 1], [0, 1, 1, 1, -1]]
+    assert torch.allclose(weights, torch.tensor([[0.1, 0.1, 0, 1, 1], [0.1, 0, 1, 1, 0]]))
 
 
 def test_it_is_taught_the_prompts_that_the_repository_asks_with():
-    made, _ = chronicle(0, "train", 0, 20)
+    made = chronicle(0, "train", 0, 20)[0]
     rng = np.random.default_rng(0)
-    prompt, reply = (text for text, _ in training.rephrasing(made, rng))
-    spans = [e for e in made.events if e.seconds > 1]
-    assert prompt == SMALL.rephrase([made.captions[e.start : e.last + 1] for e in spans])
-    assert reply.splitlines() == [SMALL.item.format(at, e.text) for at, e in enumerate(spans, 1)]
+    ((prompt, reply),) = texts.rephrasing(made, rng).asked
+    items = [line.split(" . ", 1)[1].split(" ; ") for line in prompt.splitlines()[1:-1]]
+    assert prompt == SMALL.rephrase(items) and len(items) == len(reply.splitlines())
+    assert [RuleModel().complete(prompt, 99)] == [reply]
     chunk = tuple(Entry(tuple(range(e.start, e.last + 1)), e.text) for e in made.events)
     written = read(Repository(((chunk,),)), "q ?", None, SMALL, summarise=False).text
     assert written.splitlines() == as_repository(made)
     assert all_captions(list(enumerate(made.captions)), SMALL).splitlines() == as_captions(made)
-    question = next(line for line in training.summary(made, as_repository(made), rng)[0][0].splitlines())
-    prompt = training.summary(made, as_repository(made), np.random.default_rng(0))[0][0]
-    asked = prompt.splitlines()[0].removeprefix("read : ")
-    assert question.startswith("read : ") and prompt == SMALL.summarise(written, asked)
-    (told, _), (asked, _), (answer, learned), *_ = training.asked(made, as_repository(made), 1, rng)
-    question = asked.splitlines()[0].removeprefix("question : ")
-    assert told + asked == SMALL.answer(written, question) and learned
-    assert answer == SMALL.ending.format(answer.removesuffix(" ."))
+    ((prompt, _),) = texts.summary(made, as_repository(made), rng).asked
+    assert prompt == SMALL.summarise(written, prompt.splitlines()[0].removeprefix("read : "))
+    fact = made.facts()[0]
+    text = texts.questions(made, fact, as_repository(made), 3, rng)
+    assert text.read + text.asked[0][0] == SMALL.answer(written, fact.text)
+    assert text.asked[0][1] == SMALL.ending.format(fact.answer) and len({asked for asked, _ in text.asked}) == 3
+
+
+@pytest.mark.parametrize("form", texts.FORMS)
+def test_every_form_says_what_happened_and_no_more(form):
+    rng = np.random.default_rng(1)
+    for index in range(10):
+        made = chronicle(3, "train", index, 40)[0].later(7)
+        lines = [said(line) for line in texts.told(made, form, rng)]
+        happens = {(7 + at, text) for at, text in enumerate(made.said())}
+        assert len(lines) >= 2 and (form == "bare" or all(line.first >= 7 for line in lines))
+        for line in lines:
+            if form == "bare":
+                assert line.event in {text for _, text in happens}
+            else:
+                assert {(line.first, line.event), (line.last, line.event)} <= happens
+        if form in ("captions", "written"):
+            assert sum(line.count for line in lines) == 40
 
 
 def test_a_model_that_knows_nothing_yet_still_writes_and_loses_no_second(untrained):
@@ -144,19 +184,17 @@ def test_the_question_alone_gives_exactly_chance(untrained):
 
 
 def test_training_stops_in_time_goes_on_and_leaves_whole_files(tmp_path, monkeypatch):
-    scores = iter([{"a": 30.0}, {"a": 20.0}, {"a": 40.0}])
-    monkeypatch.setattr(training, "validation_scores", lambda model: next(scores))
-    recipe = training.Recipe(tokens=60, chunks=(1,), first=(1.0,), later=(1.0,))
+    monkeypatch.setattr(training, "validation_scores", lambda model: {"a": 30.0})
+    recipe = training.Recipe(tokens=60, asked=(2, 2), chunks=(1,), first=(1.0,), last=(1.0,))
     out, checkpoint = tmp_path / "a.safetensors", tmp_path / "training.pt"
     first = training.fit(0.02, out, checkpoint, recipe)
-    assert first["step"] > 0 and 1.2 <= first["seconds"] < 20 and first["best"] == 30
+    assert first["step"] > 0 and 1.2 <= first["seconds"] < 30 and first["scores"] == {"a": 30}
     weights = out.read_bytes()
     assert small_language(out).complete("question : what happens first ?\nanswer :", 3).count(" ") <= 3
     again = training.fit(first["seconds"] / 60 + 0.01, out, checkpoint, recipe)
     assert again["step"] > first["step"] and again["seconds"] > first["seconds"]
-    assert again["best"] == 30 and out.read_bytes() == weights  # worse weights do not replace better ones
-    assert training.fit(0.001, out, checkpoint, recipe)["step"] == again["step"]
     assert out.read_bytes() != weights
+    assert training.fit(0.001, out, checkpoint, recipe)["step"] == again["step"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "training.pt"]
 
 
@@ -179,6 +217,50 @@ def test_missing_weights_say_how_to_make_them(tmp_path):
 
 
 def test_weights_of_another_model_are_refused(tmp_path):
-    save_small_language(SmallTransformer(Sizes(32, 2, 2)), tmp_path / "other.safetensors")
+    save_small_language(SmallTransformer(Sizes(32, 2, 2, (3, 5))), tmp_path / "other.safetensors")
     with pytest.raises(BadInput, match="is missing"):
         small_language(tmp_path / "other.safetensors")
+
+
+def test_several_prompts_are_answered_as_each_alone(untrained):
+    model = deepcopy(untrained.model)
+    model.embedding.weight.data[1] *= -5  # ends at times
+    judge = SmallLanguage(model)
+    prompts = ["what happens first ?", "rephrase :\n1 . a red star ; red star\nreply :\n", "red", "nothing moves " * 20]
+    together = judge.complete_all(prompts, 9)
+    assert together == [judge.complete(prompt, 9) for prompt in prompts]
+    assert len(set(together)) > 1
+
+
+def test_embeddings_do_not_depend_on_their_company(untrained):
+    texts = ["a red star moving right on sand", "nothing moves", "blue ring growing"]
+    together = untrained.embed(texts)
+    assert torch.allclose(together, torch.cat([untrained.embed([text]) for text in texts]), atol=1e-6)
+
+
+def test_sentences_to_be_told_apart_are_those_that_a_cast_can_do_and_mirrored_ones_are_among_them():
+    first, second = texts.alike(0, 3)
+    assert len(first) == len(second) == 65 and first != second
+    assert [event_of(text) for text in first] == [event_of(text) for text in second]
+    assert len({event_of(text) for text in first}) == 65
+    assert {str(event_of(text)).replace("right", "left") for text in first} <= {str(event_of(text)) for text in first}
+
+
+def test_the_loss_of_sentences_by_hand(untrained):
+    first, second = ["red star growing", "nothing moves"], ["a red star growing", "nothing moves on sand"]
+    one, two = untrained.model.sentences(first), untrained.model.sentences(second)
+    by_hand = -sum((one @ two.T / 0.1).log_softmax(-1)[i, i] for i in range(2)) / 2
+    assert torch.allclose(training.alike_loss(untrained.model, first, second, 0.1), by_hand)
+    for norm in (one.norm(dim=-1), two.norm(dim=-1)):
+        assert torch.allclose(norm, torch.ones(2))
+
+
+@pytest.mark.skipif(not WEIGHTS.is_file(), reason="the weights are not here")
+def test_shipped_embeddings_separate_mirrored_motions_whatever_the_wording():
+    model = small_language()
+    first, second = texts.alike(9, 0)
+    nearest = (model.embed(first) @ model.embed(second).T).argmax(1)
+    assert (nearest == torch.arange(len(first))).float().mean() > 0.95
+    for deed, back in zip(DEEDS[::2], DEEDS[1::2], strict=True):
+        one, same, mirrored = model.embed([f"a red star {deed}", f"red star {deed} on sand", f"red star {back}"])
+        assert one @ same > one @ mirrored

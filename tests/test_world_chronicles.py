@@ -17,7 +17,7 @@ def facts(made):
 
 def test_chronicles_are_what_they_were():
     told = repr([chronicle(3, "val", index, seconds) for index in range(50) for seconds in (10, 80)])
-    assert hashlib.sha256(told.encode()).hexdigest()[:16] == "14bf1a41048eb683"
+    assert hashlib.sha256(told.encode()).hexdigest()[:16] == "460777d47ac318c0"
 
 
 @pytest.mark.parametrize("seconds", [10, 20, 160])
@@ -59,7 +59,7 @@ def test_a_bag_of_events_does_not_tell_what_came_first():
 def test_captions_repeat_in_other_words():
     made, _ = chronicle(0, "train", 30)
     event = max(made.events, key=lambda e: e.seconds)
-    assert event.seconds >= 4
+    assert event.seconds >= 6
     for second in range(event.start, event.last + 1):
         assert event.text in made.captions[second]
     assert len(set(made.captions)) > len({e.text for e in made.events}) + 1

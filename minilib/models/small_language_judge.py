@@ -7,20 +7,11 @@ from pathlib import Path
 
 from minilib.files import write_whole
 from minilib.models.small_language import SmallLanguage, SmallTransformer, small_language
+from minilib.models.small_language_texts import as_captions, as_repository
 from minilib.world.chronicles import CHUNK, KINDS, Chronicle, chronicle
 
 Lines = Callable[[Chronicle], list[str]]
 CHANCE = 20.0  # percent, exact for whoever reads the question alone
-
-
-def as_captions(made: Chronicle) -> list[str]:
-    """One line a second."""
-    return [f"{second} : {caption} ." for second, caption in enumerate(made.captions)]
-
-
-def as_repository(made: Chronicle) -> list[str]:
-    """One line an event, as a perfect repository would have it: when, what and how many captions."""
-    return [f"{e.start} to {e.last} : {e.text} x {e.seconds} ." for e in made.events]
 
 
 def as_nothing(made: Chronicle) -> list[str]:
@@ -50,8 +41,12 @@ def validation_scores(model: SmallTransformer) -> dict[str, float]:
     """What training looks at, in percent."""
     judge = SmallLanguage(model)
     return {
-        "repository, 2 chunks": percent(answers(judge, as_repository, 2, 50, "val")),
-        "captions, 2 chunks": percent(answers(judge, as_captions, 2, 50, "val")),
+        f"{name}, {chunks} chunks": percent(answers(judge, lines, chunks, 50, "val"))
+        for name, lines, chunks in (
+            ("repository", as_repository, 2),
+            ("repository", as_repository, 16),
+            ("captions", as_captions, 16),
+        )
     }
 
 
@@ -61,8 +56,9 @@ HEAD = """# The small world's language model
 words, of which 256 are numbers. Half precision.
 
 **What it was taught.** Chronicles (`minilib.world.chronicles`) of 1 to 16 chunks of {chunk} seconds with questions and
-answers, as captions and as the lines of a perfect repository; lists of captions to rephrase; chunks to summarise for a
-question; captions of pictures. Nothing that a person wrote.
+answers, as all captions, some of them, or lines of a repository that has merged more or less; lists of captions to
+rephrase; chunks to summarise for a question; captions of pictures; captions in two wordings, whose embeddings are to be
+alike. Nothing that a person wrote.
 
 **How.** `python -m minilib.models.small_language --minutes M`, one thread of a shared processor: {minutes:.1f} minutes,
 {steps} steps, {tokens:,} tokens.

@@ -1,8 +1,9 @@
-"""How the small language model was trained: on chronicles of all lengths, read as captions and as a repository.
+"""How the small language model was trained: short chronicles first, many questions behind each.
 
-A text is a chronicle with questions and answers behind it, a list to rephrase, a chunk to summarise for a question, or
-captions of pictures. The answers weigh most in the loss. Training is limited by time and goes on where it stopped;
-weights are averaged on the way, judged on validation chronicles and written whole where they are the best so far.
+A step's texts are of one task and length. Behind a text stand its questions; each sees the text and itself, at the
+place that it has when it is asked alone, so that what is trained is what is asked later. The replies weigh most in the
+loss. Training is limited by time and goes on where it stopped; weights are averaged on the way, looked at on validation
+chronicles and written whole.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import io
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,134 +23,146 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from minilib.errors import BadInput
 from minilib.files import RUNS, write_whole
-from minilib.models.small_language import (
-    CONTEXT,
-    END,
-    PAD,
-    WEIGHTS,
-    SmallTransformer,
-    encode,
-    save_small_language,
+from minilib.models.small_language import END, PAD, WEIGHTS, SmallTransformer, encode, save_small_language
+from minilib.models.small_language_judge import validation_scores, write_card
+from minilib.models.small_language_texts import (
+    FORMS,
+    Text,
+    alike,
+    as_repository,
+    pictures,
+    questions,
+    rephrasing,
+    summary,
+    told,
+    training_chronicle,
 )
-from minilib.models.small_language_judge import as_captions, as_repository, validation_scores, write_card
-from minilib.world.chronicles import CHUNK, Chronicle, chronicle
-from minilib.world.labels import image_captions
-from minilib.world.scenes import image_scenes
 
 CHECKPOINT = RUNS / "small_language" / "training.pt"
+READ = 0  # the owner of a token that all questions see; question i is owner i, padding -1
 
 
 @dataclass(frozen=True)
 class Recipe:
     """Matrices are trained by Muon (Jordan 2024), all else by AdamW; both rates rise at first and fall at the end."""
 
-    tokens: int = 2000  # of a batch, padding included
+    tokens: int = 1500  # of a batch, padding included
     lr: float = 3e-3
     matrix_lr: float = 0.02
-    warmup: int = 20
+    warmup: int = 50
     falling: float = 0.4  # the last part of the minutes, over which the rates fall
-    ema: float = 0.97
-    asked: int = 12  # questions behind a chronicle
-    rest: float = 0.2  # weight of words that are not an answer
+    ema: float = 0.99
+    asked: tuple[int, int] = (12, 20)  # questions behind a chronicle of one chunk, and at most
+    rest: float = 0.02  # weight of words that are not a reply
     chunks: tuple[int, ...] = (1, 2, 4, 8, 16)
-    first: tuple[float, ...] = (0.8, 0.15, 0.03, 0.01, 0.01)  # how often chronicles of so many chunks are read
-    later: tuple[float, ...] = (0.35, 0.25, 0.2, 0.1, 0.1)
-    turn: float = 0.5  # the part of the minutes after which "later" holds
+    first: tuple[float, ...] = (0.5, 0.5, 0.0, 0.0, 0.0)  # how often chronicles of so many chunks are read, at first
+    last: tuple[float, ...] = (0.15, 0.2, 0.25, 0.2, 0.2)  # and from `turn` on; between them, in between
+    turn: float = 0.4
+    tasks: tuple[float, ...] = (0.02, 0.25, 0.05)  # pictures, rephrasing, summaries; the rest, questions
+    alike: float = 0.1  # weight of the sentence embeddings' loss, which one step of `alike_every` has
+    alike_every: int = 5
+    temperature: float = 0.1
+    forms: tuple[float, ...] = (0.25, 0.25, 0.25, 0.15, 0.1)  # how often FORMS are read,
+    alone: float = 0.1  # but up to this part of the minutes questions about the first form alone
     seed: int = 0
 
     def at(self, step: int, progress: float) -> float:
         """The factor of both rates."""
         return max(min((step + 1) / self.warmup, (1 - progress) / self.falling, 1.0), 0.0)
 
-
-Text = list[tuple[str, bool]]  # pieces, and whether each is to be learned as an answer
-
-
-def asked(made: Chronicle, lines: list[str], count: int, rng: np.random.Generator) -> Text:
-    """A chronicle with `count` questions and answers behind it, of which each kind is equally frequent."""
-    facts = made.facts()
-    kinds = sorted({fact.kind for fact in facts})
-    out: Text = [("\n".join(lines) + "\n", False)]
-    for _ in range(count):
-        kind = kinds[int(rng.random() * len(kinds))]
-        of_kind = [fact for fact in facts if fact.kind == kind]
-        fact = of_kind[int(rng.random() * len(of_kind))]
-        out += [(f"question : {fact.text}\nanswer :", False), (f"{fact.answer} .", True), ("\n", False)]
-    return out
+    def often(self, progress: float) -> np.ndarray:
+        """How often chronicles of so many chunks are read."""
+        part = min(progress / self.turn, 1.0)
+        return (1 - part) * np.array(self.first) + part * np.array(self.last)
 
 
-def rephrasing(made: Chronicle, rng: np.random.Generator) -> Text:
-    """Groups of captions of one event each, and the list that says each once."""
-    spans = [event for event in made.events if event.seconds > 1][:12]
-    groups = [" ; ".join(made.captions[e.start : e.last + 1]) for e in spans]
-    told = "\n".join(f"{at} . {group}" for at, group in enumerate(groups, 1))
-    reply = "\n".join(f"{at} . {e.text}" for at, e in enumerate(spans, 1))
-    return [(f"rephrase :\n{told}\nreply :\n", False), (reply, True)]
-
-
-def summary(made: Chronicle, lines: list[str], rng: np.random.Generator) -> Text:
-    """The lines of a chunk that bear on a question."""
-    facts = made.facts()
-    fact = facts[int(rng.random() * len(facts))]
-    kept = [line for line, e in zip(lines, made.events, strict=True) if bears(fact, e.text, e.start, e.last)]
-    return [("read : " + fact.text + "\n" + "\n".join(lines) + "\nreply :\n", False), ("\n".join(kept), True)]
-
-
-def bears(fact, text: str, start: int, last: int) -> bool:
-    """Whether an event is one that the question names, or shows the answer."""
-    return text in fact.text or (start <= fact.span[1] and last >= fact.span[0] and fact.kind != "often")
-
-
-def pieces(recipe: Recipe, step: int, progress: float) -> list[Text]:
-    """The texts of a step: of one kind and length, as many as the batch has room for."""
-    often = recipe.first if progress < recipe.turn else recipe.later
+def texts_of(recipe: Recipe, step: int, progress: float) -> list[Text]:
+    """The texts of a step: of one task and length, as many as the batch has room for."""
     rng = np.random.Generator(np.random.Philox(key=[recipe.seed + 77, step]))
-    kind, chunks = rng.random(), int(rng.choice(recipe.chunks, p=often))
-    if kind < 0.04:
-        scenes = image_scenes(recipe.seed, "train", np.arange(200) + 200 * step)
-        return [[(caption, True)] for caption in image_captions(scenes)]
-    if kind < 0.24:
-        chunks = min(chunks, 2)
-    make: Callable[[Chronicle], Text]
-    if kind < 0.14:
-        make = lambda made: rephrasing(made, rng)  # noqa: E731
-    elif kind < 0.24:
-        make = lambda made: summary(made, as_repository(made), rng)  # noqa: E731
-    else:
-        lines = as_repository if kind < 0.75 else as_captions
-        make = lambda made: asked(made, lines(made), recipe.asked, rng)  # noqa: E731
-    texts, used = [], 0
-    while used < recipe.tokens:
-        made, _ = chronicle(recipe.seed, "train", int(rng.random() * 2**40), CHUNK * chunks)
-        texts.append(make(made))
-        used += sum(len(encode(text)) for text, _ in texts[-1])
+    kind, chunks = rng.random(), int(rng.choice(recipe.chunks, p=recipe.often(progress)))
+    form = str(rng.choice(FORMS, p=recipe.forms))
+    if progress < recipe.alone:
+        kind, form = 1.0, FORMS[0]
+    drawn, listed, read = np.cumsum(recipe.tasks)
+    if kind < drawn:
+        return pictures(recipe.seed, step)
+    texts, longest = [], 0
+    while not texts or longest * (len(texts) + 1) <= recipe.tokens:
+        made, fact = training_chronicle(recipe.seed, min(chunks, 8) if kind < read else chunks, rng)
+        if kind < listed:
+            texts.append(rephrasing(made, rng))
+        elif kind < read:
+            texts.append(summary(made, as_repository(made), rng))
+        else:
+            count = min(recipe.asked[0] * chunks, recipe.asked[1])
+            texts.append(questions(made, fact, told(made, form, rng), count, rng))
+        longest = max(longest, sum(len(row.ids) for row in rows_of(texts[-1], 0)))
     return texts
 
 
-def batch(texts: Sequence[Text], rest: float) -> tuple[Tensor, Tensor]:
-    """ids (b, t) padded, and the weight (b, t) of each in the loss."""
-    ids, weights = [], []
+@dataclass(frozen=True)
+class Row:
+    """A piece of a text: ids, their positions, and their weight in the loss as what is to be predicted."""
+
+    ids: list[int]
+    positions: range
+    weights: list[float]
+
+
+def rows_of(text: Text, rest: float) -> list[Row]:
+    """What is read, and each question with its reply behind it."""
+    read = encode(text.read)
+    rows = [Row(read, range(len(read)), [rest] * len(read))]
+    for asked, reply in text.asked:
+        before, after = encode(asked), [*encode(reply), END]
+        positions = range(len(read), len(read) + len(before) + len(after))
+        weights = [rest] * len(before) + [1.0] * len(after)
+        rows.append(Row(before + after, positions, [0.0, *weights[1:]]))  # what stands before its first word is another
+    return rows
+
+
+def batch(texts: Sequence[Text], rest: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """ids, positions, owners and weights, each (b, t), padded at the end."""
+    columns = []
     for text in texts:
-        row, weight = [], []
-        for piece, learned in text:
-            part = encode(piece)
-            row += part
-            weight += [1.0 if learned else rest] * len(part)
-        ids.append(torch.tensor([*row, END][:CONTEXT]))
-        weights.append(torch.tensor([*weight, 1.0 if text[-1][1] else rest][:CONTEXT]))
+        rows = rows_of(text, rest)
+        ids = [i for row in rows for i in row.ids]
+        positions = [p for row in rows for p in row.positions]
+        owners = [at for at, row in enumerate(rows) for _ in row.ids]
+        weights = [w for row in rows for w in row.weights]
+        columns.append([torch.tensor(each) for each in (ids, positions, owners, weights)])
     pad = nn.utils.rnn.pad_sequence
-    return pad(ids, batch_first=True, padding_value=PAD), pad(weights, batch_first=True)
+    return tuple(
+        pad(each, batch_first=True, padding_value=value)
+        for each, value in zip(zip(*columns, strict=True), (PAD, 0, -1, 0.0), strict=True)
+    )
 
 
-def loss_of(model: nn.Module, ids: Tensor, weights: Tensor) -> Tensor:
-    each = F.cross_entropy(model(ids[:, :-1]).flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
-    weights = weights[:, 1:].flatten()
-    return (each * weights).sum() / weights.sum()
+def seeing(owners: Tensor) -> Tensor:
+    """bool (b, 1, t, t): a token sees those before it that are read by all or are of its own question."""
+    keys, queries = owners[:, None, :], owners[:, :, None]
+    causal = torch.ones(owners.shape[1], owners.shape[1], dtype=torch.bool).tril()
+    return (causal & ((keys == READ) | (keys == queries)))[:, None]
 
 
-def fit(minutes: float, out: Path, checkpoint: Path, recipe: Recipe = Recipe(), every: float = 420) -> dict:
-    """Trains for some minutes in all, whatever was done before counted, and returns what the card says. The best
-    weights on validation chronicles are left in `out`."""
+def loss_of(model: SmallTransformer, ids: Tensor, positions: Tensor, owners: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy of the next words, weighed; the first word of a question is nobody's next."""
+    hidden = model.hidden(ids[:, :-1], positions=positions[:, :-1], seeing=seeing(owners[:, :-1]))[0]
+    weights = weights[:, 1:]
+    learned = weights > 0
+    each = F.cross_entropy(model.scores(hidden[learned]), ids[:, 1:][learned], reduction="none")
+    return (each * weights[learned]).sum() / weights.sum()
+
+
+def alike_loss(model: SmallTransformer, texts: Sequence[str], others: Sequence[str], temperature: float) -> Tensor:
+    """Contrastive cross-entropy: of all others a text's own is the most like it."""
+    scores = model.sentences(texts) @ model.sentences(others).T / temperature
+    return F.cross_entropy(scores.float(), torch.arange(len(texts)))
+
+
+def fit(minutes: float, out: Path, checkpoint: Path, recipe: Recipe = Recipe(), every: float = 300) -> dict:
+    """Trains for some minutes in all, whatever was done before counted, and returns what the card says. The mean
+    weights of the last steps are left in `out`: rates fall to nothing, so the last ones are those to keep."""
     torch.manual_seed(recipe.seed)
     model = SmallTransformer()
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)).eval()
@@ -161,7 +174,7 @@ def fit(minutes: float, out: Path, checkpoint: Path, recipe: Recipe = Recipe(), 
     }
     rates = {"muon": recipe.matrix_lr, "adamw": recipe.lr}
     parts = {"model": model, "average": average, **optimizers}
-    state = {"step": 0, "seconds": 0.0, "tokens": 0, "best": -1.0, "scores": {}}
+    state = {"step": 0, "seconds": 0.0, "tokens": 0, "scores": {}}
     if checkpoint.is_file():
         saved = torch.load(checkpoint, weights_only=True)
         for name, part in parts.items():
@@ -170,11 +183,8 @@ def fit(minutes: float, out: Path, checkpoint: Path, recipe: Recipe = Recipe(), 
     began, judged = time.monotonic() - state["seconds"], time.monotonic()
 
     def judge() -> None:
-        scores = validation_scores(average.module)
-        mean = sum(scores.values()) / len(scores)
-        if mean > state["best"]:
-            state.update(best=mean, scores=scores)
-            save_small_language(average.module, out)
+        scores = state["scores"] = validation_scores(average.module)
+        save_small_language(average.module, out)
         state["seconds"] = time.monotonic() - began
         content = io.BytesIO()
         torch.save({name: part.state_dict() for name, part in parts.items()} | state, content)
@@ -185,9 +195,11 @@ def fit(minutes: float, out: Path, checkpoint: Path, recipe: Recipe = Recipe(), 
         for name, optimizer in optimizers.items():
             for group in optimizer.param_groups:
                 group["lr"] = rates[name] * recipe.at(state["step"], spent / (60 * minutes))
-        ids, weights = batch(pieces(recipe, state["step"], spent / (60 * minutes)), recipe.rest)
+        ids, *about = batch(texts_of(recipe, state["step"], spent / (60 * minutes)), recipe.rest)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = loss_of(model, ids, weights)
+            loss = loss_of(model, ids, *about)
+            if state["step"] % recipe.alike_every == 0:
+                loss = loss + recipe.alike * alike_loss(model, *alike(recipe.seed, state["step"]), recipe.temperature)
         if not torch.isfinite(loss):
             raise BadInput(f"the loss is not finite at step {state['step']}: a rate below {recipe.lr:g} may help")
         model.zero_grad(set_to_none=True)

@@ -62,10 +62,23 @@ class Fact:
 
 @dataclass(frozen=True)
 class Chronicle:
-    """events in order of time; captions, one a second from second 0 on."""
+    """events in order of time; captions, one a second from second `start` on."""
 
     events: tuple[Event, ...]
     captions: tuple[str, ...]
+    start: int = 0
+
+    def later(self, seconds: int) -> Chronicle:
+        """The same, so many seconds later."""
+        events = tuple(Event(e.text, e.start + seconds, e.last + seconds) for e in self.events)
+        return Chronicle(events, self.captions, self.start + seconds)
+
+    def said(self) -> list[str | None]:
+        """What happens in each second; None, nothing."""
+        out: list[str | None] = [None] * len(self.captions)
+        for event in self.events:
+            out[event.start - self.start : event.last + 1 - self.start] = [event.text] * event.seconds
+        return out
 
     def facts(self) -> list[Fact]:
         """All that can be asked: what is first and last, and of events that happen once what stands next to them, how
@@ -141,10 +154,10 @@ Told = list[str | None]  # what happens in each second; None, nothing
 
 
 def _filler(others: Sequence[str], draws: Draws, seconds: int) -> list[Told]:
-    """Pieces of one to four seconds of other events, each followed by none or one in which nothing moves; more than
-    fill the chronicle."""
+    """Pieces of two to eight seconds of other events, each followed by none or one in which nothing moves; more than
+    fill the chronicle. So most captions repeat, as a captioner's do, and what is asked for is brief."""
     which = draws.integers(0, len(others), seconds)[0]
-    length, rest = draws.integers(1, 5, seconds)[0], draws.integers(0, 2, seconds)[0]
+    length, rest = draws.integers(2, 9, seconds)[0], draws.integers(0, 2, seconds)[0]
     return [[others[w]] * int(n) + [None] * int(r) for w, n, r in zip(which, length, rest, strict=True)]
 
 

@@ -26,7 +26,7 @@ import torch
 from torch import Tensor
 
 from minilib.errors import BadInput
-from minilib.papers.language_repository.models import LanguageModel
+from minilib.papers.language_repository.models import LanguageModel, complete_all
 from minilib.papers.language_repository.prompts import Prompts, parse_list
 
 Embed = Callable[[Sequence[str]], Tensor]  # n texts -> (n, d)
@@ -111,14 +111,17 @@ def write(
             raise BadInput(
                 f"iteration {at}: {writing.chunks} chunks after {iterations[at - 1].chunks}: chunks must grow"
             )
-        scale = []
-        for chunk in split(entries, writing.chunks):
-            groups = group(chunk, merges(embed([e.text for e in chunk]), writing, generator))
-            written, prompt, reply, missing = rephrase(groups, model, prompts)
-            calls, unanswered = calls + bool(prompt), unanswered + missing
-            words += len(prompt.split()) + len(reply.split())
-            scale.append(written)
-        scales.append(tuple(scale))
+        groups = [
+            group(chunk, merges(embed([e.text for e in chunk]), writing, generator))
+            for chunk in split(entries, writing.chunks)
+        ]
+        asked = [listed(each, prompts) for each in groups]
+        lines = max(sum(len(each) > 1 for each in chunk) for chunk in groups)
+        replies = complete_all(model, asked, min(prompts.rephrase_most, prompts.item_most * lines))
+        scale, missing = zip(*map(rephrased, groups, replies), strict=True)
+        calls, unanswered = calls + sum(map(bool, asked)), unanswered + sum(missing)
+        words += sum(len(text.split()) for text in (*asked, *replies))
+        scales.append(scale)
         entries = tuple(entry for chunk in scale for entry in chunk)
     return Repository(tuple(scales), calls, words, unanswered)
 
@@ -159,14 +162,16 @@ def group(chunk: Chunk, into: Sequence[int]) -> list[list[Entry]]:
     return list(groups.values())
 
 
-def rephrase(groups: Sequence[Sequence[Entry]], model: LanguageModel, prompts: Prompts) -> tuple[Chunk, str, str, int]:
-    """One entry a group, in one call: groups of several captions are one numbered list, single captions pass
-    unchanged. A group without a line in the reply keeps its captions. Also the prompt ("" without a call), the reply,
-    and how many groups got no line."""
+def listed(groups: Sequence[Sequence[Entry]], prompts: Prompts) -> str:
+    """The groups of several captions as one numbered list to be rephrased; "" where there are none."""
     several = [each for each in groups if len(each) > 1]
-    prompt = prompts.rephrase([[entry.text for entry in each] for each in several]) if several else ""
-    reply = model.complete(prompt, prompts.rephrase_most) if several else ""
-    lines = iter(parse_list(reply, len(several)))
+    return prompts.rephrase([[entry.text for entry in each] for each in several]) if several else ""
+
+
+def rephrased(groups: Sequence[Sequence[Entry]], reply: str) -> tuple[Chunk, int]:
+    """One entry a group from the reply to `listed`; single captions pass unchanged, and a group without a line in the
+    reply keeps its captions. Also how many groups got no line."""
+    lines = iter(parse_list(reply, sum(len(each) > 1 for each in groups)))
     out: list[Entry] = []
     missing = 0
     for each in groups:
@@ -179,7 +184,7 @@ def rephrase(groups: Sequence[Sequence[Entry]], model: LanguageModel, prompts: P
             out.extend(each)
         else:
             out.append(Entry(tuple(sorted(time for entry in each for time in entry.times)), line))
-    return tuple(sorted(out, key=lambda entry: entry.times[0])), prompt, reply, missing
+    return tuple(sorted(out, key=lambda entry: entry.times[0])), missing
 
 
 # --- read-from-repo --------------------------------------------------------------------------------------------------
@@ -215,10 +220,8 @@ def read(
     texts = ["\n".join(prompts.show(entry.times, entry.text) for entry in chunks[at]) for at in chosen]
     if not summarise:
         return Reading("\n".join(texts), 0, 0)
-    summaries, words = [], 0
-    for text in texts:
-        prompt = prompts.summarise(text, question)
-        reply = model.complete(prompt, prompts.summary_most).strip()
-        words += len(prompt.split()) + len(reply.split())
-        summaries.append(reply or text)  # a model that says nothing must not make the chunk disappear
+    asked = [prompts.summarise(text, question) for text in texts]
+    replies = [reply.strip() for reply in complete_all(model, asked, prompts.summary_most)]
+    words = sum(len(text.split()) for text in (*asked, *replies))
+    summaries = [reply or text for reply, text in zip(replies, texts, strict=True)]  # nothing said, nothing lost
     return Reading(prompts.join.join(summaries), len(texts), words)

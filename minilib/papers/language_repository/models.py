@@ -24,6 +24,15 @@ class LanguageModel(Protocol):
     def log_likelihood(self, prompt: str, endings: Sequence[str]) -> list[tuple[float, int]]: ...
 
 
+def complete_all(model: LanguageModel, prompts: Sequence[str], most: int) -> list[str]:
+    """The replies to several prompts, "" to an empty one: together where the model has a `complete_all` of its own,
+    else one after another."""
+    asked = [prompt for prompt in prompts if prompt]
+    together = getattr(model, "complete_all", None)
+    replies = iter(together(asked, most) if together and asked else [model.complete(each, most) for each in asked])
+    return [next(replies) if prompt else "" for prompt in prompts]
+
+
 class LocalModel:
     """A causal language model of a local folder or of a quantised GGUF file, greedy, in single precision: in bfloat16
     answers tie.

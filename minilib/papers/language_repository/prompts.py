@@ -17,7 +17,7 @@ class Prompts:
     {options}. item: a line of the list, its number and its captions,
     which `between` joins. show: an entry as text; show_caption: a caption, for readers without a
     repository. join: between summaries. ending: an answer behind the prompt.
-    rephrase_most, summary_most: tokens that a reply may have."""
+    rephrase_most, summary_most: tokens that a reply may have, item_most those of a line of a list."""
 
     rephrase_text: str
     summary_text: str
@@ -30,6 +30,7 @@ class Prompts:
     join: str
     rephrase_most: int = 500
     summary_most: int = 500
+    item_most: int = 500
     ending: str = "{}"
 
     def rephrase(self, groups: Sequence[Sequence[str]]) -> str:
@@ -58,13 +59,16 @@ def bare_entry(times: Times, text: str) -> str:
 
 
 def short_entry(times: Times, text: str) -> str:
-    """As the small world's language model reads it: first and last second, text, count."""
-    return f"{times[0]:g} to {times[-1]:g} : {text} x {len(times)} ."
+    """As the small world's language model reads it: text, count, first and last second; of one caption, its second.
+    Times stand behind the words, where the model finds them by what stands before."""
+    if len(times) == 1:
+        return short_caption(times, text)
+    return f"{text} x {len(times)} : {times[0]:g} to {times[-1]:g} ."
 
 
 def short_caption(times: Times, text: str) -> str:
     """A caption with its second, as the same model reads it."""
-    return f"{times[0]:g} : {text} ."
+    return f"{text} : {times[0]:g} ."
 
 
 def parse_list(reply: str, count: int) -> list[str | None]:
@@ -95,7 +99,8 @@ SMALL = Prompts(
     show=short_entry,
     show_caption=short_caption,
     join="\n",
-    rephrase_most=120,
+    rephrase_most=400,
     summary_most=80,
+    item_most=9,
     ending="{} .",
 )
