@@ -568,7 +568,8 @@ def test_words_at_the_papers_scale():
 def test_a_count_is_the_printed_number_once_rounded(value, same):
     found = judge(claims_of("parameters"), rows("parameters", [value], scale="smoke"))[0]
     assert (found.verdict, found.measured) == ("reproduced" if same else "not reproduced", value)
-    assert found.why == f"Counted {value:g} M, which is {'' if same else 'not '}86 rounded to 1."
+    rounded = f"which is {'' if same else 'not '}86 rounded to 1"
+    assert found.why == f"Counted {value:g} M, {'as the paper prints' if value == 86 else rounded}."
 
 
 @pytest.mark.parametrize(
@@ -576,7 +577,8 @@ def test_a_count_is_the_printed_number_once_rounded(value, same):
 )
 def test_a_number_that_was_cut_off_says_so(value, same):
     found = judge(claims_of("cut_off"), rows("cut_off", [value]))[0]
-    assert found.verdict == ("reproduced" if same else "not reproduced") and "3 cut to 1" in found.why
+    assert found.verdict == ("reproduced" if same else "not reproduced")
+    assert ("as the paper prints" if value == 3 else "3 cut to 1") in found.why
 
 
 def test_a_digit_off_is_off():

@@ -31,6 +31,7 @@ NAMES = [
     "small_clip",
     "small_diffusion_autoencoder",
     "small_diffusion_judge",
+    "small_diffusion_unet",
     "small_language",
     "smollm2_135m_instruct",
     "something_something_v2",

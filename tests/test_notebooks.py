@@ -6,6 +6,7 @@ import nbformat
 import pytest
 
 from minilib.batch.executed import is_current, read_notebook
+from minilib.batch.solutions import exercises
 from minilib.files import ROOT
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -82,3 +83,28 @@ def test_it_is_executed_in_order(notebook):
 def test_its_outputs_are_as_new_as_its_code(notebook):
     path, _ = notebook
     assert is_current(path), f"{path.name} shows older code: `make notebooks ONLY={path.stem[:2]}` renews it"
+
+
+ANATOMY = ("02",)  # pages that have the whole anatomy; each page joins as it gets it
+
+
+@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.name.startswith(ANATOMY)], ids=lambda path: path.stem)
+def test_a_page_has_its_anatomy(path):
+    nb = read_notebook(path)
+    cells = code_cells(nb)
+    outputs = [output for cell in cells for output in cell.outputs]
+    assert any("image/png" in output.get("data", {}) for output in cells[0].outputs), "the picture comes first"
+    for output in outputs:
+        assert output.get("name") != "stderr"
+        if "image/png" in output.get("data", {}):
+            assert output.metadata["image/png"]["alt"], "a picture says what is seen"
+    html = "".join("".join(output.get("data", {}).get("text/html", "")) for output in outputs)
+    assert html.count("data:image/webp") >= 3, "clips that play"
+    assert '<span class="took">' in html and "not measured yet</span>" not in html
+    assert len(exercises(nb)) >= 4
+    sources = "\0".join(cell.source for cell in nb.cells)
+    order = [sources.index(text) for text in ("claims.headlines(", "scale: str =", "claims.judge(")]
+    assert order == sorted(order), "claims, then parameters, then verdicts"
+    for cell in cells:
+        plumbing = re.search(r"^import |plt\.subplots|course\.(head|foot)", cell.source, re.MULTILINE)
+        assert not plumbing or cell.metadata.get("jupyter", {}).get("source_hidden"), cell.source[:80]

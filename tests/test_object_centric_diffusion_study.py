@@ -167,8 +167,8 @@ def test_the_cost_model_has_its_ends():
     assert table[0.5, 48] == pytest.approx(1.29, abs=0.03) and table[0.05, 16] > table[0.05, 48] > table[0.5, 48]
 
 
-def test_tokens_lie_where_merging_says_so(models, edits):
-    latents = models.encode(edits.source.pixels[0])
+def test_tokens_lie_where_merging_says_so(edits):
+    latents = torch.randn(8, 4, LATENT, LATENT, generator=torch.Generator().manual_seed(0))  # no place is special
     maps = {}
     for name, eta in (("plain", 1.0), ("spared", 0.1)):
         pipeline = replace(OPTIMIZED, merging=replace(OPTIMIZED.merging, eta=eta))
@@ -177,7 +177,7 @@ def test_tokens_lie_where_merging_says_so(models, edits):
         assert maps[name].shape == (8, LATENT, LATENT) and (maps[name] > 0).sum() == 64
         assert ((maps[name] == 2).flatten(1).sum(1) == 4).all()
     inside = [((each > 0) & thing.mask).sum() for each in maps.values()]
-    assert inside[1] > inside[0] and "plain" in figures.spared_line(maps, thing.mask)
+    assert inside[1] > 2 * inside[0] and "plain" in figures.spared_line(maps, thing.mask)
 
 
 def test_sentences_are_made_of_rows():

@@ -136,3 +136,19 @@ def test_a_checkpoint_of_something_else_is_said(tmp_path):
     with pytest.raises(BadInput, match="other.pt: not a checkpoint of this training; remove it"):
         train_for(Toy().training(), Budget(1.0), tmp_path / "other.pt")
     assert read_history(tmp_path / "none.pt") == History()
+
+
+def test_gradients_are_clipped_and_the_average_follows_every_fourth_step():
+    model = nn.Linear(1, 1, bias=False)
+    average = AveragedModel(model, multi_avg_fn=lambda averaged, current, updates: averaged[0].copy_(current[0]))
+    start, seen = model.weight.item(), []
+
+    def loss(step, passed):
+        seen.append(average.module.weight.item())
+        return 1000 * model.weight.sum()
+
+    sgd = torch.optim.SGD(model.parameters(), lr=0.5)
+    train_for(Training(model, loss, [sgd], lambda step, passed: 1.0, average), Budget(1e6, steps=AVERAGE + 2))
+    assert model.weight.item() == pytest.approx(start - 0.5 * (AVERAGE + 2))
+    assert seen[:AVERAGE] == [start] * AVERAGE and seen[AVERAGE] == pytest.approx(start - 0.5 * AVERAGE)
+    assert seen[AVERAGE + 1] == seen[AVERAGE]

@@ -120,6 +120,8 @@ def _count(claim: Claim, counted: dict[str, float], paper: str) -> tuple[float |
     if metric not in counted:
         return None, NOT_TESTABLE, f"{conflict}not counted yet; `make reproduce ONLY={paper}` counts it"
     value, unit = counted[metric], f" {claim.unit}" if claim.unit else ""
+    if value == claim.paper_value:
+        return value, REPRODUCED, f"counted {exact(value)}{unit}, as the paper prints"
     how = f"{'cut' if claim.cut else 'rounded'} to {claim.digit:g}"
     if same_count(claim, value):
         return value, REPRODUCED, f"counted {exact(value)}{unit}, which is {exact(claim.paper_value)} {how}"

@@ -1,15 +1,11 @@
-"""Pictures of the method: clips that play, where steps and tokens go, and what that saves.
+"""Pictures of the method: what is drawn into clips, where steps and tokens go, and what that saves.
 
 Axes: t frames, H and W pixels, h and w cells of the latents.
 """
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping
-from dataclasses import dataclass
-from html import escape
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
-from PIL import Image
+from matplotlib.ticker import FixedLocator, FormatStrFormatter, NullLocator
 from torch import Tensor
 
 from minilib import plots
@@ -25,38 +21,6 @@ from minilib.papers.object_centric_diffusion.method import Generation, Object
 
 TOKENS = ListedColormap([plots.COLOURS[5], plots.COLOURS[0], plots.COLOURS[1]])  # merged, kept, destination
 KINDS = ("merged away", "kept as it is", "destination")
-
-
-@dataclass(frozen=True)
-class Clips:
-    """Videos uint8 (t, H, W, 3) by title, which play side by side in a notebook; `across` in a row."""
-
-    videos: Mapping[str, Tensor]
-    across: int = 4
-    width: int = 132
-    milliseconds: int = 180
-
-    def _repr_html_(self) -> str:
-        cells = [
-            f'<figure style="margin:0 8px 8px 0;width:{self.width}px">'
-            f'<img src="data:image/webp;base64,{self._coded(video)}" '
-            f'alt="{escape(name)}" style="width:{self.width}px;image-rendering:pixelated"/>'
-            f'<figcaption style="font-size:12px">{escape(name)}</figcaption></figure>'
-            for name, video in self.videos.items()
-        ]
-        width = self.across * (self.width + 10)
-        return f'<div style="display:flex;flex-wrap:wrap;max-width:{width}px">{"".join(cells)}</div>'
-
-    def __repr__(self) -> str:
-        return f"clips that play: {', '.join(self.videos)}"
-
-    def _coded(self, video: Tensor) -> str:
-        frames = [Image.fromarray(frame) for frame in video.cpu().numpy()]
-        file = io.BytesIO()
-        frames[0].save(
-            file, "webp", save_all=True, append_images=frames[1:], duration=self.milliseconds, loop=0, quality=85
-        )
-        return base64.b64encode(file.getvalue()).decode()
 
 
 def outlined(video: Tensor, thing: Object, colour: tuple[int, int, int] = (255, 255, 255)) -> Tensor:
@@ -136,12 +100,16 @@ def speed_picture(
         shared = sorted(set(found) & set(expected))
         if shared:
             axis.plot([expected[k] for k in shared], [found[k] for k in shared], "o", color=colour, label=name)
-    for (gamma, side), value in expected.items():
-        if (gamma, side) in printed:
-            axis.annotate(f"{gamma:g}, {side}", (value, printed[gamma, side]), fontsize=7, xytext=(3, -8),
-                          textcoords="offset points")  # fmt: skip
     axis.set_xscale("log")
-    axis.set_xlabel("speed-up by multiply-adds (labels: gamma, side of 64)")
+    axis.set_yscale("log")
+    ticks = [each for each in (1, 1.5, 2, 3, 5, 10) if each <= 1.05 * most]
+    for ticked in (axis.xaxis, axis.yaxis):
+        ticked.set_major_locator(FixedLocator(ticks))
+        ticked.set_major_formatter(FormatStrFormatter("%g"))
+        ticked.set_minor_locator(NullLocator())
+    names = {f"{gamma:g}, {side}": (value, printed[gamma, side]) for (gamma, side), value in expected.items()}
+    plots.names_beside(axis, names)
+    axis.set_xlabel("speed-up by multiply-adds (names: gamma, side of 64)")
     axis.set_ylabel("speed-up by the clock")
     axis.legend()
     return figure

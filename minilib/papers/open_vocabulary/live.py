@@ -29,7 +29,7 @@ from minilib.study import Outcome, Trial
 from minilib.training import Batches, TrainSettings, train
 from minilib.world.localization import Localization, localization_batch
 
-GROUPS = 4  # of eight test clips
+GROUPS = 2  # of eight test clips
 TEMPERATURE = 0.1
 
 
@@ -83,7 +83,7 @@ class LiveNames:
     """Patch-CLIP from a random block, on every second frame of `clips` training clips. It names the shipped slots,
     before joint optimisation."""
 
-    clips: int = 128
+    clips: int = 64
 
     def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
         frames = localization_batch(trial.seed, "train", np.arange(self.clips)).frames[:, ::2].flatten(0, 1)
@@ -110,7 +110,7 @@ class LiveSlots:
     """Slots from random weights, on the shipped encoder's features of `clips` training clips; the shipped patch-CLIP
     names them, before joint optimisation."""
 
-    clips: int = 96
+    clips: int = 32
 
     def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
         shipped = localizer()

@@ -30,7 +30,7 @@ from minilib.study import Row, Study
 from minilib.training import TrainSettings
 from minilib.world.vocabulary import COLOURS, GROUNDS, PLACES, SHAPES, SIZES, TEXTURES
 
-CORE = TrainSettings(steps=240, batch=64, lr=1e-3, warmup=20)
+CORE = TrainSettings(steps=100, batch=32, lr=1e-3, warmup=10)
 
 # --- variants --------------------------------------------------------------------------------------------------------
 

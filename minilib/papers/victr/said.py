@@ -1,0 +1,135 @@
+"""Sentences about VicTR's results, made from what was measured: they cannot say what it does not bear out.
+
+Axes: b clips, t frames, n names, c channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+import torch
+from torch import Tensor
+
+from minilib.claims.intervals import EFFECT, Sample
+from minilib.claims.words import in_words, number, several
+from minilib.errors import BadInput
+from minilib.papers.victr.figures import Inside, spread
+
+Rows = Mapping[str, Mapping[int, float]]
+
+
+def leads(places: Mapping[str, tuple[str, str]], rows: Rows, ahead: str, behind: str) -> str:
+    """By how many points one metric lies above another at each place (place -> two metrics), over the seeds that both
+    have; and whether that lead is larger at the last measured place than at the first, clear of 0 at 98 %."""
+    found = {
+        place: {seed: rows[one][seed] - rows[other][seed] for seed in sorted(rows[one].keys() & rows[other].keys())}
+        for place, (one, other) in places.items()
+        if one in rows and other in rows
+    }
+    found = {place: each for place, each in found.items() if each}
+    if not found:
+        return f"{ahead} and {behind} are not measured on common seeds yet."
+    listed = ", ".join(
+        f"{place} {number(fmean(found[place].values()), '+')}" if place in found else f"{place} not measured yet"
+        for place in places
+    )
+    text = f"{ahead} minus {behind}, in points: {listed}."
+    first, last = (list(found)[end] for end in (0, -1))
+    seeds = sorted(found[first].keys() & found[last].keys())
+    if first == last or len(seeds) < 2:
+        return f"{text} Whether that changes, these rows do not tell."
+    sample = Sample.of([found[last][seed] - found[first][seed] for seed in seeds])
+    low, high = sample.interval(EFFECT)
+    way = "rises" if low > 0 else "falls" if high < 0 else "changes by an amount that these seeds do not tell from none"
+    reach = f"98 % interval {number(low, '+')} to {number(high, '+')}, {several(len(seeds), 'seeds')}"
+    return f"{text} From “{first}” to “{last}” it {way} ({reach})."
+
+
+def showcase(labels: Tensor, taken: Tensor, label: int) -> tuple[int, str]:
+    """The clip to show of a class, by a rule that a sentence gives: the first one that the model recognises, or, where
+    it recognises none, the first one. labels, taken int64 (b,); raises BadInput for a class without clips."""
+    clips = (labels == label).nonzero()[:, 0].tolist()
+    if not clips:
+        raise BadInput(f"showcase: no clip of class {label} among {len(labels)}, take more clips")
+    right = [clip for clip in clips if taken[clip] == label]
+    count = f"the model recognises {in_words(len(right)) if right else 'none'} of {several(len(clips), 'clips')}"
+    if right:
+        return right[0], f"{count}; shown is the first of those."
+    return clips[0], f"{count}; shown is the first clip, a mistake."
+
+
+def nearest(shown: Inside, labels: Tensor) -> str:
+    """In how many frames the right name is the nearest of all, before and after the head, and how much the affinities
+    of a clip change from frame to frame."""
+    share, change = [], []
+    for cosines in (shown.before, shown.after):
+        share.append(100 * (cosines.argmax(-1) == labels[:, None]).double().mean().item())
+        change.append(cosines.std(1, correction=0).mean().item())
+    guess = 100 / shown.before.shape[-1]
+    text = f"The right name is the nearest in {share[0]:.0f} % of the frames before the head and in {share[1]:.0f} % "
+    text += f"after it (a guess: {guess:.0f} %). "
+    ratio = change[1] / change[0] if change[0] else 0.0
+    return text + (
+        f"From frame to frame an affinity varies by {change[0]:.3f} before and {change[1]:.3f} after the head "
+        f"(standard deviation of cosines), {ratio:.1f} times as much."
+    )
+
+
+def agreement(text: Tensor, labels: Tensor, names: Sequence[str]) -> str:
+    """Whether a name is more alike in two clips that show its class than in two that do not: unit vectors (b, n, c);
+    one difference of mean cosines a name, clear of 0 at 98 % or not."""
+    pairs = []
+    for k in range(len(names)):
+        if int((labels == k).sum()) > 1 and int((labels != k).sum()) > 1:
+            cosine = spread(text[:, k : k + 1], torch.where(labels == k, 0, -1))
+            pairs.append((cosine["both show it"], cosine["neither shows it"]))
+    if len(pairs) < 2:
+        return "Too few clips to compare a name with itself."
+    both, neither = (fmean(side) for side in zip(*pairs, strict=True))
+    said = f"A name's mean cosine with itself is {both:.2f} in two clips that show its class, and {neither:.2f} in two "
+    said += "that do not."
+    low, high = Sample.of([one - other for one, other in pairs]).interval(EFFECT)
+    if low > 0:
+        return f"{said} Clips that show a class agree more on its name."
+    if high < 0:
+        return f"{said} Clips that show a class agree *less* on its name."
+    return f"{said} Over {several(len(pairs), 'names')} that is not clear of no difference."
+
+
+def explains(reason: str, metrics: Mapping[str, str], reference: tuple[str, str], rows: Rows) -> str:
+    """Whether a reason that should put every line (label -> metric) ahead of the reference (label, metric) fits what is
+    measured: which are ahead, which behind, clear of 0 at 98 % over the seeds that both have."""
+    name, other = reference
+    sides: dict[str, list[str]] = {"ahead": [], "behind": [], "not told apart": []}
+    for label, metric in metrics.items():
+        seeds = rows.get(metric, {}).keys() & rows.get(other, {}).keys()
+        if len(seeds) > 1:
+            low, high = Sample.of([rows[metric][s] - rows[other][s] for s in sorted(seeds)]).interval(EFFECT)
+            sides["ahead" if low > 0 else "behind" if high < 0 else "not told apart"].append(label)
+    found = [f"{side}: {', '.join(labels)}" for side, labels in sides.items() if labels]
+    if not found:
+        return f"Whether {reason}: not measured yet."
+    text = f"Against {name}, at 98 %, {'; '.join(found)}."
+    if sides["behind"]:
+        return f"{text} So it cannot be the whole reason that {reason}."
+    if sides["not told apart"]:
+        return f"{text} These seeds neither bear out nor refute that {reason}."
+    return f"{text} That is what one would see if {reason}; it is no proof."
+
+
+def head_cost(one: float, every: float, names: int, rest: float) -> str:
+    """What the head takes for one name and for all, in 10⁹ multiply-adds, beside the image and the text model's."""
+    shares = [100 * head / (head + rest) for head in (one, every)]
+    return (
+        f"For one name the head takes {number(one)}·10⁹ multiply-adds a view, {number(shares[0])} % of the whole; for "
+        f"all {names} names {number(every)}·10⁹, {number(shares[1])} %."
+    )
+
+
+def growth(work: Mapping[int, float]) -> str:
+    """names -> multiply-adds: by how much the work grows between the two largest numbers of names."""
+    (few, less), (many, more) = sorted(work.items())[-2:]
+    return (
+        f"From {few:,} to {many:,} names the work grows {more / less:.1f}-fold; linear would be {many / few:.1f}-fold."
+    )

@@ -1,0 +1,94 @@
+"""VicTR's sentences say what was measured, and cannot say anything else; its films have the shape that pages play."""
+
+import pytest
+import torch
+
+from minilib.errors import BadInput
+from minilib.papers.victr import drawn, said
+from minilib.papers.victr.figures import Inside
+
+PLACES = {"short": ("a/v", "a/f"), "long": ("b/v", "b/f")}
+
+
+def rows(short: list[float], long: list[float]) -> dict[str, dict[int, float]]:
+    """Leads of v over f, by seed, at two places."""
+    level = {"a/f": dict.fromkeys(range(len(short)), 50.0), "b/f": dict.fromkeys(range(len(long)), 50.0)}
+    ours = {f"{at}/v": {s: 50 + lead for s, lead in enumerate(found)} for at, found in (("a", short), ("b", long))}
+    return {metric: found for metric, found in (level | ours).items() if found}
+
+
+def test_a_lead_rises_or_falls_only_clear_of_the_seeds():
+    say = said.leads(PLACES, rows([-20, -21, -20, -21, -20], [1, 0, 1, 2, 1]), "V", "F")
+    assert say.startswith("V minus F, in points: short -20.4, long +1.0.")
+    assert "it rises (98 % interval +" in say and "five seeds" in say
+    assert "it falls" in said.leads(PLACES, rows([1, 0, 1], [-20, -21, -20]), "V", "F")
+    assert "do not tell from none" in said.leads(PLACES, rows([-9, 4, 1], [1, 2, -3]), "V", "F")
+
+
+def test_a_lead_that_is_not_measured_is_said_to_be():
+    assert said.leads(PLACES, {}, "V", "F") == "V and F are not measured on common seeds yet."
+    half = said.leads(PLACES, rows([3, 4], []), "V", "F")
+    assert "long not measured yet" in half and half.endswith("these rows do not tell.")
+
+
+def test_the_clip_that_is_shown_is_chosen_by_a_rule_and_a_mistake_is_called_one():
+    labels, taken = torch.tensor([1, 0, 1, 1]), torch.tensor([0, 0, 1, 1])
+    assert said.showcase(labels, taken, 1) == (
+        2,
+        "the model recognises two of three clips; shown is the first of those.",
+    )
+    clip, text = said.showcase(labels, torch.zeros(4, dtype=torch.long), 1)
+    assert clip == 0 and text == "the model recognises none of three clips; shown is the first clip, a mistake."
+    with pytest.raises(BadInput, match="no clip of class 5"):
+        said.showcase(labels, taken, 5)
+
+
+def test_nearest_names_are_counted_before_and_after():
+    labels = torch.tensor([0, 1])
+    before = torch.tensor([[[1.0, 0], [0, 1]], [[1, 0], [0, 1]]])  # right in every second frame
+    after = torch.tensor([[[1.0, 0], [1, 0]], [[0, 1], [0, 1]]])  # right always, and still
+    text = said.nearest(Inside(before, after, torch.empty(0)), labels)
+    assert "in 50 % of the frames before the head and in 100 % after it (a guess: 50 %)" in text
+    assert "varies by 0.500 before and 0.000 after" in text and "0.0 times" in text
+
+
+def test_names_agree_only_clear_of_chance():
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(4).repeat_interleave(8)
+    noise = torch.randn(32, 4, 16, generator=generator)
+    names = "abcd"
+    assert "not clear of no difference" in said.agreement(noise, labels, names)
+    own = noise.clone()
+    own[torch.arange(32), labels] = torch.eye(4, 16)[labels] + 0.01 * noise[torch.arange(32), labels]
+    assert said.agreement(own, labels, names).endswith("Clips that show a class agree more on its name.")
+    same = torch.eye(4, 16).expand(32, 4, 16).clone()
+    same[torch.arange(32), labels] = noise[torch.arange(32), labels]
+    assert "agree *less*" in said.agreement(same, labels, names)
+    assert said.agreement(noise[:1], labels[:1], names) == "Too few clips to compare a name with itself."
+
+
+def test_films_are_pixels_of_the_frame_that_plays():
+    values = torch.tensor([[0.1, 0.9], [0.8, 0.2], [0.5, 0.5]])
+    for film in (drawn.curves(values, ("a", "b"), "near", 96), drawn.bars(values, ("a", "b"), 1, 96)):
+        assert film.shape == (3, 96, 96, 3) and film.dtype == torch.uint8
+        assert not torch.equal(film[0], film[1])
+
+
+def test_a_reason_that_a_row_contradicts_is_refused():
+    found = {"v": {0: 50.0, 1: 51, 2: 50}, "a": {0: 70.0, 1: 71, 2: 70.5}, "b": {0: 30.0, 1: 31, 2: 30.5}}
+    say = said.explains("fixed targets are easier", {"A": "a", "B": "b"}, ("V", "v"), found)
+    assert (
+        say
+        == "Against V, at 98 %, ahead: A; behind: B. So it cannot be the whole reason that fixed targets are easier."
+    )
+    assert said.explains("it is so", {"A": "a"}, ("V", "v"), found).endswith("if it is so; it is no proof.")
+    noisy = found | {"c": {0: 90.0, 1: 20, 2: 60}}
+    assert "neither bear out nor refute" in said.explains("it is so", {"A": "a", "C": "c"}, ("V", "v"), noisy)
+    assert said.explains("it is so", {"A": "a"}, ("V", "v"), {}) == "Whether it is so: not measured yet."
+
+
+def test_costs_are_said_as_counted():
+    assert said.head_cost(0.54, 150, 488, 284).endswith("0.19 % of the whole; for all 488 names 150.0·10⁹, 34.6 %.")
+    assert said.growth({100: 1, 800: 10, 1600: 30}) == (
+        "From 800 to 1,600 names the work grows 3.0-fold; linear would be 2.0-fold."
+    )
