@@ -73,13 +73,18 @@ def exponent(lengths: Sequence[float], costs: Sequence[float]) -> float:
 
 
 def growth(rows: Mapping[str, Mapping[int, float]], recipes: Mapping[int, str], names: Sequence[str]) -> Figure:
-    """Accuracy, words read and words of writing as chronicles grow. recipes: chunks -> recipe."""
+    """Accuracy, words read and words of writing as chronicles grow, of replicates that were measured at all
+    lengths. recipes: chunks -> recipe."""
     figure, axes = plt.subplots(1, 3, figsize=(9, 2.7))
     panels = {"right, %": "", "words that the answer is read from": "/words", "words of writing": "/words_written"}
     for axis, (title, metric) in zip(axes, panels.items(), strict=True):
         for name, colour in zip(names, COLOURS, strict=False):
             found = {n: rows.get(f"{recipe}/{name}{metric}", {}) for n, recipe in recipes.items()}
-            points = {n: fmean(each.values()) for n, each in found.items() if each and fmean(each.values()) > 0}
+            shared = (
+                set.intersection(*map(set, (each for each in found.values() if each))) if any(found.values()) else ()
+            )
+            means = {n: fmean(each[seed] for seed in shared) for n, each in found.items() if each and shared}
+            points = {n: mean for n, mean in means.items() if mean > 0}
             if len(points) < 2:
                 continue
             label = name.replace("_", " ")
