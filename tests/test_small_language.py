@@ -14,19 +14,16 @@ from minilib.models import small_language_judge as judge
 from minilib.models import small_language_texts as texts
 from minilib.models import small_language_training as training
 from minilib.models.small_language import (
-    CONTEXT,
-    IDS,
     WEIGHTS,
     Sizes,
     SmallLanguage,
     SmallTransformer,
-    decode,
-    encode,
     save_small_language,
     small_language,
 )
 from minilib.models.small_language_judge import answers, as_nothing
 from minilib.models.small_language_texts import Text, as_captions, as_repository
+from minilib.models.small_language_words import CONTEXT, IDS, decode, encode
 from minilib.papers.language_repository.answers import generate, likeliest
 from minilib.papers.language_repository.method import Entry, Repository, Writing, read, write
 from minilib.papers.language_repository.prompts import SMALL

@@ -23,7 +23,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from minilib.errors import BadInput
 from minilib.files import RUNS, write_whole
-from minilib.models.small_language import END, PAD, WEIGHTS, SmallTransformer, encode, save_small_language
+from minilib.models.small_language import WEIGHTS, SmallTransformer, save_small_language
 from minilib.models.small_language_judge import validation_scores, write_card
 from minilib.models.small_language_texts import (
     FORMS,
@@ -37,6 +37,7 @@ from minilib.models.small_language_texts import (
     told,
     training_chronicle,
 )
+from minilib.models.small_language_words import END, PAD, encode
 
 CHECKPOINT = RUNS / "small_language" / "training.pt"
 READ = 0  # the owner of a token that all questions see; question i is owner i, padding -1
