@@ -228,7 +228,7 @@ def test_advice_follows_from_the_rows():
     tuned = {name.replace("grid", "tuned"): found for name, found in synthetic().items() if "grid" in name}
     any_, small, unknown, short = figures.advice(rows | tuned, "abcd", needs).rows
     assert any_[1:] == ("a", "81.0 ± 1.4", "b", "3 of 4")
-    assert small[1] == "b" and small[3] == "nobody"
+    assert small[1] == "b" and small[3] == "no other"
     assert unknown[1] == "not measured yet" and unknown[-1] == "0 of 4"
     assert short[1:3] == ("d", "99.0") and short[-1] == "4 of 4"
 

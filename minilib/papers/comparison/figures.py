@@ -126,6 +126,9 @@ def scatter(axis, measured: Measured, methods: Sequence[str], task: str, cost: s
         axis.set_axis_off()
         return
     plots.names_beside(axis, points)
+    for marker, colour, label in (("o", 5, "the four papers"), ("s", 1, "their rivals")):
+        axis.plot([], [], marker, color=plots.COLOURS[colour], label=label)
+    axis.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
     axis.set_xlabel(COSTS[cost][0])
     axis.set_ylabel("top-1, %")
 
@@ -172,6 +175,6 @@ def advice(measured: Measured, methods: Sequence[str], needs: Sequence[Need] = N
         spread = np.std(known[best], ddof=1) if len(known[best]) > 1 else 0.0
         near = [name for name in means if name != best and means[name] >= means[best] - 2 * spread]
         top1 = score(measured, need.task, best, need.recipe)
-        rows.append((need.words, best, top1, ", ".join(near) or "nobody", measured_of))
-    headings = ("what you need", "take", "top-1, %", "means within two of its deviations", "methods measured")
+        rows.append((need.words, best, top1, ", ".join(near) or "no other", measured_of))
+    headings = ("what you need", "best mean", "top-1, %", "others within two of its deviations", "methods measured")
     return Table(headings, tuple(rows))
