@@ -28,6 +28,7 @@ from minilib.files import NOTEBOOKS, ROOT, write_whole
 
 GLOSSARY = NOTEBOOKS / "glossary.md"
 TOOK = re.compile(r'<span class="took">.*?</span>')
+EMPHASIS = re.compile(r"(\*{1,3}|`)(?=\S)(.+?)(?<=\S)\1")  # *so*, **so**, or `so`
 COLAB = "colab"  # the tag of the two cells
 
 
@@ -49,7 +50,7 @@ class Furniture:
 
 
 def chapters(folder: Path = NOTEBOOKS) -> dict[str, str]:
-    """name -> title of every notebook, in their order; empty where there are none (a wheel)."""
+    """name -> title of every notebook, without emphasis, in their order; empty where there are none (a wheel)."""
     return {path.stem: _title(path) for path in sorted(folder.glob("[0-9]*.ipynb")) if "-Copy" not in path.stem}
 
 
@@ -125,7 +126,7 @@ def _link(name: str, title: str) -> str:
 def _title(path: Path) -> str:
     cells = json.loads(path.read_bytes())["cells"]
     found = re.search(r"^# +(.+)$", "".join(cells[0]["source"]) if cells else "", re.MULTILINE)
-    return found[1].strip() if found else path.stem
+    return EMPHASIS.sub(r"\2", found[1].strip()) if found else path.stem
 
 
 def _seconds(folder: Path, name: str) -> tuple[float | None, int]:

@@ -401,6 +401,8 @@ def test_no_gain_hides_behind_another():
         "VC does not gain more on several actions (-1.5 against +2.0)."
     )
     assert figures.several_line({"gain/vf/several": 1.0}).startswith("Not measured yet")
+    level = {"gain/vm/several": 2.0019, "gain/vm/single": 2.0}
+    assert figures.several_line(level) == "VM gains the same on several actions (+2.0 against +2.0)."
 
 
 def test_a_network_is_called_quiet_only_if_it_is():

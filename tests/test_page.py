@@ -152,6 +152,13 @@ def test_a_head_links_to_its_neighbours_and_says_what_was_measured(two):
     assert "→" in course.foot("01_a", {"A paper": "https://x.org"}, two)._repr_html_()
 
 
+def test_a_link_shows_no_marks_of_emphasis(two):
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# 03 · *When*, **not** `what`: 2 * 3 * 4")])
+    nbformat.write(book, two / "03_d.ipynb")
+    assert course.chapters(two)["03_d"] == "03 · When, not what: 2 * 3 * 4"
+    assert ">03 · When, not what: 2 * 3 * 4</a> →" in course.head("02_c", (), (), two)._repr_html_()
+
+
 def test_a_prerequisite_or_a_word_that_is_not_there_is_bad_input(two):
     with pytest.raises(BadInput, match="no notebook '07_x'; there are 01_a, 02_c"):
         course.head("02_c", ("07_x",), (), two)

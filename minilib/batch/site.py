@@ -77,7 +77,7 @@ def stage(source: Path, judged: Sequence[Card], notebooks: Path = NOTEBOOKS) -> 
 
 
 INTRODUCTION = (
-    "Eight papers on efficient video understanding and editing, one notebook each: taught, counted, trained, ablated, "
+    "Nine papers on efficient video understanding and editing, one notebook each: taught, counted, trained, ablated, "
     "judged. Each line says what became of a paper's claims."
 )
 

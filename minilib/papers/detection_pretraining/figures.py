@@ -91,7 +91,10 @@ def several_line(gains: Mapping[str, float]) -> str:
     parts = []
     for name in names:
         several, single = (gains[f"gain/{name}/{what}"] for what in ("several", "single"))
-        verb = "gains more" if several > single else "does not gain more"
+        if f"{several:+.1f}" == f"{single:+.1f}":
+            verb = "gains the same"
+        else:
+            verb = "gains more" if several > single else "does not gain more"
         parts.append(f"{name.upper()} {verb} on several actions ({several:+.1f} against {single:+.1f})")
     return "; ".join(parts) + "."
 

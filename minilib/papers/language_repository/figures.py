@@ -25,13 +25,18 @@ def colour_of(text: str) -> str:
     return SHOWN.get(event.split()[0], event.split()[0])
 
 
+ROW = 0.115  # height of an entry, inches: a minute of captions fits a screen
+
+
 def timeline(scales: Mapping[str, Sequence[Chunk]], last: float) -> Figure:
-    """A panel a scale: each entry is a row, in the order in which it was written, with a dot for each of its captions
-    and its text beside it; lines part the chunks. `last`: the last second of the axis."""
-    heights = [sum(map(len, chunks)) for chunks in scales.values()]
-    figure, axes = plt.subplots(len(scales), 1, figsize=(8.4, 0.135 * sum(heights) + 0.5 * len(scales)), sharex=True,
-                                height_ratios=heights, squeeze=False)  # fmt: skip
-    for axis, (title, chunks) in zip(axes[:, 0], scales.items(), strict=True):
+    """A panel a scale, the first on the left and the rest one below the other on the right: each entry is a row, in the
+    order in which it was written, with a dot for each of its captions and its text beside it; lines part the chunks.
+    `last`: the last second of the axis."""
+    first, *others = [sum(map(len, chunks)) for chunks in scales.values()]
+    figure = plt.figure(figsize=(9, ROW * max(first, sum(others) + 6 * len(others)) + 0.7))
+    left, right = figure.subfigures(1, 2)
+    axes = [left.subplots(), *right.subplots(len(others), 1, sharex=True, height_ratios=others, squeeze=False)[:, 0]]
+    for axis, (title, chunks) in zip(axes, scales.items(), strict=True):
         row = 0
         for chunk in chunks:
             for entry in chunk:
@@ -45,7 +50,8 @@ def timeline(scales: Mapping[str, Sequence[Chunk]], last: float) -> Figure:
         axis.set_xlim(-1, last)
         axis.set_yticks([])
         axis.set_title(f"{title}: {row} entries", loc="left", fontsize=8)
-    axes[-1, 0].set_xlabel("second")
+    for axis in (axes[0], axes[-1]):
+        axis.set_xlabel("second")
     return figure
 
 
