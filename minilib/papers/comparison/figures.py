@@ -128,7 +128,7 @@ def scatter(axis, measured: Measured, methods: Sequence[str], task: str, cost: s
     plots.names_beside(axis, points)
     for marker, colour, label in (("o", 5, "the four papers"), ("s", 1, "their rivals")):
         axis.plot([], [], marker, color=plots.COLOURS[colour], label=label)
-    axis.legend(loc="upper left", bbox_to_anchor=(1.02, 1))
+    axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
     axis.set_xlabel(COSTS[cost][0])
     axis.set_ylabel("top-1, %")
 
