@@ -22,7 +22,7 @@ from minilib.files import NOTEBOOKS, RUNS, write_whole
 SOLUTION = re.compile(r"<summary>Solution</summary>(?:(?!</details>).)*?```python\n(.*?)```", re.DOTALL)
 FUNCTION = re.compile(r"^def (my_\w+)\(.*?(?=\n\n\n|\n(?=\S)|\Z)", re.MULTILINE | re.DOTALL)
 ANSWER = re.compile(r"^(my_\w+) = .*$", re.MULTILINE)
-IMPORTS = re.compile(r"^(?:from .* import \([^)]*\)|from .* import .*|import .*)$", re.MULTILINE)
+IMPORTS = re.compile(r"^(?:from .* import \([^)]*\)(?:  #.*)?|from .* import .*|import .*)$", re.MULTILINE)
 SETUP = "setup"  # the tag of cells that exercises need
 
 
