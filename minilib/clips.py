@@ -1,4 +1,4 @@
-"""Clips that play inside a page: one small animated WebP for panels side by side, with maps and masks laid over.
+"""Clips that play inside a page: one small animated WebP for panels side by side, with maps laid over.
 
     play({"forward": clip, "backward": clip.flip(0)}, alt="a ball rolls right; played backward it rolls left")
 
@@ -15,13 +15,11 @@ from html import escape
 
 import torch
 from matplotlib import colormaps
-from matplotlib.colors import to_rgb
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate
 
 from minilib.errors import BadInput
-from minilib.plots import COLOURS
 
 MOST_BYTES = 90_000  # of one picture: a page has half a megabyte for everything
 GAP = 4  # pixels between panels
@@ -89,12 +87,3 @@ def with_maps(clip: Tensor, maps: Tensor, top: float | None = None, strength: fl
     shown = interpolate(maps[:, None].float().cpu(), clip.shape[1:3], mode="bilinear")[:, 0].div(top).clamp(0, 1)
     colours = torch.from_numpy(colormaps["inferno"](shown.numpy())[..., :3]) * 255
     return ((1 - strength) * clip.cpu() + strength * colours).round().to(torch.uint8)
-
-
-def with_masks(clip: Tensor, masks: Tensor, strength: float = 0.55) -> Tensor:
-    """The clip uint8 (t, h, w, 3) with masks (t, k, h, w) in [0, 1] laid over, mask k in colour k."""
-    found = clip.cpu().float()
-    for k in range(masks.shape[1]):
-        weight = strength * interpolate(masks[:, k : k + 1].float().cpu(), clip.shape[1:3])[:, 0, ..., None]
-        found = (1 - weight) * found + weight * 255 * torch.tensor(to_rgb(COLOURS[k % 6]))
-    return found.round().to(torch.uint8)

@@ -94,16 +94,12 @@ def test_what_cannot_be_played_is_said_in_one_line(panels, alt, said):
         clips.play(panels, alt)
 
 
-def test_a_map_brightens_where_it_is_large_and_a_mask_tints_what_it_covers():
+def test_a_map_brightens_where_it_is_large():
     clip = torch.full((1, 8, 8, 3), 100, dtype=torch.uint8)
     maps = torch.zeros(1, 2, 2)
     maps[0, 0, 0] = 3
     seen = clips.with_maps(clip, maps).float().mean(-1)[0]
     assert seen[0, 0] > 100 > seen[7, 7]
-    masks = torch.zeros(1, 2, 8, 8)
-    masks[0, 1, :4] = 1
-    tinted = clips.with_masks(clip, masks)
-    assert torch.equal(tinted[0, 4:], clip[0, 4:]) and not torch.equal(tinted[0, :4], clip[0, :4])
     assert clips.enlarged(clip, 3).shape == (1, 24, 24, 3)
 
 

@@ -90,6 +90,16 @@ class FrameAttention:
         self.span, self.calls = span(frames), 0
         self.shared = all(seen == self.span[0] for seen in self.span)  # then they share their keys
 
+    def check(self, attn: Attention, hidden_states: Tensor, attention_mask: Tensor | None) -> None:
+        """Raises BadInput for a layer, a batch or a mask that this processor would read wrongly."""
+        if attn.group_norm is not None or attn.spatial_norm is not None or attn.added_kv_proj_dim is not None:
+            raise BadInput(f"{self.layer}: this kind of attention is not one of a transformer block")
+        if attention_mask is not None or len(hidden_states) % self.frames:
+            raise BadInput(
+                f"{self.layer}: a batch of {len(hidden_states)} without masks, whole videos of {self.frames} frames, "
+                "is all that it takes"
+            )
+
     def __call__(
         self,
         attn: Attention,
@@ -98,13 +108,7 @@ class FrameAttention:
         attention_mask: Tensor | None = None,
         temb: Tensor | None = None,
     ) -> Tensor:
-        if attn.group_norm is not None or attn.spatial_norm is not None or attn.added_kv_proj_dim is not None:
-            raise BadInput(f"{self.layer}: this kind of attention is not one of a transformer block")
-        if attention_mask is not None or len(hidden_states) % self.frames:
-            raise BadInput(
-                f"{self.layer}: a batch of {len(hidden_states)} without masks, whole videos of {self.frames} frames, "
-                "is all that it takes"
-            )
+        self.check(attn, hidden_states, attention_mask)
         self.calls += 1
         cross = encoder_hidden_states is not None
         hidden = hidden_states.unflatten(0, (-1, self.frames))

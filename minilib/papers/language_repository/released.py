@@ -25,8 +25,6 @@ RELEASED = {
     "intent_qa": Configuration((Writing(1, 0.25, 4),), (-1,)),
     "next_gqa": Configuration((Writing(2, 0.25, 2), Writing(1, 0.25, 2)), (-3, -2, -1), summary_words=250),
 }
-LANGUAGE_MODELS = ("mistralai/Mistral-7B-Instruct-v0.2", "mistralai/Mixtral-8x7B-Instruct-v0.1")
-TEXT_ENCODERS = ("openai/clip-vit-large-patch14", "sentence-transformers/sentence-t5-xl")
 
 
 def released_prompts(configuration: Configuration) -> Prompts:

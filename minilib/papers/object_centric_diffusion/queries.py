@@ -32,6 +32,7 @@ class MergedQueries(FrameAttention):
     ) -> Tensor:
         if encoder_hidden_states is not None:
             return super().__call__(attn, hidden_states, encoder_hidden_states, attention_mask, temb)
+        self.check(attn, hidden_states, attention_mask)
         plan_of = getattr(self.reduce, "planned", None)
         if plan_of is None or self.maps is not None or not self.shared or len(self.span[0]) != self.frames:
             raise BadInput(f"{self.layer}: queries are merged among all frames, with keys, and without stored maps")

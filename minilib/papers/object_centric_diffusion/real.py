@@ -29,7 +29,6 @@ from minilib.video import crop, write_video
 
 CONTEXT, START, END = 77, 49406, 49407
 LAYOUT = ("unet", "vae", "text_encoder", "scheduler")
-RANDOM_PIXELS = 64  # what random weights are tried with
 
 
 @dataclass(frozen=True)
@@ -192,6 +191,15 @@ def video_and_mask(video: MaskedVideo, frames: int, pixels: int) -> tuple[Tensor
     return torch.from_numpy(crop(read[:frames], pixels).copy()), mask
 
 
+def pairs_there(data_root: Path | str, wanted: Sequence[Pair], most: int) -> list[tuple[Pair, MaskedVideo]]:
+    """Those of the chapter's pairs whose videos are in DAVIS' lists, at most so many (0: all), each with its video."""
+    videos = {video.name: video for split in ("train", "val") for video in davis(data_root, split)}
+    there = [(pair, videos[pair.video]) for pair in wanted if pair.video in videos]
+    if not there:
+        raise BadInput(f"data_root {data_root}: none of the chapter's videos is in DAVIS' lists there")
+    return there[: most or None]
+
+
 def edit_davis(
     models: StableDiffusion,
     scheduler: DDIMScheduler,
@@ -205,13 +213,9 @@ def edit_davis(
     max_clips: int = 0,
 ) -> list[Edited]:
     """The chapter's 18 pairs on the DAVIS videos below data_root, as mp4 files in out_dir."""
-    videos = {video.name: video for split in ("train", "val") for video in davis(data_root, split)}
-    there = [pair for pair in pairs() if pair.video in videos]
-    if not there:
-        raise BadInput(f"data_root {data_root}: none of the chapter's videos is in DAVIS' lists there")
     pipeline, found = shortened(at_large(pipeline), max_steps or None), []
-    for pair in there[: max_clips or None]:
-        video, mask = video_and_mask(videos[pair.video], frames, pixels)
+    for pair, source in pairs_there(data_root, pairs(), max_clips):
+        video, mask = video_and_mask(source, frames, pixels)
         prompts = clip_prompts(pair.source, pair.target)
         mapping = replacing if len(pair.source.split()) == len(pair.target.split()) else refining
         began = time.perf_counter()

@@ -17,11 +17,17 @@ from diffusers import ControlNetModel, DDIMScheduler
 from PIL import Image
 from torch import Tensor
 
-from minilib.datasets.davis import davis
 from minilib.errors import BadInput
 from minilib.papers.object_centric_diffusion.control import ControlPipeline, generate_controlled
 from minilib.papers.object_centric_diffusion.method import find_object
-from minilib.papers.object_centric_diffusion.real import Edited, StableDiffusion, at_large, pairs, video_and_mask
+from minilib.papers.object_centric_diffusion.real import (
+    Edited,
+    StableDiffusion,
+    at_large,
+    pairs,
+    pairs_there,
+    video_and_mask,
+)
 from minilib.papers.object_centric_diffusion.small import shortened
 from minilib.video import crop, write_video
 
@@ -66,13 +72,9 @@ def generate_davis(
 ) -> list[Edited]:
     """The chapter's 125 pairs on the DAVIS videos below data_root, as mp4 files in out_dir. The released ControlVideo
     takes 15 frames; 8, as elsewhere in the chapter, are divided by the window of merging."""
-    videos = {video.name: video for split in ("train", "val") for video in davis(data_root, split)}
-    there = [pair for pair in pairs("control") if pair.video in videos]
-    if not there:
-        raise BadInput(f"data_root {data_root}: none of the chapter's videos is in DAVIS' lists there")
     pipeline, found = shortened(at_large(pipeline), max_steps or None), []
-    for pair in there[: max_clips or None]:
-        video, mask = video_and_mask(videos[pair.video], frames, pixels)
+    for pair, source in pairs_there(data_root, pairs("control"), max_clips):
+        video, mask = video_and_mask(source, frames, pixels)
         maps, latents = depth_of(data_root, pair.video, frames, pixels), models.encode(video)
         thing = find_object(mask, latents, pipeline)
         noise = torch.randn((1, *latents.shape[1:]), generator=torch.Generator().manual_seed(len(found))).to(latents)
