@@ -69,7 +69,7 @@ def test_correlation_is_pearsons_of_each_clip():
 def test_the_inverse_grid_is_as_dense_as_the_head_is_confident():
     p = torch.rand(3, 16) + 0.05
     locations, part = variants.inverse_grid(p, 64)
-    assert locations[:, 0].abs().max() < 1e-4 and locations[:, -1] == pytest.approx(63)
+    assert locations[:, 0].abs().max() < 1e-4 and locations[:, -1] == pytest.approx(63, abs=1e-3)
     assert torch.allclose(part * 63, locations)
     parts = p / p.sum(1, keepdim=True)
     for clip in range(3):  # between two points lies a sixteenth of the confidence
