@@ -5,7 +5,7 @@ thesis' optimisations shrink: fewer steps, fewer keys, smaller crops. The releas
 settings leave off or which belong to single examples: weights for words, blending of latents, plain self-attention in
 narrow layers.
 
-Axes: b halves of a guided batch (without text, with text), t frames, c heads, n queries, m keys.
+Axes: t frames, c heads, n queries, m keys; the half of a guided batch without text has no maps.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Kept:
         return queries <= self.largest and self.now.region != "background"
 
     def __call__(self, layer: str, cross: bool, probabilities: Tensor) -> Tensor:
-        kept = probabilities[-1]
-        self.maps[self.now.time, self.now.region, layer] = kept if self.dtype is None else kept.to(self.dtype)
+        kept = probabilities if self.dtype is None else probabilities.to(self.dtype)
+        self.maps[self.now.time, self.now.region, layer] = kept
         return probabilities
 
     @property
@@ -91,12 +91,10 @@ class Edited:
 
     def __call__(self, layer: str, cross: bool, probabilities: Tensor) -> Tensor:
         source = self.kept.maps[self.now.time, self.now.region, layer].to(probabilities)
-        own = probabilities[-1]
         if cross:
-            edit = torch.where(self.taken.to(own.device), source @ self.mapper.to(own), own)
-        else:
-            edit = torch.where(self.edited_places(own.shape[2])[:, None, :, None], own, source)
-        return torch.cat([probabilities[:-1], edit[None]])
+            return torch.where(self.taken.to(source.device), source @ self.mapper.to(source), probabilities)
+        edited = self.edited_places(probabilities.shape[2])
+        return torch.where(edited[:, None, :, None], probabilities, source)
 
     def edited_places(self, queries: int) -> Tensor:
         """Where the source's cross-attention to the changed words is strong, bool (t, n), at a layer's resolution."""
