@@ -46,13 +46,18 @@ def shipped(controlnet: bool = False) -> bool:
 
 
 @lru_cache
-def hash_of_weights() -> str:
-    """Eight hex digits of the shipped weights, whatever of them is there: rows of other weights have other keys."""
+def hash_of_weights(parts: tuple[str, ...] = PARTS[:2]) -> str:
+    """Eight hex digits of shipped weights, of what of them is there: rows of other weights have other keys."""
     digest = hashlib.sha256()
-    for part in PARTS:
+    for part in parts:
         path = weights_file(part)
         digest.update(path.read_bytes() if path.is_file() else b"")
     return digest.hexdigest()[:8]
+
+
+def hash_of_controlnet() -> str:
+    """The same of the ControlNet, on which edits with an inversion do not depend."""
+    return hash_of_weights(PARTS[2:])
 
 
 @lru_cache(maxsize=4)

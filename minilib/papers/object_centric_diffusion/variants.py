@@ -6,7 +6,7 @@ Axes: t frames, H and W pixels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from minilib.papers.object_centric_diffusion.small import (
     RANDOM,
     Editing,
     edits_of,
+    hash_of_controlnet,
     models_of,
     prompts_of,
     scores,
@@ -69,13 +70,15 @@ class Edit:
 
 @dataclass(frozen=True)
 class Controlled:
-    """A pipeline without an inversion, from depth (channel 0 of the ControlNet's maps) or edges (1)."""
+    """A pipeline without an inversion, from depth (channel 0 of the ControlNet's maps) or edges (1). controlnet: the
+    hash of its weights, so that rows of another one have other keys."""
 
     kind: str
     pipeline: ControlPipeline
     channel: int = 0
     mask: MaskSource = from_truth
     size: str | None = None
+    controlnet: str = field(default_factory=hash_of_controlnet)
 
     def run(self, recipe: Editing, trial: Trial) -> Outcome:
         edits = edits_of(self.kind, self.size, trial.seed, recipe.frames)
