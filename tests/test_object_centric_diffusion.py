@@ -510,6 +510,9 @@ def test_what_is_skipped_stays_as_inversion_left_it():
     out = object_centric_sampling(linear, x, REGION, times, solver, Sampling(8, gamma=0.0), behind)
     outside = REGION.outside(x).expand_as(x)
     assert torch.equal(out[outside], behind[outside]) and not torch.equal(out[~outside], behind[~outside])
+    aligned = object_centric_sampling(linear, x, REGION, times, solver, Sampling(8, gamma=0.0, align=True), behind)
+    means = REGION.gather(aligned).mean((0, 2, 3)), behind.masked_fill(~outside, 0).sum((0, 2, 3))
+    assert torch.allclose(means[0], means[1] / outside[:, 0].sum(), atol=1e-5) and not torch.equal(out, aligned)
     with pytest.raises(BadInput, match="set phi"):
         object_centric_sampling(linear, x, REGION, times, solver, Sampling(8))
 

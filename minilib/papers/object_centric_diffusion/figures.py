@@ -88,6 +88,19 @@ def stored_line(megabytes: Mapping[str, float], most: str, least: str) -> str:
     )
 
 
+def edited_line(errors: Mapping[str, float], unedited: float) -> str:
+    """Which pipelines edit a clip at all: errors to the true edit in percent, and that of leaving the clip as it is."""
+    best = min(errors, key=errors.get)
+    failed = [name for name, each in errors.items() if each > unedited / 2]
+    said = (
+        f"Leaving the clip as it is has an error of {unedited:.1f} % where the edit lies; {best} comes nearest to the "
+        f"true edit, with {errors[best]:.1f} %."
+    )
+    if not failed:
+        return f"{said} All of them take away more than half of it."
+    return f"{said} More than half of it is left by {', '.join(failed)}: on this clip that is hardly an edit."
+
+
 def bottleneck_line(per_step: Mapping[str, tuple[float, float]]) -> str:
     """What grows faster from own frames to dense: computing, or making and storing maps."""
     first, last = per_step["own frame"], per_step["dense"]
