@@ -26,7 +26,7 @@ def choices() -> list[tuple[str, str, str]]:
         (
             "normalise",
             "left out; where it is asked for by channel, over the clip, at T_b",
-            "error on five large validation clips, as a part of no edit's: 0.51 without it, 0.54 shifted by the crop's own "
+            "part of no edit's error, on five large validation clips: 0.51 without it, 0.54 shifted by the crop's own "
             "ground, 0.69 scaled by that, too, 0.70 by one mean for all channels, 0.82 by channel",
         ),
         ("inverse of DPM++", "DDIM's", "no other is named, and both then use the same times"),
