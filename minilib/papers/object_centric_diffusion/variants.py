@@ -60,7 +60,8 @@ class Edit:
 
     def edited(self, edits: Edits, models: Models, recipe: Editing, clip: int) -> Tensor:
         """The edited video, uint8 (t, H, W, 3)."""
-        prompts, scheduler, pipeline = prompts_of(edits), ddim(), shortened(self.pipeline, recipe.most_steps)
+        prompts, scheduler = prompts_of(edits), ddim()
+        pipeline = replace(shortened(self.pipeline, recipe.most_steps), dtype=recipe.dtype)
         mask = self.mask(models, scheduler, edits, prompts, clip)
         return edit(models, scheduler, edits.source.pixels[0], prompts, pipeline, mask)
 
@@ -89,7 +90,8 @@ class Controlled:
     def edited(self, edits: Edits, models: Models, recipe: Editing, clip: int) -> Tensor:
         """The generated video, uint8 (t, H, W, 3)."""
         prompts, scheduler, source = prompts_of(edits), ddim(), edits.source
-        pipeline, like = shortened(self.pipeline, recipe.most_steps), models.encode(source.pixels[0])
+        pipeline = replace(shortened(self.pipeline, recipe.most_steps), dtype=recipe.dtype)
+        like = models.encode(source.pixels[0])
         thing = find_object(self.mask(models, scheduler, edits, prompts, clip), like, pipeline)
         maps = control_maps(source.pixels[0], source.mask[0]).to(like)
         maps[:, 1 - self.channel] = 0
