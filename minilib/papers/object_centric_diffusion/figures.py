@@ -82,10 +82,8 @@ def frozen_line(clip: ImageText, truth: Tensor, still: Tensor) -> str:
 
 def stored_line(megabytes: Mapping[str, float], most: str, least: str) -> str:
     """How many times less is stored."""
-    times = megabytes[most] / megabytes[least]
-    return (
-        f"{least} stores {times:.0f} times less than {most}: {megabytes[least]:.0f} against {megabytes[most]:.0f} MB."
-    )
+    times, name = megabytes[most] / megabytes[least], least[:1].upper() + least[1:]
+    return f"{name} stores {times:.0f} times less than {most}: {megabytes[least]:.0f} against {megabytes[most]:.0f} MB."
 
 
 def edited_line(errors: Mapping[str, float], unedited: float) -> str:
