@@ -63,7 +63,11 @@ class Blending:
     coarse: int = 1
 
 
-BLENDING = Blending()
+BLENDING = Blending()  # FateZero's
+# For edits that keep every outline, such as colours: with FateZero's the small model draws objects upright and in
+# their usual size. On two large and two small validation clips FateZero's left 0.65 and 0.61 of no edit's error, this
+# 0.32 and 0.44. With cross-attention for half of the steps it was 0.32 and 0.45, but 0.56, not 0.12, on a third large.
+OUTLINES = Blending(cross=0.2, own=1.0, threshold=2.0)
 
 
 class Edited:
