@@ -41,15 +41,3 @@ def agrees(metric: str, found: tuple[float, Sample] | None) -> str:
     text = f"{metric}: {over_all:+.2f} over all, {within.mean:+.2f} within a video (98 % interval {low:+.2f} to "
     word = "with" if low > 0 else "against" if high < 0 else "not clearly with"
     return f"{text}{high:+.2f}, {several(within.n, 'videos')}), {word} the truth."
-
-
-def lost(rows: Rows, name: str, metric: str, label: str) -> str:
-    """What is lost from the second chunk to the eighth."""
-    first, last = (rows.get(f"videos/{name}/{metric}{chunk}", {}) for chunk in (2, 8))
-    seeds = sorted(first.keys() & last.keys())
-    if len(seeds) < 2:
-        return f"{label}: not measured yet."
-    sample = Sample.of([first[seed] - last[seed] for seed in seeds])
-    low, high = sample.interval(EFFECT)
-    interval = f"98 % interval {number(low, '+')} to {number(high, '+')}"
-    return f"{label} loses {number(sample.mean, '+')} points ({interval})."

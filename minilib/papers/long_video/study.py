@@ -15,7 +15,7 @@ from minilib.papers.long_video.variants import (
     Static,
     at_once,
     first_frame,
-    noise_once,
+    of_one_noise,
     strangers,
     truth,
 )
@@ -28,7 +28,7 @@ CHUNKED = {
     "dense": Generated(Chunked(seen=dense_memory)),
     "maps": Generated(Chunked(maps=0.5)),
     "motion": Generated(Chunked(motion=0.5)),
-    "one_noise": Generated(Chunked(), make=at_once, draw=noise_once),
+    "one_noise": Generated(Chunked(), make=of_one_noise),
 }
 VARIANTS = {
     **CHUNKED,
