@@ -290,6 +290,8 @@ def test_a_static_video_wins_consistency_and_loses_motion():
     truth, static = (variants.scores(clip, make(made, 1), made) for make in (variants.truth, variants.first_frame))
     assert static["temporal"] == pytest.approx(100, abs=1e-3) and truth["temporal"] < 99.5
     assert static["motion"] == 0 and truth["motion"] > 95
+    back = variants.scores(clip, variants.backward(made, 1), made)
+    assert back["temporal"] == pytest.approx(truth["temporal"], abs=1e-3)
     assert truth[""] == 100 > static[""] and static["fidelity"] == truth["fidelity"] == 100
 
 
@@ -364,18 +366,18 @@ def test_sentences_follow_from_numbers():
     assert said.prefers("It", 70, 100).endswith("prefers the static one.")
     assert said.prefers("It", 70, 0).endswith("prefers the one that moves.")
     assert said.prefers("It", 70, 70).endswith("prefers neither.")
-    names, truth = ("a", "b", "c"), {"a": 1.0, "b": 2.0, "c": 3.0}
-    rows = {f"videos/{name}": dict.fromkeys(range(4), truth[name]) for name in names}
-    rows |= {f"videos/{name}/good": {seed: truth[name] + seed for seed in range(4)} for name in names}
-    rows |= {f"videos/{name}/bad": dict.fromkeys(range(4), -truth[name]) for name in names}
+    names, truth = ("v/a", "v/b", "v/c"), {"v/a": 1.0, "v/b": 2.0, "v/c": 3.0}
+    rows = {name: dict.fromkeys(range(4), truth[name]) for name in names}
+    rows |= {f"{name}/good": {seed: truth[name] + seed for seed in range(4)} for name in names}
+    rows |= {f"{name}/bad": dict.fromkeys(range(4), -truth[name]) for name in names}
     over_all, within = said.agreement(rows, names, "good")
     assert within.mean == pytest.approx(1) and within.n == 4 and 0 < over_all < 1
     assert said.agrees("It", said.agreement(rows, names, "bad")).endswith("against the truth.")
-    assert said.agrees("It", said.agreement(rows, (*names, "d"), "good")) == "It: not measured yet."
+    assert said.agrees("It", said.agreement(rows, (*names, "v/d"), "good")) == "It: not measured yet."
 
 
 def test_pictures_take_what_is_there():
-    labels, rows = {"dense": "dense", "sparse": "sparse"}, {"videos/dense/motion": {0: 50.0}}
+    labels, rows = {"videos/dense": "dense", "videos/sparse": "sparse"}, {"videos/dense/motion": {0: 50.0}}
     rows |= {"videos/dense/temporal": {0: 80.0}, "videos/dense/ground2": {0: 90.0}}
     assert len(figures.against(rows, labels, "motion", "temporal").axes[0].lines) == 1
     assert len(figures.growth(rows, labels).axes) == 2

@@ -22,7 +22,7 @@ def prefers(metric: str, moving: float, static: float) -> str:
 def agreement(rows: Rows, names: Sequence[str], metric: str, known: str = "") -> tuple[float, Sample] | None:
     """Spearman's rank correlation of a metric with the truth over all variants and videos, and the sample of the
     correlations within each video; None where fewer than two videos have all variants."""
-    found = {part: [rows.get(f"videos/{name}/{part}".rstrip("/"), {}) for name in names] for part in (metric, known)}
+    found = {part: [rows.get(f"{name}/{part}".rstrip("/"), {}) for name in names] for part in (metric, known)}
     seeds = sorted(set.intersection(*(set(each) for part in found.values() for each in part)))
     if len(seeds) < 2:
         return None

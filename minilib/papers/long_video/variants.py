@@ -164,6 +164,12 @@ def truth(script: Script, number: int) -> Tensor:
     return rendered(script, number % len(TEXTURES))[0]
 
 
+def backward(script: Script, number: int) -> Tensor:
+    """The truth from its end: neighbours stay neighbours, so that temporal consistency cannot change."""
+    made = truth(script, number)
+    return made.flip((0, 1))
+
+
 def first_frame(script: Script, number: int) -> Tensor:
     """The truth's first frame, again and again."""
     made = truth(script, number)
