@@ -18,7 +18,7 @@ from minilib.errors import BadInput
 from minilib.resume import Diverged, History
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
-from minilib.study.feeds import Kept, random_labels, within_pairs
+from minilib.study.feeds import Kept, pair_metric, random_labels
 from minilib.study.plan import STEPS, UNKNOWN, expected, ranked, runs_of, seconds_of, wanted
 from minilib.study.work import alone, rows_of
 from minilib.training import TrainSettings
@@ -252,8 +252,8 @@ def test_accuracy_within_pairs_asks_only_for_the_order():
         def forward(self, frames):
             return nn.functional.one_hot(labels ^ self.flip, 12).float()
 
-    assert within_pairs(Knows(torch.zeros(24, dtype=torch.long)), feed) == {"pairs": 100}
-    assert within_pairs(Knows((torch.arange(24) < 6).long()), feed) == {"pairs": 75}
+    assert pair_metric(Knows(torch.zeros(24, dtype=torch.long)), feed) == {"pairs": 100}
+    assert pair_metric(Knows((torch.arange(24) < 6).long()), feed) == {"pairs": 75}
 
 
 def test_controls_damage_what_they_say_and_nothing_else():
