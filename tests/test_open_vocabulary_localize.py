@@ -148,15 +148,6 @@ def test_a_window_that_errs_in_the_name_is_outvoted():
     assert len(linked([track("red", (3, 2))], [track("red", (3, 4), (4, 4))], 3, 4)) == 1  # a third
 
 
-def test_a_window_that_misses_an_object_does_not_end_its_tube():
-    old = [track("red", (0, 2), (1, 2), frames=20)]
-    for start, name, x, tubes in ((9, "red", 3, 1), (9, "red", 8, 2), (9, "green", 2, 2), (10, "red", 2, 2)):
-        new = [track(name, (start + 2, x), (start + 3, x), frames=20)]
-        assert len(linked(old, new, start, start + 2)) == tubes, (start, name, x)
-    (same,) = linked(old, [track("red", (4, 2), (5, 2), frames=20)], 3, 5)  # the earlier window tells of frame 4
-    assert seen(same) == [(0, 2), (1, 2), (5, 2)]
-
-
 def test_thresholds_and_bad_input():
     assert len(localize(video(), WORDS, localizer(), threshold=0.9)) == 1  # of columns, green alone is pure
     for frames, said in (

@@ -11,7 +11,6 @@ from statistics import fmean
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
-from torchvision.ops import box_iou
 
 from minilib.errors import BadInput
 from minilib.models.clip import ImageText
@@ -21,7 +20,7 @@ from minilib.papers.open_vocabulary.method import VideoSlots, clip_features
 from minilib.papers.open_vocabulary.naming import Vocabulary
 
 WINDOW, SHARED = 8, 2  # frames of a window, and how many of them the next one reads again
-LINKED = 0.3  # IoU from which on two tubes of a name are one
+LINKED = 0.3  # IoU of masks in shared frames from which on two tubes of a name are one
 OTHER_NAME = 0.5  # what such an IoU counts where the two windows name it differently
 
 
@@ -71,9 +70,8 @@ def localize(
     names = vocabulary.features(localizer.clip)
     tracks, known = [], 0  # frames that windows have told of
     for start in sorted({*range(0, frames - WINDOW + 1, WINDOW - SHARED), frames - WINDOW}):
-        tubes = _window(video[start : start + WINDOW], vocabulary, names, localizer, threshold, seed)
-        found = [Track.of(tube, start, frames) for tube in tubes if tube.masks.any()]
-        tracks = linked(tracks, found, start, known)
+        found = _window(video[start : start + WINDOW], vocabulary, names, localizer, threshold, seed)
+        tracks = linked(tracks, [Track.of(tube, start, frames) for tube in found], start, known)
         known = start + WINDOW
     return sorted((track.tube() for track in tracks), key=lambda tube: -tube.score)
 
@@ -135,11 +133,6 @@ class Track:
         return cls(masks, boxes, ((tube.name, tube.score),))
 
     @property
-    def frames(self) -> list[int]:
-        """In which it is seen."""
-        return self.masks.flatten(1).any(1).nonzero().flatten().tolist()
-
-    @property
     def scores(self) -> dict[str, list[float]]:
         """By name, the one with the largest sum first."""
         found: dict[str, list[float]] = {}
@@ -166,14 +159,19 @@ class Track:
 
 def linked(tracks: list[Track], found: list[Track], start: int, known: int) -> list[Track]:
     """Tracks of the frames before `known`, and those of the window that begins at `start`, linked one to one so that
-    the sum of their likeness is largest (`likeness`). Of the shared frames the earlier window tells; what nobody
-    continues stays as it is, and what continues nothing is new.
+    the sum of their likeness is largest: the IoU of masks in frames `start` to `known`, which counts half where the
+    names differ, for the same pixels of the same frames are one object whatever it is called. Of the shared frames the
+    earlier window tells; what nobody continues stays as it is, and what continues nothing is new.
     """
     pairs: dict[int, int] = {}
     if tracks and found:
-        alike = likeness(tracks, found, start, known)
-        at, to = linear_sum_assignment(alike.numpy(), maximize=True)
-        pairs = {n: o for o, n in zip(at.tolist(), to.tolist(), strict=True) if alike[o, n] >= LINKED}
+        old, new = (torch.stack([each.masks[start:known] for each in of]).flatten(1).float() for of in (tracks, found))
+        both = old @ new.T
+        iou = both / (old.sum(1)[:, None] + new.sum(1) - both).clamp(min=1)
+        same = torch.tensor([[a.name == b.name for b in found] for a in tracks])
+        likeness = torch.where(same, iou, OTHER_NAME * iou)
+        at, to = linear_sum_assignment(likeness.numpy(), maximize=True)
+        pairs = {n: o for o, n in zip(at.tolist(), to.tolist(), strict=True) if likeness[o, n] >= LINKED}
     out = list(tracks)
     for number, each in enumerate(found):
         fresh = each.since(known)
@@ -182,21 +180,3 @@ def linked(tracks: list[Track], found: list[Track], start: int, known: int) -> l
         elif fresh.masks.any():
             out.append(fresh)
     return out
-
-
-def likeness(tracks: list[Track], found: list[Track], start: int, known: int) -> Tensor:
-    """Of every track with everything that a window found, (tracks, found).
-
-    Where both are seen in the shared frames, `start` to `known`, the IoU of their masks there; it counts half where the
-    names differ, for the same pixels of the same frames are one object whatever it is called. Else, of one name, the
-    IoU of the one's last box and the other's first, if the last one is not older than a window.
-    """
-    old, new = (torch.stack([each.masks[start:known] for each in of]).flatten(1).float() for of in (tracks, found))
-    both = old @ new.T
-    iou = both / (old.sum(1)[:, None] + new.sum(1) - both).clamp(min=1)
-    same = torch.tensor([[a.name == b.name for b in found] for a in tracks])
-    last, first = torch.tensor([each.frames[-1] for each in tracks]), torch.tensor([each.frames[0] for each in found])
-    left = torch.stack([each.boxes[t] for each, t in zip(tracks, last, strict=True)]).float()
-    came = torch.stack([each.boxes[t] for each, t in zip(found, first, strict=True)]).float()
-    across = box_iou(left, came) * (same & (start - last <= WINDOW)[:, None])
-    return torch.where(old.any(1)[:, None] & new.any(1), torch.where(same, iou, OTHER_NAME * iou), across)
