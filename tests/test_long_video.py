@@ -197,7 +197,7 @@ def test_one_chunk_of_one_frame_is_plain_generation(models, inputs):
     latents = next(
         chunk_by_chunk(models, prompts[:1], maps[:1, :1], noise[:1], Chunked(seen=dense_memory, steps=3), dpm)
     )
-    plain = generate(models, prompts[:1], noise[0], maps[0, :1], steps=3, guidance=3.0)
+    plain = generate(models, prompts[:1], noise[0], maps[0, :1], steps=3, guidance=7.5)
     assert (models.decode(latents).int() - plain.int()).abs().max() <= 1
 
 
