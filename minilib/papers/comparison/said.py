@@ -60,7 +60,7 @@ def cheapest(measured: Measured, through: Mapping[str, bool], cost: str = "memor
     known = {name: median(found) for name in through if (found := values(measured, f"cost/{cost}.{name}"))}
     sides = [{name: known[name] for name in known if through[name] == side} for side in (True, False)]
     if not all(sides):
-        return f"The {cost} of both kinds is not measured yet; `{COMMAND}` measures it."
+        return f"The {cost} of one kind is not measured yet; `{COMMAND}` measures it."
     passing, sparing = sides
     low, high = min(passing, key=passing.get), max(sparing, key=sparing.get)
     text = (
@@ -68,8 +68,8 @@ def cheapest(measured: Measured, through: Mapping[str, bool], cost: str = "memor
     )
     text += f"is {low}'s, {passing[low]:.2f}."
     if sparing[high] < passing[low]:
-        return f"{text} So this one question separates the two kinds."
-    return f"{text} So this one question does not decide alone."
+        return f"{text} Here the question separates the two kinds."
+    return f"{text} Here the question does not decide alone."
 
 
 def merged_costs(measured: Measured, method: str, like: str) -> str:
@@ -82,6 +82,7 @@ def merged_costs(measured: Measured, method: str, like: str) -> str:
     return f"Beside {like}, merged {method} takes {listed}."
 
 
+COSTLY = {"memory": ("the most memory", "the least"), "step": ("the longest step", "the shortest")}
 WORDS = {"work": "multiply-adds", "latency": "latency"}
 
 
