@@ -1,7 +1,7 @@
 """The frame of all experiments: what makes a row, in which order, and what its key knows."""
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -63,6 +63,13 @@ class Weighted:
 
     def __call__(self, model, frames, target):
         return self.weight * nn.functional.cross_entropy(model(frames), target)
+
+
+@dataclass(frozen=True)
+class SaysSo(Variant):
+    """Knows how long it takes."""
+
+    step_seconds: float = field(default=2.5, compare=False)
 
 
 VARIANTS = {
@@ -508,6 +515,17 @@ def test_seconds_are_those_of_earlier_runs(rows, folder):
     assert expected("grid.half/weighted", STUDY, {}) == pytest.approx(2 * UNKNOWN)
     untrained = replace(STUDY, recipes={"grid": object()})
     assert expected("grid/weighted", untrained, {}) == pytest.approx(STEPS * UNKNOWN)
+    shipped = replace(STUDY, recipes=STUDY.recipes | {"grid": object()})  # what is only read says nothing of training
+    assert expected("tuned/weighted", shipped, {"grid/also": 0.1}) == pytest.approx(6 * UNKNOWN)
+
+
+def test_a_variant_says_what_its_step_takes_until_it_was_timed():
+    slow = SaysSo(*(getattr(STUDY.variants["plain"], each.name) for each in fields(Variant)))
+    assert describe(slow) == describe(replace(slow, step_seconds=9.0))  # no setting
+    study = replace(STUDY, variants={**STUDY.variants, "weighted": slow})
+    assert expected("tuned/weighted", study, {"grid/plain": 8.0}) == pytest.approx(6 * 2.5)
+    assert expected("tuned.half/weighted", study, {}) == pytest.approx(3 * 2.5)
+    assert expected("tuned/weighted", study, {"grid/weighted": 8.0}) == pytest.approx(8.0 * 6 / 4)
 
 
 def test_two_processes_do_not_measure_the_same_row(tmp_path):
