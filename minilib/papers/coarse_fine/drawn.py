@@ -55,7 +55,7 @@ def idea() -> Figure:
         draw.arrow(axis, row.right, stream.left)
     draw.arrow(axis, streams[0].bottom, streams[1].top, colour=draw.BACK)
     draw.label(axis, (14.3, 3.8), "3. Multi-stage Fusion:\na scale and a shift", 9, draw.BACK, "left")
-    scores = draw.box(axis, 17.6, 1.9, "a score for\nevery frame", 2.1, 1.0, "plain")
+    scores = draw.box(axis, 17.6, 1.9, "a score for\nevery frame", 2.1, 1.0)
     draw.arrow(axis, streams[1].right, scores.left)
     draw.label(axis, (16.2, 0.8), "4. Grid Unpool", 9)
     return axis.figure

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -17,14 +16,19 @@ from minilib.claims.words import several
 FOLLOWS = 0.5  # a correlation from which sampling is said to follow what happens
 
 
-def huddle(name: str, points: Tensor, start: float, end: float, even: int) -> str:
-    """How many of the grid points (n,) lie in a stretch [start, end] of frames that a head is sure of; `even` is what
-    evenly spaced points would have there."""
-    inside = int(((points >= start) & (points <= end)).sum())
-    text = f"{name} puts {several(inside, 'points')} of {len(points)} into the shaded stretch; even points put {even}"
-    if inside == even:
-        return f"{text}, so being sure changed nothing."
-    return f"{text}: {'it looks' if inside > even else 'it does not look'} more often where the head is sure."
+def inside(points: Tensor, start: float, end: float) -> str:
+    """How many of the points (n,) lie in a stretch [start, end] of frames, and the widest gap between two neighbours
+    that touches it."""
+    within = (points >= start) & (points <= end)
+    gaps = points.diff()[(points[1:] > start) & (points[:-1] < end)]
+    return f"{several(int(within.sum()), 'points')} in the shade, gaps of up to {float(gaps.max()):.1f} frames there"
+
+
+def huddle(name: str, points: Tensor, start: float, end: float) -> str:
+    """`inside` of a rule, and whether the whole stretch is looked at more often than two frames apart."""
+    gaps = points.diff()[(points[1:] > start) & (points[:-1] < end)]
+    covers = "it covers the stretch" if float(gaps.max()) <= 2 else "it does not cover the stretch"
+    return f"{name} has {inside(points, start, end)}: {covers}"
 
 
 def points(name: str, found: Mapping[float, float]) -> str:
@@ -46,7 +50,7 @@ def shift(before: Tensor, shift_alone: Tensor) -> str:
     """How large the shift of an untrained fusion is beside the coarse features that it changes."""
     size = float(shift_alone.abs().mean() / before.abs().mean())
     text = f"Before any training the shift alone is {size:.1f} times as large as the coarse features"
-    return f"{text}: the fusion drowns what it modulates." if size > 1 else f"{text}: it is a nudge."
+    return f"{text}: training has to calm it." if size > 0.5 else f"{text}: it is a nudge."
 
 
 def live(
@@ -71,12 +75,13 @@ def live(
     return f"{text} In {several(len(differences), 'seeds')} {where} it is {mean:+.1f}, {agrees}."
 
 
-def sampling(name: str, correlation: float) -> str:
-    """Whether a trained grid's density agrees with where things happen."""
-    if correlation >= FOLLOWS:
-        return f"{name}: correlation {correlation:+.2f}. It samples where things happen."
-    where = "elsewhere" if correlation <= -FOLLOWS else "without regard to where things happen"
-    return f"{name}: correlation {correlation:+.2f}. It samples {where}."
+def sampling(correlations: Mapping[str, float]) -> str:
+    """Which trained grids agree with where things happen, each with its correlation."""
+    listed = ", ".join(f"{name} {value:+.2f}" for name, value in correlations.items())
+    pointing = [name for name, value in correlations.items() if value >= FOLLOWS]
+    if not pointing:
+        return f"correlations {listed}. None samples where things happen ({FOLLOWS:+.1f} would)."
+    return f"correlations {listed}. Where things happen samples: {', '.join(pointing)}."
 
 
 def grids(lines: Mapping[str, Sequence[float]]) -> str:
@@ -144,9 +149,3 @@ def controls(values: Mapping[str, Sequence[float]], method: str, noise: str) -> 
         return "Whether places matter at all would be told by the grid from noise, which is not measured yet."
     off = fmean(values[method]) - fmean(values[noise])
     return f"The learned grid is {abs(off):.1f} points {'above' if off > 0 else 'below'} the one from noise."
-
-
-def even_points(start: float, end: float, frames: int, count: int) -> int:
-    """How many of `count` evenly spaced points of a clip lie in [start, end]."""
-    places = torch.linspace(0, frames - 1, count)
-    return int(((places >= start) & (places <= end)).sum())
