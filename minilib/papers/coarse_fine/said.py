@@ -143,9 +143,9 @@ def overcount(printed: float, runs: float) -> str:
     return f"Printed {printed:.2f}, what runs {runs:.2f}: the table is {abs(off):.0f} % {way}."
 
 
-def controls(values: Mapping[str, Sequence[float]], method: str, noise: str) -> str:
-    """A learned grid beside one from noise, both by seed."""
-    if not values.get(method) or not values.get(noise):
+def controls(rows: Mapping[str, Mapping[int, float]], learned: str, noise: str) -> str:
+    """A learned grid beside one from noise, two metrics of the rows."""
+    if not rows.get(learned) or not rows.get(noise):
         return "Whether places matter at all would be told by the grid from noise, which is not measured yet."
-    off = fmean(values[method]) - fmean(values[noise])
+    off = fmean(rows[learned].values()) - fmean(rows[noise].values())
     return f"The learned grid is {abs(off):.1f} points {'above' if off > 0 else 'below'} the one from noise."
