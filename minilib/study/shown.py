@@ -36,7 +36,7 @@ class Tables:
         every = [self.study.printed(table, self.paper, name) for name in self.study.recipes if name != "core"]
         return max(every, key=lambda lines: len(claims.means(lines, self.rows)))
 
-    def show(self, title: str, table: str | Lines, asks: Sequence[tuple[str, str]] = (), unit: str = "%") -> bool:
+    def show(self, title: str, table: str | Lines, asks: Sequence[tuple[str, str]] = (), unit: str = "%") -> None:
         """The table, and what is seen; pairs of `asks` are compared seed by seed. One of which fewer than two rows are
         measured, or, where nothing is asked, none that another table has not shown, waits for `rest`."""
         from IPython.display import display
@@ -46,7 +46,7 @@ class Tables:
         metrics = {metric for metric, _ in known.values()}
         if len(known) < 2 or (metrics <= self.told and not asks):
             self.waiting += [(title, row, "" if value is None else f"{value:g}") for row, (_, value) in shown.items()]
-            return False
+            return
         self.told |= metrics
         if any(value is not None for _, value in shown.values()):
             figure, axis = plt.subplots(figsize=(6.4, 0.8 + 0.24 * len(shown)))
@@ -66,7 +66,6 @@ class Tables:
             (row, ", ".join(f"{value:.1f}" for value in self.rows[line[0]].values())) for row, line in known.items()
         ]
         display(claims.Table(("row", f"every seed, {name}"), tuple(every), folded="Every seed"))
-        return True
 
     def rest(self) -> claims.Table:
         """Folded: the rows of all tables that wait, with what the paper prints."""

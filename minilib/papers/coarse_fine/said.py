@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -16,18 +17,22 @@ from minilib.claims.words import several
 FOLLOWS = 0.5  # a correlation from which sampling is said to follow what happens
 
 
+def _holes(points: Tensor, start: float, end: float) -> tuple[int, float]:
+    """How many of the points (n,) lie in a stretch [start, end] of frames, and the longest part of it without one."""
+    within = points[(points >= start) & (points <= end)]
+    edges = torch.cat([within.new_tensor([start]), within, within.new_tensor([end])])
+    return len(within), float(edges.diff().max())
+
+
 def inside(points: Tensor, start: float, end: float) -> str:
-    """How many of the points (n,) lie in a stretch [start, end] of frames, and the widest gap between two neighbours
-    that touches it."""
-    within = (points >= start) & (points <= end)
-    gaps = points.diff()[(points[1:] > start) & (points[:-1] < end)]
-    return f"{several(int(within.sum()), 'points')} in the shade, gaps of up to {float(gaps.max()):.1f} frames there"
+    """The points of a grid, increasing, within a stretch, and the longest hole there."""
+    count, hole = _holes(points, start, end)
+    return f"{several(count, 'points')} in the shade, none for up to {hole:.1f} frames there"
 
 
 def huddle(name: str, points: Tensor, start: float, end: float) -> str:
-    """`inside` of a rule, and whether the whole stretch is looked at more often than two frames apart."""
-    gaps = points.diff()[(points[1:] > start) & (points[:-1] < end)]
-    covers = "it covers the stretch" if float(gaps.max()) <= 2 else "it does not cover the stretch"
+    """`inside` of a rule, and whether it leaves less than two frames of the stretch without a look."""
+    covers = "it covers the stretch" if _holes(points, start, end)[1] <= 2 else "it leaves holes"
     return f"{name} has {inside(points, start, end)}: {covers}"
 
 
