@@ -31,7 +31,7 @@ def test_news_of_another_moment_is_counted():
     spilt = own.clone()
     spilt[2, 0] = spilt[1, 1] = True
     text = said.mixes({"nearest": own, "trilinear": spilt}, 2)
-    assert text.endswith("nearest to no, trilinear to two.")
+    assert text.endswith("nearest none, trilinear two.")
 
 
 def test_the_pair_that_gains_most_is_named():

@@ -45,8 +45,8 @@ def mixes(noticed: Mapping[str, Tensor], gamma: int) -> str:
     for name, each in noticed.items():
         own = sum(int(each[t * gamma : (t + 1) * gamma, t].sum()) for t in range(each.shape[1]))
         foreign = int(each.sum()) - own
-        said.append(f"{name} to {in_words(foreign)}")
-    return f"News of a frame comes to so many dense frames of another moment: {', '.join(said)}."
+        said.append(f"{name} {in_words(foreign) if foreign else 'none'}")
+    return f"Cells where a dense frame hears of another moment: {', '.join(said)}."
 
 
 def helped(ours: Mapping[int, tuple[float, int]], other: Mapping[int, tuple[float, int]], classes: Sequence[str]):
