@@ -63,10 +63,9 @@ def cheapest(measured: Measured, through: Mapping[str, bool], cost: str = "memor
         return f"The {cost} of one kind is not measured yet; `{COMMAND}` measures it."
     passing, sparing = sides
     low, high = min(passing, key=passing.get), max(sparing, key=sparing.get)
-    text = (
-        f"Without gradients in the image model the most {cost} is {high}'s, {sparing[high]:.2f}; with them the least "
-    )
-    text += f"is {low}'s, {passing[low]:.2f}."
+    most, least = COSTLY[cost]
+    text = f"Without gradients in the image model {most} is {high}'s, {sparing[high]:.2f}; with them {least} is "
+    text += f"{low}'s, {passing[low]:.2f}."
     if sparing[high] < passing[low]:
         return f"{text} Here the question separates the two kinds."
     return f"{text} Here the question does not decide alone."
