@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import Image, ImageColor, ImageDraw, ImageFont
+from PIL import ImageColor
 from torch import Tensor
+from torchvision.utils import draw_bounding_boxes
 
 from minilib import plots
 from minilib.clips import enlarged
@@ -40,21 +40,25 @@ def coloured(frames: Tensor, ids: Tensor, kept: Sequence[int] | None = None, str
 
 
 def with_boxes(frames: Tensor, boxes: Tensor, names: Sequence[str], colours: Sequence[int], scale: int = 2) -> Tensor:
-    """Frames uint8 (t, h, w, 3), `scale` times as large, with boxes (t, s, 4) and a name above each."""
-    out, font = [], ImageFont.load_default(11)
-    for t, frame in enumerate(enlarged(frames, scale).numpy()):
-        picture = Image.fromarray(frame)
-        draw = ImageDraw.Draw(picture)
-        for box, name, colour in zip(boxes[t].tolist(), names, colours, strict=True):
-            if box[2] > box[0]:
-                left, top, right, bottom = (scale * side for side in box)
-                ink = plots.COLOURS[colour % len(plots.COLOURS)]
-                draw.rectangle((left, top, right - 1, bottom - 1), outline=ink, width=2)
-                if name:
-                    at = (left + 3, max(top - 13, 0))
-                    draw.rectangle(draw.textbbox(at, name, font), fill="white")
-                    draw.text(at, name, ink, font)
-        out.append(torch.from_numpy(np.array(picture)))
+    """Frames uint8 (t, h, w, 3), `scale` times as large, with boxes (t, s, 4) and a name in each."""
+    out = []
+    for picture, box in zip(enlarged(frames, scale).movedim(-1, 1), scale * boxes, strict=True):
+        seen = [s for s, (left, _, right, _) in enumerate(box.tolist()) if right > left]
+        if seen:
+            inks = [plots.COLOURS[colours[s] % len(plots.COLOURS)] for s in seen]
+            ends = box[seen] - box.new_tensor([0, 0, 1, 1])
+            labels = [names[s] or None for s in seen]
+            picture = draw_bounding_boxes(
+                picture,
+                ends,
+                labels,
+                inks,
+                width=2,
+                label_colors=inks,
+                label_background_colors="white",
+                fill_labels=True,
+            )
+        out.append(picture.movedim(0, -1))
     return torch.stack(out)
 
 
