@@ -79,7 +79,7 @@ def test_its_outputs_are_as_new_as_its_code(notebook):
     assert is_current(path), f"{path.name} shows older code: `make notebooks ONLY={path.stem[:2]}` renews it"
 
 
-ANATOMY = ("02",)  # pages that have the whole anatomy; each page joins as it gets it
+ANATOMY = ("02", "09")  # pages that have the whole anatomy; each page joins as it gets it
 
 
 @pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.name.startswith(ANATOMY)], ids=lambda path: path.stem)
