@@ -160,7 +160,7 @@ WRONG = {  # page -> exercise -> answers that come to mind and are wrong
         "my_round": [
             "def my_round(slots, patches):\n    a = (slots @ patches.T / 2).softmax(1)\n    return a @ patches",
             "def my_round(slots, patches):\n    a = (slots @ patches.T / 2).softmax(0)\n    return a @ patches",
-            "def my_round(slots, patches):\n    a = (slots @ patches.T).softmax(0)\n    return F.normalize(a, 1, 1) @ patches",
+            "def my_round(slots, patches):\n    return (slots @ patches.T).softmax(0) @ patches / len(patches)",
             "def my_round(slots, patches):\n    return (slots @ patches.T / 2).softmax(0)",
         ],
         "my_visible": [
