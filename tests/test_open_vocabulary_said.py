@@ -41,6 +41,13 @@ def test_groups_that_are_ground_are_said_to_be():
     assert "So most" not in said.on_ground({"single object": 10.0, "background": 99.0})
 
 
+def test_merging_is_said_where_there_was_any():
+    assert said.merged(27, 27).endswith(
+        "none of them is merged with another: here an object is one slot from the start."
+    )
+    assert said.merged(27, 25).endswith("27 slots are kept, which make 25 things.")
+
+
 def test_live_slots_are_compared_only_once_both_have_left_their_start():
     start = {"pixels": 14.0, "features": 36.0}
     text = said.live({"pixels": [60.0, 70.0], "features": [80.0, 90.0]}, start)

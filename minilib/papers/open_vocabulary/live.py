@@ -97,7 +97,7 @@ class LiveSlots:
     before joint optimisation."""
 
     look: Callable[[Localization], Seen]
-    clips: int = 96
+    clips: int = 64
 
     def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
         seen = self.look(localization_batch(trial.seed, "train", np.arange(self.clips)))

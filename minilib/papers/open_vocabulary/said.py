@@ -61,6 +61,14 @@ def on_ground(shares: Mapping[str, float]) -> str:
     return f"{text} So most of what the rules call {listed([f'“{kind}”' for kind in false])} is ground around objects."
 
 
+def merged(kept: int, groups: int) -> str:
+    """How many slots are kept of a group of clips, and how many groups they make."""
+    text = f"Of the eight clips together {in_words(kept)} slots are kept"
+    if kept == groups:
+        return f"{text}, and none of them is merged with another: here an object is one slot from the start."
+    return f"{text}, which make {in_words(groups)} things."
+
+
 def live(scores: Mapping[str, Sequence[float]], start: Mapping[str, float]) -> str:
     """Name -> DecRate of each seed, and that of its slots with random weights: who left where it began, who leads."""
     means = {name: fmean(values) for name, values in scores.items()}

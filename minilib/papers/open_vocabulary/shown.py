@@ -59,9 +59,12 @@ class Walk:
             "merged": with_boxes(coloured(frames, self.joined.tokens[clip], groups), boxes, words, numbers),
         }
 
-    def most_merged(self) -> int:
-        """The clip in which joint optimisation merges the most slots."""
-        return int((self.kept.sum(1) - self.joined.groups.sum(1)).argmax())
+    def best_named(self) -> int:
+        """The clip in which most objects are found and rightly named, of several the one in which most slots merge."""
+        iou, slot = overlaps(self.after.boxes, self.clips.boxes).mean(1).max(1)  # (b, o)
+        right = (self.after.names.gather(1, slot) == self.clips.names) & (iou > FOUND) & self.clips.there.any(1)
+        merged = self.kept.sum(1) - self.joined.groups.sum(1)
+        return int((right.sum(1) + merged / self.slots.slots).argmax())
 
 
 def walk(which: Which, vocabulary: Vocabulary = OBJECTS) -> Walk:

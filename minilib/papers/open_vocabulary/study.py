@@ -29,7 +29,7 @@ from minilib.study import Row, Study
 from minilib.training import TrainSettings
 from minilib.world.vocabulary import COLOURS, GROUNDS, PLACES, SHAPES, SIZES, TEXTURES
 
-CORE = TrainSettings(steps=500, batch=8, lr=2e-3, weight_decay=0.0)
+CORE = TrainSettings(steps=300, batch=8, lr=2e-3, weight_decay=0.0)
 
 # --- variants --------------------------------------------------------------------------------------------------------
 
