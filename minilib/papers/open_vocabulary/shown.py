@@ -156,11 +156,11 @@ class Told:
 
 
 def told(which: Which) -> Told:
-    """Of a group's objects that cover 16 patches a frame or more in the mean: their shape, colour and texture, and the
+    """Of a group's objects that cover six patches a frame or more in the mean: their shape, colour and texture, and the
     ground under them."""
     clips, scenes = clips_of(*which), localization_scenes(*which[:2], np.arange(pipelines.CLIPS), combinations=which[2])
     masks = proposals.truth(clips, 0)
-    large = F.one_hot(masks.assigned, masks.slots).flatten(1, -2).sum(1)[:, 1:] >= 16 * clips.frames.shape[1]
+    large = F.one_hot(masks.assigned, masks.slots).flatten(1, -2).sum(1)[:, 1:] >= 6 * clips.frames.shape[1]
     known = {
         "shape": scenes.shape,
         "colour": scenes.colour,
