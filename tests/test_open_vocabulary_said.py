@@ -87,6 +87,8 @@ def test_a_change_is_said_with_its_interval_and_beside_the_papers():
     assert up.startswith("It: in the paper it rises by 20.0 points, here it rises by 20.3 points (98 % interval +18.0")
     assert up.endswith("the same way.")
     assert said.changed(TABLE, rows(b=[40, 41, 42], a=[60, 61, 63]), "after", "before", "It").endswith("the other way.")
+    down = said.changed(TABLE, rows(a=[40, 41, 42], b=[60, 61, 63]), "before", "after", "It")
+    assert down.startswith("It: in the paper it falls by 20.0 points, here it falls") and down.endswith("the same way.")
     assert said.changed(TABLE, rows(a=[40, 50], b=[50, 40]), "after", "before", "It").endswith("which may be nothing.")
     assert said.changed(TABLE, rows(a=[40]), "after", "before", "It").endswith("not measured here yet.")
 
