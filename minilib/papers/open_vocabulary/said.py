@@ -189,10 +189,10 @@ def against(rows: Rows, ours: str, control: str, what: str, why: str) -> str:
 
 def failed(cases: Mapping[str, int], total: int) -> str:
     """Rule -> how many of `total` objects fail by it."""
-    said = [f"{rule} {in_words(count)}" for rule, count in cases.items()]
+    said = [f"{rule} {count}" for rule, count in cases.items()]
     rest = total - sum(cases.values())
     text = f"Of {several(total, 'objects')}: {listed(said)}."
-    return f"{text} The other {in_words(rest)} are found and named, or were never found."
+    return f"{text} The other {rest} are found and named, or were never found."
 
 
 def shuffled(rows: Rows, ours: str, control: str, chance: float) -> str:
