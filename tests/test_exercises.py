@@ -184,6 +184,27 @@ WRONG = {  # page -> exercise -> answers that come to mind and are wrong
             "def my_box(mask):\n    y, x = mask.nonzero().T\n    return [min(x), min(y), max(x) + 1, max(y) + 1]",
         ],
     },
+    "12_long_video_by_chunks": {
+        "my_places": [
+            "def my_places(directions, start, step, frames):\n"
+            "    return torch.tensor(start).expand(len(directions), frames, 2)",
+            "def my_places(directions, start, step, frames):\n    return places(directions, start, 2 * step, frames)",
+            "def my_places(directions, start, step, frames):\n    return places(directions, start, step, 1)",
+            "def my_places(directions, start, step, frames):\n    return [start] * len(directions)",
+        ],
+        "my_memory": [
+            "def my_memory(chunk, frames):\n    return [(earlier, 0) for earlier in range(chunk + 1)]",
+            "def my_memory(chunk, frames):\n    return [(0, t) for t in range(frames)]",
+            "def my_memory(chunk, frames):\n    return sharing.sparse_memory(chunk, frames)",
+        ],
+        "my_consistency": ["my_consistency = 1", "my_consistency = 'high'", "my_consistency = 0"],
+        "my_motion": [
+            "def my_motion(found, wanted):\n    return (found - wanted).norm(dim=-1)",
+            "def my_motion(found, wanted):\n    a, b = (x[:, -1] - x[:, 0] for x in (found, wanted))\n"
+            "    return 1 - (a - b).norm(dim=-1) / b.norm(dim=-1)",
+            "def my_motion(found, wanted):\n    return 1 - (found - wanted).norm(dim=-1).mean(1)",
+        ],
+    },
 }
 
 

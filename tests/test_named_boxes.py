@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from minilib.errors import BadInput
+from minilib.metrics.localization import overlaps
 from minilib.metrics.named_boxes import (
     KINDS,
     NamedBoxes,
@@ -82,6 +83,40 @@ def test_agrees_with_coco_on_random_boxes_up_to_its_grid_of_recalls():
     plain = np.nanmean(average_precisions(boxes, extra=0.0))
     assert 20 < plain < 95 and plain == pytest.approx(map50_coco(boxes), abs=1.5)
     assert map50_released(boxes) > plain  # a pixel more on every side
+
+
+def one_by_one(boxes, threshold=0.5, extra=1.0):
+    """Average precisions as the released code finds them: box after box, each takes its true box or is false."""
+    iou, found = overlaps(boxes.found, boxes.truth, extra), []
+    for name in range(boxes.scores.shape[2]):
+        asked = boxes.there & (boxes.names == name)
+        free, hits = asked.clone(), []
+        flat = [(i, s) for i in range(len(iou)) for s in range(iou.shape[1]) if boxes.real[i, s]]
+        for i, s in sorted(flat, key=lambda at: -float(boxes.scores[*at, name])):
+            best = int(iou[i, s].where(asked[i], torch.tensor(-1.0)).argmax())
+            hits.append(bool(asked[i].any() and iou[i, s, best] >= threshold and free[i, best]))
+            free[i, best] &= not hits[-1]
+        precision = [sum(hits[: n + 1]) / (n + 1) for n in range(len(hits))]
+        area = sum(max(precision[n:]) for n, hit in enumerate(hits) if hit)
+        found.append(100 * area / int(asked.sum()) if asked.any() else float("nan"))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_equal_to_a_loop_over_boxes_with_ties_and_crowds(seed):
+    """Boxes that share true ones, equal scores, boxes without area, frames without objects, a name that nobody has."""
+    generator = torch.Generator().manual_seed(seed)
+    corner = torch.randint(12, (12, 3, 2), generator=generator)
+    truth = torch.cat([corner, corner + torch.randint(6, 14, (12, 3, 2), generator=generator)], -1)
+    which = torch.randint(3, (12, 7), generator=generator)
+    found = truth.gather(1, which[..., None].expand(-1, -1, 4)) + torch.randint(-2, 3, (12, 7, 4), generator=generator)
+    found[:, 6] = 0
+    scores = torch.randint(4, (12, 7, 5), generator=generator) / 4
+    there = torch.rand(12, 3, generator=generator) > 0.4
+    boxes = NamedBoxes(found, scores, truth, torch.randint(4, (12, 3), generator=generator), there)
+    vectors = average_precisions(boxes)
+    np.testing.assert_allclose(vectors, one_by_one(boxes), rtol=1e-6)
+    assert 5 < np.nanmin(vectors) and np.nanmax(vectors) < 95 and np.isnan(vectors[4])
 
 
 def test_shapes_and_names_are_checked():

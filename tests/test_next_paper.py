@@ -191,6 +191,7 @@ def test_a_methods_import_costs_torch_and_little_more(toy):
         "detection_pretraining",
         "open_vocabulary",
         "language_repository",
+        "long_video",
     )
     for paper in papers:
         found = subprocess.run([sys.executable, "-c", code.format(paper)], capture_output=True, text=True, cwd=ROOT)
@@ -205,6 +206,10 @@ def test_no_file_of_the_library_is_long_and_no_paper_imports_another():
         "detection_pretraining": {"coarse_fine"},  # chapter 4 of the thesis trains the networks of chapter 3
         "open_vocabulary": {"object_centric"},  # whose slots are looked at as rivals
         "object_centric_diffusion": {"open_vocabulary"},  # whose slots are one source of its masks
+        "long_video": {  # whose models, scores and language models it takes over; its method builds on none of them
+            "object_centric_diffusion",
+            "language_repository",
+        },
     }
     for path in (ROOT / "minilib").rglob("*.py"):
         text = path.read_text()

@@ -32,6 +32,7 @@ def test_there_are_notebooks():
         "09_open_vocabulary_localization",
         "10_object_centric_diffusion",
         "11_language_repository",
+        "12_long_video_by_chunks",
         "13_scorecard",
         "14_your_own_videos",
     ]
@@ -79,7 +80,7 @@ def test_its_outputs_are_as_new_as_its_code(notebook):
     assert is_current(path), f"{path.name} shows older code: `make notebooks ONLY={path.stem[:2]}` renews it"
 
 
-ANATOMY = ("02", "09")  # pages that have the whole anatomy; each page joins as it gets it
+ANATOMY = ("02", "09", "12")  # pages that have the whole anatomy; each page joins as it gets it
 
 
 @pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.name.startswith(ANATOMY)], ids=lambda path: path.stem)

@@ -33,7 +33,7 @@ from minilib.papers.object_centric.study import STUDY
 from minilib.papers.object_centric.variants import ROWS, MeanToken, OrderBlind, TemporalAttention
 from minilib.settings import key
 from minilib.study import Clips, WorldTask
-from minilib.study.feeds import within_pairs
+from minilib.study.feeds import pair_metric
 from minilib.study.plan import run_of
 from minilib.study.real import Run, run
 from minilib.training import TrainSettings
@@ -403,7 +403,7 @@ def test_costs_stand_beside_the_rows_of_a_table(counted):
 
 def test_every_ordering_and_every_table_names_rows_that_a_run_makes(masked):
     paper, known = claims.load("object_centric"), set(STUDY.metrics())
-    more = {masks.slot_masks: {"jf"}, masks.masks_and_references: set(masked[2]), within_pairs: {"pairs"}}
+    more = {masks.slot_masks: {"jf"}, masks.masks_and_references: set(masked[2]), pair_metric: {"pairs"}}
     more[masks.masks_and_changes] = {
         name for name in masked[2] if not name.startswith(("jf_k", "jf_b", "jf_t", "jf_o"))
     }

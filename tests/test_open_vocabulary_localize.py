@@ -8,6 +8,7 @@ from torch import nn
 from minilib.errors import BadInput
 from minilib.models.videomae import VideoEncoder
 from minilib.papers.open_vocabulary import Localizer, Vocabulary, foreground, localize
+from minilib.papers.open_vocabulary.localize import Track, linked
 from minilib.papers.open_vocabulary.method import Tubes
 
 WORDS = Vocabulary(("red", "green"), ("grey",))
@@ -77,12 +78,74 @@ def test_finds_names_merges_and_links(frames, tubelet):
         foreground([red, green], "blue")
 
 
-def test_another_object_of_the_name_elsewhere_is_a_new_tube():
-    moved = video(16)
-    moved[8:] = moved[8:].flip(2)
-    found = localize(moved, WORDS, localizer())
-    assert sorted(tube.name for tube in found) == ["green", "green", "red", "red"]
-    assert all(bool(tube.boxes[:8].any()) != bool(tube.boxes[8:].any()) for tube in found)
+class OneSlotAColour(nn.Module):
+    """Slots by colour, wherever it is. The numbers turn from call to call."""
+
+    calls = 0
+
+    def forward(self, features, generator):
+        self.calls += 1
+        _, colour = features.flatten(0, 3).unique(dim=0, return_inverse=True)
+        slot = (colour.view(features.shape[:4]) + self.calls) % 5
+        masks = F.one_hot(slot, 5).movedim(-1, 1).float()
+        return Tubes(torch.zeros(len(features), 5, 2), masks, masks, features)
+
+
+def test_objects_of_one_name_keep_their_tubes_through_seven_windows():
+    """Two red ones pass each other, a green one waits; one red one leaves the picture in frame 30."""
+    frames, patches = 40, torch.full((40, 4, 12, 3), 50, dtype=torch.uint8)
+    where = {"there": [], "back": [], "waits": [(2, 11)] * frames}
+    for t in range(frames):
+        where["there"].append((0, t // 4))
+        where["back"].append((2, 9 - t // 4) if t < 30 else None)
+        for name, colour in (("there", [255, 0, 0]), ("back", [255, 0, 40]), ("waits", [0, 255, 0])):
+            if where[name][t]:
+                patches[t][where[name][t]] = torch.tensor(colour, dtype=torch.uint8)
+    clip = patches.repeat_interleave(8, 1).repeat_interleave(8, 2)
+    parts = Localizer(Features(2), OneSlotAColour(), Colours(), Words())
+    found = localize(clip, WORDS, parts)
+    assert sorted(tube.name for tube in found) == ["green", "red", "red"] and parts.slots.calls == 7
+    boxes = [[box_of(at) for at in each] for each in where.values()]
+    assert sorted(tube.boxes.tolist() for tube in found) == sorted(boxes)
+
+
+def box_of(place):
+    """Of a patch, (row, column)."""
+    return [0, 0, 0, 0] if place is None else [8 * place[1], 8 * place[0], 8 * place[1] + 8, 8 * place[0] + 8]
+
+
+def track(name, *places, score=0.5, frames=10, size=8):
+    """A tube of squares of 4 pixels, at (t, x) for each place."""
+    masks, boxes = torch.zeros(frames, size, 2 * size, dtype=torch.bool), torch.zeros(frames, 4, dtype=torch.int64)
+    for t, x in places:
+        masks[t, :4, x : x + 4], boxes[t] = True, torch.tensor([x, 0, x + 4, 4])
+    return Track(masks, boxes, ((name, score),))
+
+
+def seen(track):
+    return [(t, int(box[0])) for t, box in enumerate(track.boxes) if box[2] > 0]
+
+
+def test_links_are_one_to_one_and_the_best_in_sum():
+    """The first of two neighbours fits the second one's continuation best, and its own nearly as well."""
+    old = [track("red", (2, 2), (3, 2)), track("red", (2, 4), (3, 4))]
+    new = [track("red", (3, 3), (4, 3)), track("red", (3, 1), (4, 1))]
+    first, second = linked(old, new, 3, 4)  # IoU 0.6 with both, 0.6 with one: greedy would leave one over
+    assert (seen(first), seen(second)) == ([(2, 2), (3, 2), (4, 1)], [(2, 4), (3, 4), (4, 3)])
+    apart = linked(old[:1], [track("red", (3, 6), (4, 6))], 3, 4)  # of the name, but elsewhere
+    assert [seen(each) for each in apart] == [[(2, 2), (3, 2)], [(4, 6)]]
+    assert linked(old, [track("red", (3, 8))], 3, 4) == old  # nothing new beyond the shared frame
+
+
+def test_a_window_that_errs_in_the_name_is_outvoted():
+    (both,) = linked([track("red", (2, 2), (3, 2))], [track("green", (3, 2), (4, 2), score=0.4)], 3, 4)
+    assert seen(both) == [(2, 2), (3, 2), (4, 2)] and (both.tube().name, both.tube().score) == ("red", 0.5)
+    (all_three,) = linked([both], [track("green", (4, 2), (5, 2), score=0.3)], 4, 5)
+    assert all_three.name == "green" and all_three.tube().score == pytest.approx(0.35)
+    moved = linked([track("red", (2, 2), (3, 2))], [track("green", (3, 3), (4, 3))], 3, 4)
+    assert len(moved) == 1  # 0.6 counts half, 0.3
+    assert len(linked([track("red", (3, 2))], [track("green", (3, 4), (4, 4))], 3, 4)) == 2
+    assert len(linked([track("red", (3, 2))], [track("red", (3, 4), (4, 4))], 3, 4)) == 1  # a third
 
 
 def test_thresholds_and_bad_input():

@@ -1,11 +1,13 @@
 """The study, its claims and its controls: everything can be described, measured and told apart."""
 
+import numpy as np
 import pytest
 import torch
 
 from minilib.claims import judge, load
 from minilib.metrics.localization import overlaps
 from minilib.papers.open_vocabulary import proposals
+from minilib.papers.open_vocabulary.fresh import CONTROLS, OtherWords, renamed
 from minilib.papers.open_vocabulary.pipelines import (
     OURS,
     TEXT,
@@ -13,6 +15,7 @@ from minilib.papers.open_vocabulary.pipelines import (
     Pipeline,
     Shipped,
     boxed,
+    content_of,
     next_shape,
     patch_clip,
     patches_of,
@@ -20,7 +23,7 @@ from minilib.papers.open_vocabulary.pipelines import (
 )
 from minilib.papers.open_vocabulary.pipelines import test_clips as clips_of
 from minilib.papers.open_vocabulary.proposals import Proposal
-from minilib.papers.open_vocabulary.small import OBJECTS, named_boxes, sentences
+from minilib.papers.open_vocabulary.small import OBJECTS, all_scores, named_boxes, sentences
 from minilib.papers.open_vocabulary.study import CORE, LIVE, STUDY
 from minilib.settings import describe, key
 from minilib.study import Trial
@@ -92,3 +95,52 @@ def test_slots_that_know_one_frame_are_looked_at_frame_by_frame():
 def test_what_is_trained_live_learns(name):
     outcome = STUDY.smoke().variants[name].run(CORE.smoke(), Trial(0, split="val"))
     assert len(outcome.history.loss) == 4 and 0 <= outcome.score <= 100 and outcome.metrics["iou"] > 0
+
+
+def test_fresh_groups_are_others_and_their_claims_are_the_same_sentences():
+    ours, fresh = STUDY.variants["ours"], STUDY.variants["fresh/ours"]
+    assert fresh.run(Shipped(), Trial(3, split="val")).metrics == ours.run(Shipped(), Trial(1003, split="val")).metrics
+    assert not torch.equal(clips_of(1003, "val").frames, clips_of(*VAL[:2]).frames)
+    claims, again = load("open_vocabulary"), 0
+    for claim in claims.claims:
+        if claim.id.endswith(".fresh"):
+            first, again = claims[claim.id.removesuffix(".fresh")], again + 1
+            assert (claim.statement, claim.source, claim.margin) == (first.statement, first.source, first.margin)
+            assert claim.task == f"fresh_{first.task}" and claims.tasks[claim.task].moved
+            pairs = [(pair.better.replace("fresh/", ""), pair.worse.replace("fresh/", "")) for pair in claim.pairs]
+            assert pairs == [(pair.better, pair.worse) for pair in first.pairs]
+            assert all(name.startswith("shipped/fresh/") for name in (*claim.metrics, *claims.gate_metrics(claim)))
+    assert again == sum(claim.replicates == "groups" for claim in claims.claims) / 2
+
+
+def test_controls_are_wrong_in_opposite_ways_and_nothing_else():
+    clips, own = clips_of(*VAL), proposed(proposals.video_slots, *VAL)
+    scores = {name: control.run(Shipped(), Trial(3, split="val")).metrics for name, control in CONTROLS.items()}
+    by_hand = [
+        all_scores(
+            *boxed(
+                clips,
+                Proposal(own.assigned[[(i + later) % 8 for i in range(8)]], own.slots),
+                patches_of(patch_clip, *VAL),
+                OBJECTS,
+                OURS,
+                content_of(*VAL),
+            )
+        )["dec_rate"]
+        for later in (1, 2, 3)
+    ]
+    assert scores["boxes_of_later_clips"][""] == pytest.approx(sum(by_hand) / 3)
+    assert scores["boxes_of_later_clips"] != scores["boxes_of_earlier_clips"]
+    ours = STUDY.variants["ours"].run(Shipped(), Trial(3, split="val")).metrics
+    for name in ("words_of_later_shapes", "words_of_earlier_shapes"):
+        assert scores[name]["cor_loc"] == ours["cor_loc"] and scores[name]["map50"] < ours["map50"]
+    assert OtherWords((8,)).run(Shipped(), Trial(3, split="val")).metrics == {n: ours[n] for n in scores[name]}
+
+
+def test_other_words_rename_what_another_vocabulary_would():
+    found, _ = Pipeline().found(3, "val")
+    asked, _ = STUDY.variants["control/next_words"].found(3, "val")  # the next shape's sentences under each name
+    other = renamed(found, np.arange(8), -1)  # so a name gets what the next one's sentences found
+    some = asked.cosines.any(-1)  # slots with patches; all names are alike to the others
+    assert torch.equal(other.boxes, asked.boxes) and torch.equal(other.names[some], asked.names[some])
+    torch.testing.assert_close(other.cosines, asked.cosines)

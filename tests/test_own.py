@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from minilib import predict
+from minilib.datasets.kinetics import kinetics_folder
 from minilib.errors import BadInput
 from minilib.files import ROOT
 from minilib.models import small_clip as shipped
@@ -100,14 +101,16 @@ def test_one_recipe_for_all_and_never_a_mirror(monkeypatch, videos, tmp_path):
     assert recipe["lr"] == pytest.approx(1e-3) and recipe["epochs"] == 34 and recipe["sampling"] == "uniform"
     assert recipe["flip"] == recipe["mixup"] == 0.0 and recipe["warmup_epochs"] * 3 == pytest.approx(10)
     assert own_recipe(published, "vit_b16", 100, 3)["lr"] == 1e-4
-    asked = {}
+    asked, score = {}, torch.rand(1, 2)
 
-    def run(settings, out_dir, method):
+    def run(settings, out_dir, method, said):
         asked.update(run=settings, recipe=method(settings, CLASSES).recipe)
+        said(score, kinetics_folder(videos)["val"].clips[:1])
         return {}
 
     monkeypatch.setattr(own.real, "run", run)
-    train_own("change_probe", Run("folder", str(videos), "small", frames=4), tmp_path)
+    trained = train_own("change_probe", Run("folder", str(videos), "small", frames=4), tmp_path)
+    assert trained.validation.score is score and len(trained.validation.truth) == 1
     assert asked["run"].max_steps == own.STEPS and asked["run"].flip is None
     assert OWN.items() <= asked["recipe"].items()
 

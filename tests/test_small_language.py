@@ -29,6 +29,7 @@ from minilib.papers.language_repository.method import Entry, Repository, Writing
 from minilib.papers.language_repository.prompts import SMALL
 from minilib.papers.language_repository.readers import all_captions
 from minilib.papers.language_repository.rules import RuleModel, event_of, said
+from minilib.timed_training import Budget, History
 from minilib.world.chronicles import DEEDS, chronicle
 
 
@@ -180,19 +181,46 @@ def test_the_question_alone_gives_exactly_chance(untrained):
     assert sum(right) == 10
 
 
-def test_training_stops_in_time_goes_on_and_leaves_whole_files(tmp_path, monkeypatch):
+LITTLE = training.Recipe(tokens=60, asked=(2, 2), chunks=(1,), first=(1.0,), last=(1.0,))
+
+
+def test_a_stopped_training_goes_on_with_the_same_losses_and_leaves_whole_files(tmp_path, monkeypatch):
     monkeypatch.setattr(training, "validation_scores", lambda model: {"a": 30.0})
-    recipe = training.Recipe(tokens=60, asked=(2, 2), chunks=(1,), first=(1.0,), last=(1.0,))
-    out, checkpoint = tmp_path / "a.safetensors", tmp_path / "training.pt"
-    first = training.fit(0.02, out, checkpoint, recipe)
-    assert first["step"] > 0 and 1.2 <= first["seconds"] < 30 and first["scores"] == {"a": 30}
-    weights = out.read_bytes()
-    assert small_language(out).complete("question : what happens first ?\nanswer :", 3).count(" ") <= 3
-    again = training.fit(first["seconds"] / 60 + 0.01, out, checkpoint, recipe)
-    assert again["step"] > first["step"] and again["seconds"] > first["seconds"]
-    assert out.read_bytes() != weights
-    assert training.fit(0.001, out, checkpoint, recipe)["step"] == again["step"]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.safetensors", "training.pt"]
+    read, stop, kept = training.texts_of, False, []
+
+    def texts_of(recipe, step, passed):
+        kept.append((step, passed))
+        if stop and step == 5:
+            raise KeyboardInterrupt
+        return read(recipe, step, passed)
+
+    def losses(name, steps):
+        history = training.fit(
+            Budget(1e6, 0.0, steps), tmp_path / f"{name}.safetensors", tmp_path / f"{name}.pt", LITTLE
+        )
+        return [loss for _, _, loss in history.losses]
+
+    monkeypatch.setattr(training, "texts_of", texts_of)
+    whole = losses("whole", 8)
+    stop = True
+    with pytest.raises(KeyboardInterrupt):
+        losses("stopped", 8)
+    halfway = (tmp_path / "stopped.safetensors").read_bytes()
+    stop, kept = False, []
+    assert losses("stopped", 8) == whole and len(set(whole)) == 8
+    assert kept == [(5, 5 / 8), (6, 6 / 8), (7, 7 / 8)]
+    done = [(tmp_path / f"{name}.safetensors").read_bytes() for name in ("whole", "stopped")]
+    assert done[0] == done[1] != halfway
+    assert small_language(tmp_path / "whole.safetensors").complete("what happens first ?", 3).count(" ") <= 3
+    assert sorted(path.suffix for path in tmp_path.iterdir()) == [".pt", ".pt", ".safetensors", ".safetensors"]
+
+
+def test_rates_rise_and_fall_and_short_chronicles_come_first():
+    recipe = training.Recipe()
+    assert [recipe.at(step, 0.0) for step in (0, 24, 49, 500)] == [1 / 50, 0.5, 1.0, 1.0]
+    assert [recipe.at(500, passed) for passed in (0.6, 0.8, 1.0)] == pytest.approx([1.0, 0.5, 0.0])
+    assert list(recipe.often(0.0)) == list(recipe.first) and list(recipe.often(0.9)) == pytest.approx(recipe.last)
+    assert recipe.often(0.2) == pytest.approx([0.325, 0.35, 0.125, 0.1, 0.1])
 
 
 @pytest.mark.parametrize(("right", "verdict"), [(1, "It answers above chance"), (0, "does not answer above chance")])
@@ -203,8 +231,8 @@ def test_the_card_says_whether_it_answers_above_chance(tmp_path, monkeypatch, ri
 
     monkeypatch.setattr(judge, "answers", found)
     save_small_language(SmallTransformer(), tmp_path / "a.safetensors")
-    text = judge.write_card({"seconds": 90, "step": 7, "tokens": 1234}, tmp_path / "a.safetensors")
-    assert verdict in text and "1.5 minutes, 7 steps, 1,234 tokens" in " ".join(text.split())
+    text = judge.write_card(History(90, 7), tmp_path / "a.safetensors")
+    assert verdict in text and "1.5 minutes, 7 steps." in " ".join(text.split())
     assert (tmp_path / "a.md").read_text() == text
 
 

@@ -1,7 +1,7 @@
 """The frame of all experiments: what makes a row, in which order, and what its key knows."""
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from types import SimpleNamespace
 
@@ -18,7 +18,7 @@ from minilib.errors import BadInput
 from minilib.resume import Diverged, History
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
-from minilib.study.feeds import Kept, random_labels, within_pairs
+from minilib.study.feeds import Kept, pair_metric, random_labels
 from minilib.study.plan import STEPS, UNKNOWN, expected, ranked, runs_of, seconds_of, wanted
 from minilib.study.work import alone, rows_of
 from minilib.training import TrainSettings
@@ -63,6 +63,13 @@ class Weighted:
 
     def __call__(self, model, frames, target):
         return self.weight * nn.functional.cross_entropy(model(frames), target)
+
+
+@dataclass(frozen=True)
+class SaysSo(Variant):
+    """Knows how long it takes."""
+
+    step_seconds: float = field(default=2.5, compare=False)
 
 
 VARIANTS = {
@@ -252,8 +259,8 @@ def test_accuracy_within_pairs_asks_only_for_the_order():
         def forward(self, frames):
             return nn.functional.one_hot(labels ^ self.flip, 12).float()
 
-    assert within_pairs(Knows(torch.zeros(24, dtype=torch.long)), feed) == {"pairs": 100}
-    assert within_pairs(Knows((torch.arange(24) < 6).long()), feed) == {"pairs": 75}
+    assert pair_metric(Knows(torch.zeros(24, dtype=torch.long)), feed) == {"pairs": 100}
+    assert pair_metric(Knows((torch.arange(24) < 6).long()), feed) == {"pairs": 75}
 
 
 def test_controls_damage_what_they_say_and_nothing_else():
@@ -508,6 +515,17 @@ def test_seconds_are_those_of_earlier_runs(rows, folder):
     assert expected("grid.half/weighted", STUDY, {}) == pytest.approx(2 * UNKNOWN)
     untrained = replace(STUDY, recipes={"grid": object()})
     assert expected("grid/weighted", untrained, {}) == pytest.approx(STEPS * UNKNOWN)
+    shipped = replace(STUDY, recipes=STUDY.recipes | {"grid": object()})  # what is only read says nothing of training
+    assert expected("tuned/weighted", shipped, {"grid/also": 0.1}) == pytest.approx(6 * UNKNOWN)
+
+
+def test_a_variant_says_what_its_step_takes_until_it_was_timed():
+    slow = SaysSo(*(getattr(STUDY.variants["plain"], each.name) for each in fields(Variant)))
+    assert describe(slow) == describe(replace(slow, step_seconds=9.0))  # no setting
+    study = replace(STUDY, variants={**STUDY.variants, "weighted": slow})
+    assert expected("tuned/weighted", study, {"grid/plain": 8.0}) == pytest.approx(6 * 2.5)
+    assert expected("tuned.half/weighted", study, {}) == pytest.approx(3 * 2.5)
+    assert expected("tuned/weighted", study, {"grid/weighted": 8.0}) == pytest.approx(8.0 * 6 / 4)
 
 
 def test_two_processes_do_not_measure_the_same_row(tmp_path):

@@ -59,22 +59,17 @@ def average_precisions(boxes: NamedBoxes, extra: float = 1.0, threshold: float =
     precision, made to fall, at every recall. `extra`: pixels more in all areas, see `overlaps`.
     """
     iou = overlaps(boxes.found, boxes.truth, extra).cpu().numpy()
-    scores, names = boxes.scores.cpu().numpy(), boxes.names.cpu().numpy()
-    real, there = boxes.real.cpu().numpy(), boxes.there.cpu().numpy()
-    image, slot = np.nonzero(real)
+    scores, names, there = (part.cpu().numpy() for part in (boxes.scores, boxes.names, boxes.there))
+    image, slot = np.nonzero(boxes.real.cpu().numpy())
     found = np.full(scores.shape[2], np.nan)
-    for name in range(scores.shape[2]):
+    for name in np.unique(names[there]):
         asked = there & (names == name)  # (i, o)
-        if not asked.any():
-            continue
         order = np.argsort(-scores[image, slot, name], kind="stable")
-        hits, free = np.zeros(len(order), bool), asked.copy()
-        for rank, (i, s) in enumerate(zip(image[order], slot[order], strict=True)):
-            if not asked[i].any():
-                continue
-            best = int(np.where(asked[i], iou[i, s], -1.0).argmax())
-            hits[rank] = iou[i, s, best] >= threshold and free[i, best]
-            free[i, best] &= not hits[rank]
+        fits = np.where(asked[image], iou[image, slot], -1.0)[order]  # (boxes, o)
+        close = np.flatnonzero(fits.max(1) >= threshold)
+        taken = image[order][close] * asked.shape[1] + fits[close].argmax(1)  # which true box, of all frames
+        hits = np.zeros(len(order), bool)
+        hits[close[np.unique(taken, return_index=True)[1]]] = True  # the first box that takes it
         found[name] = 100 * _area(hits, int(asked.sum()))
     return found
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from minilib.files import write_whole
 from minilib.models.small_language import SmallLanguage, SmallTransformer, small_language
 from minilib.models.small_language_texts import as_captions, as_repository
+from minilib.timed_training import History
 from minilib.world.chronicles import CHUNK, KINDS, Chronicle, chronicle
 
 Lines = Callable[[Chronicle], list[str]]
@@ -61,7 +62,7 @@ rephrase; chunks to summarise for a question; captions of pictures; captions in 
 alike. Nothing that a person wrote.
 
 **How.** `python -m minilib.models.small_language --minutes M`, one thread of a shared processor: {minutes:.1f} minutes,
-{steps} steps, {tokens:,} tokens.
+{steps} steps.
 
 **What it answers** (test split, percent right of five answers; chance is {chance:g}, exactly so for
 whoever reads the question alone, by the siblings):
@@ -75,15 +76,14 @@ TAIL = """
 """
 
 
-def write_card(state: dict, weights: Path) -> str:
+def write_card(history: History, weights: Path) -> str:
     """The card beside the weights, from what training left and the test split says; returns it."""
     judge = small_language(weights)
     numbers = {
         "weights": sum(p.numel() for p in judge.model.parameters()),
         "words": judge.model.embedding.num_embeddings - 2,
-        "minutes": state["seconds"] / 60,
-        "steps": state["step"],
-        "tokens": state["tokens"],
+        "minutes": history.seconds / 60,
+        "steps": history.step,
     }
     text = HEAD.format(**numbers, chunk=CHUNK, chance=CHANCE, kinds=" | ".join(KINDS), rule="---|" * len(KINDS))
     best = 0.0

@@ -9,8 +9,6 @@ chronicles and written whole.
 from __future__ import annotations
 
 import argparse
-import io
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +17,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torch.optim.swa_utils import AveragedModel
 
-from minilib.errors import BadInput
-from minilib.files import RUNS, write_whole
+from minilib.files import RUNS
 from minilib.models.small_language import WEIGHTS, SmallTransformer, save_small_language
 from minilib.models.small_language_judge import validation_scores, write_card
 from minilib.models.small_language_texts import (
@@ -38,6 +35,7 @@ from minilib.models.small_language_texts import (
     training_chronicle,
 )
 from minilib.models.small_language_words import END, PAD, encode
+from minilib.timed_training import Budget, Forgetting, History, Training, train_for
 
 CHECKPOINT = RUNS / "small_language" / "training.pt"
 READ = 0  # the owner of a token that all questions see; question i is owner i, padding -1
@@ -67,22 +65,22 @@ class Recipe:
     alone: float = 0.1  # but up to this part of the minutes questions about the first form alone
     seed: int = 0
 
-    def at(self, step: int, progress: float) -> float:
-        """The factor of both rates."""
-        return max(min((step + 1) / self.warmup, (1 - progress) / self.falling, 1.0), 0.0)
+    def at(self, step: int, passed: float) -> float:
+        """The factor of both rates at a step, `passed` of the way (0 to 1)."""
+        return min((step + 1) / self.warmup, (1 - passed) / self.falling, 1.0)
 
-    def often(self, progress: float) -> np.ndarray:
+    def often(self, passed: float) -> np.ndarray:
         """How often chronicles of so many chunks are read."""
-        part = min(progress / self.turn, 1.0)
+        part = min(passed / self.turn, 1.0)
         return (1 - part) * np.array(self.first) + part * np.array(self.last)
 
 
-def texts_of(recipe: Recipe, step: int, progress: float) -> list[Text]:
+def texts_of(recipe: Recipe, step: int, passed: float) -> list[Text]:
     """The texts of a step: of one task and length, as many as the batch has room for."""
     rng = np.random.Generator(np.random.Philox(key=[recipe.seed + 77, step]))
-    kind, chunks = rng.random(), int(rng.choice(recipe.chunks, p=recipe.often(progress)))
+    kind, chunks = rng.random(), int(rng.choice(recipe.chunks, p=recipe.often(passed)))
     form = str(rng.choice(FORMS, p=recipe.forms))
-    if progress < recipe.alone:
+    if passed < recipe.alone:
         kind, form = 1.0, FORMS[0]
     drawn, listed, read = np.cumsum(recipe.tasks)
     if kind < drawn:
@@ -161,63 +159,37 @@ def alike_loss(model: SmallTransformer, texts: Sequence[str], others: Sequence[s
     return F.cross_entropy(scores.float(), torch.arange(len(texts)))
 
 
-def fit(minutes: float, out: Path, checkpoint: Path, recipe: Recipe = Recipe(), every: float = 300) -> dict:
-    """Trains for some minutes in all, whatever was done before counted, and returns what the card says. The mean
-    weights of the last steps are left in `out`: rates fall to nothing, so the last ones are those to keep."""
-    torch.manual_seed(recipe.seed)
-    model = SmallTransformer()
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(recipe.ema)).eval()
+def optimizers_of(model: SmallTransformer, recipe: Recipe) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices, AdamW for the words and all else."""
     matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and name != "embedding.weight"]
     others = [p for name, p in model.named_parameters() if p.ndim != 2 or name == "embedding.weight"]
-    optimizers = {
-        "muon": torch.optim.Muon(matrices, lr=recipe.matrix_lr, weight_decay=0.01),
-        "adamw": torch.optim.AdamW(others, lr=recipe.lr, weight_decay=0.0, betas=(0.9, 0.98)),
-    }
-    rates = {"muon": recipe.matrix_lr, "adamw": recipe.lr}
-    parts = {"model": model, "average": average, **optimizers}
-    state = {"step": 0, "seconds": 0.0, "tokens": 0, "scores": {}}
-    if checkpoint.is_file():
-        saved = torch.load(checkpoint, weights_only=True)
-        for name, part in parts.items():
-            part.load_state_dict(saved.pop(name))
-        state = saved
-    began, judged = time.monotonic() - state["seconds"], time.monotonic()
+    return [
+        torch.optim.Muon(matrices, lr=recipe.matrix_lr, weight_decay=0.01),
+        torch.optim.AdamW(others, lr=recipe.lr, weight_decay=0.0, betas=(0.9, 0.98)),
+    ]
 
-    def judge() -> None:
-        scores = state["scores"] = validation_scores(average.module)
-        save_small_language(average.module, out)
-        state["seconds"] = time.monotonic() - began
-        content = io.BytesIO()
-        torch.save({name: part.state_dict() for name, part in parts.items()} | state, content)
-        write_whole(checkpoint, content.getvalue())
-        print(f"step {state['step']} {state['seconds']:.0f} s {state['tokens']} tokens", scores, flush=True)
 
-    while (spent := time.monotonic() - began) < 60 * minutes:
-        for name, optimizer in optimizers.items():
-            for group in optimizer.param_groups:
-                group["lr"] = rates[name] * recipe.at(state["step"], spent / (60 * minutes))
-        ids, *about = batch(texts_of(recipe, state["step"], spent / (60 * minutes)), recipe.rest)
+def fit(budget: Budget, out: Path, checkpoint: Path, recipe: Recipe = Recipe()) -> History:
+    """Trains until the budget is spent, earlier calls counted. The mean weights of the last steps are left in `out` at
+    every checkpoint: rates fall to nothing, so the last ones are those to keep."""
+    torch.manual_seed(recipe.seed)
+    model = SmallTransformer()
+    average = AveragedModel(model, multi_avg_fn=Forgetting(recipe.ema)).eval()
+
+    def loss(step: int, passed: float) -> Tensor:
+        ids, *about = batch(texts_of(recipe, step, passed), recipe.rest)
         with torch.autocast("cpu", torch.bfloat16):
-            loss = loss_of(model, ids, *about)
-            if state["step"] % recipe.alike_every == 0:
-                loss = loss + recipe.alike * alike_loss(model, *alike(recipe.seed, state["step"]), recipe.temperature)
-        if not torch.isfinite(loss):
-            raise BadInput(f"the loss is not finite at step {state['step']}: a rate below {recipe.lr:g} may help")
-        model.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        for optimizer in optimizers.values():
-            optimizer.step()
-        average.update_parameters(model)
-        state["step"] += 1
-        state["tokens"] += ids.numel()
-        if state["step"] % 10 == 0:
-            print(f"step {state['step']} loss {loss.item():.3f} {spent:.0f} s", flush=True)
-        if time.monotonic() - judged > every:
-            judge()
-            judged = time.monotonic()
-    judge()
-    return state
+            found = loss_of(model, ids, *about)
+            if step % recipe.alike_every == 0:
+                found = found + recipe.alike * alike_loss(model, *alike(recipe.seed, step), recipe.temperature)
+        return found
+
+    def look(history: History) -> None:
+        save_small_language(average.module, out)
+        print(f"{out.name}: {validation_scores(average.module)}", flush=True)
+
+    training = Training(model, loss, optimizers_of(model, recipe), recipe.at, average)
+    return train_for(training, budget, checkpoint, look, out.name)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -228,4 +200,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parser.parse_args(arguments)
     if not 0 < args.minutes < float("inf"):
         parser.error("--minutes: above 0")
-    write_card(fit(args.minutes, args.out, args.checkpoint), args.out)
+    write_card(fit(Budget(60 * args.minutes, every=300), args.out, args.checkpoint), args.out)

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from minilib.metrics.pairs import pair_accuracy
+from minilib.settings import declared
 from minilib.training import Batches, accuracy, evaluate
 from minilib.world import TASKS, WorldClips, epoch_indices, shuffled
 
@@ -167,7 +168,8 @@ def top1(model: nn.Module, feed: Feed, device: str = "cpu") -> float:
     return accuracy(*evaluate(model, (([inputs], label) for inputs, label in feed.test()), device))
 
 
-def within_pairs(model: nn.Module, feed: Feed, device: str = "cpu") -> dict[str, float]:
+@declared("within_pairs")
+def pair_metric(model: nn.Module, feed: Feed, device: str = "cpu") -> dict[str, float]:
     """`pairs`: of a task whose classes are mirrored pairs, accuracy within the pair; who sees no order is at 50."""
     return {"pairs": pair_accuracy(*evaluate(model, (([inputs], label) for inputs, label in feed.test()), device))}
 

@@ -120,16 +120,26 @@ def is_gpu(device: str) -> bool:
 
 
 def expected(metric: str, study: Study, timed: dict[str, float]) -> float:
-    """Seconds of one run: as it was timed; else by its steps, from its variant under another recipe, or from all other
-    runs of the study; else by a guess."""
+    """Seconds of one run: as it was timed; else by its steps, from its variant under another recipe, from what the
+    variant says a step takes (`step_seconds`, on one core), from the other runs of the study that are trained as it is
+    or not trained as it is not, or from a guess."""
     if metric in timed:
         return timed[metric]
-    which = parts_of(metric)[2]
+    which, steps = parts_of(metric)[2], steps_of(study, metric)
     for other in study.recipes:
         if f"{other}/{which}" in timed:
-            return timed[f"{other}/{which}"] * steps_of(study, metric) / steps_of(study, other)
-    rates = [timed[each] / steps_of(study, each) for each in study.metrics() if each in timed]
-    return (median(rates) if rates else UNKNOWN) * steps_of(study, metric)
+            return timed[f"{other}/{which}"] * steps / steps_of(study, other)
+    if said := getattr(study.variants[which], "step_seconds", None):
+        return said * steps
+    alike = [each for each in study.metrics() if each in timed and trains(study, each) == trains(study, metric)]
+    rates = [timed[each] / steps_of(study, each) for each in alike]
+    return (median(rates) if rates else UNKNOWN) * steps
+
+
+def trains(study: Study, metric: str) -> bool:
+    """Whether the metric's recipe has steps."""
+    recipe = study.recipes[parts_of(metric)[0]]
+    return hasattr(recipe.recipe if isinstance(recipe, Tuned) else recipe, "steps")
 
 
 def steps_of(study: Study, metric: str) -> float:

@@ -17,7 +17,7 @@ from minilib.papers.dist.clip import DiSTRecogniser
 from minilib.papers.dist.method import Design, DiST, ImageSizes
 from minilib.papers.dist.small import SMALL, WIDTH, DenseTask
 from minilib.study import Feed, Row, Study, Tuned, Variant
-from minilib.study.feeds import within_pairs
+from minilib.study.feeds import pair_metric
 from minilib.study.speed import ROUNDS, Timed, inference_costs, record_rounds, training_costs
 from minilib.training import TrainSettings, cross_entropy
 
@@ -74,7 +74,7 @@ def ablations(labels: str) -> dict[str, Variant]:
 
 def looked_at(model: nn.Module, feed: Feed, device: str) -> dict[str, float]:
     """Figure 5 in numbers, and accuracy within mirrored pairs."""
-    return within_pairs(model, feed, device) | figures.of_dist(model, feed, device)
+    return pair_metric(model, feed, device) | figures.of_dist(model, feed, device)
 
 
 def unseen(task: zero_shot.UnseenMotions) -> dict[str, Variant]:
@@ -98,7 +98,7 @@ TIMING |= {name: designed(design) for name, design in TABLE_2.items()} | {
     "evl": replace(TIMING["evl"], also=figures.of_evl),
     "order_blind": Variant(partial(small.order_blind, labels=DEFAULT), task_of(DEFAULT, replace(SMALL, gamma=1))),
     # within three points of half: 512 clips would be too few to see it
-    "control/shuffled_frames": replace(SHUFFLED, task=replace(SHUFFLED.task, test=4096), also=within_pairs),
+    "control/shuffled_frames": replace(SHUFFLED, task=replace(SHUFFLED.task, test=4096), also=pair_metric),
 }
 OTHERS = ("dist", "evl", "st_adapter", "control/shuffled_labels")
 VARIANTS = {

@@ -24,7 +24,7 @@ from minilib.papers.object_centric.masks import masks_and_changes, masks_and_ref
 from minilib.papers.object_centric.taught import taught
 from minilib.papers.object_centric.variants import DELTAS, DESIGNS, ON_TIMING, ROWS, TIMING, WITHOUT_MASKS, Design
 from minilib.study import Clips, Feed, Row, ShuffledFrames, Study, Tuned, Variant, WorldTask
-from minilib.study.feeds import Kept, within_pairs
+from minilib.study.feeds import Kept, pair_metric
 from minilib.training import TrainSettings
 
 GRID = TrainSettings(steps=300, batch=16, lr=3e-3, warmup=40)
@@ -74,7 +74,7 @@ OBJECTIVES = {
 
 def masks_and_pairs(model: nn.Module, feed: Clips, device: str) -> dict[str, float]:
     """What is scored of a model of motions: its masks, state changes, and accuracy within mirrored pairs."""
-    return masks_and_changes(model, feed, device) | within_pairs(model, feed, device)
+    return masks_and_changes(model, feed, device) | pair_metric(model, feed, device)
 
 
 HARD = "hard_appearance/"
@@ -83,7 +83,7 @@ ALSO = {  # what is scored beside accuracy
     HARD + "control/random_slots": masks_and_changes,
     HARD + "oca": masks_and_references,
     "oca": masks_and_pairs,
-    "timing/oca": within_pairs,
+    "timing/oca": pair_metric,
 }
 BASELINES = {
     "st_adapter": partial(STAdapter, bottleneck=48, dropout=0.0),
@@ -132,7 +132,7 @@ def variant(design: str, labels: str = "motion", train: int = 0, control: str | 
 def shuffled_frames(labels: str) -> Variant:
     """The negative control of order, on so many test clips that it is known within three points of half."""
     plain = variant("oca", labels, control="frames")
-    return replace(plain, task=replace(plain.task, test=4096), also=within_pairs)
+    return replace(plain, task=replace(plain.task, test=4096), also=pair_metric)
 
 
 def from_masks(losses: str, frozen: bool = False) -> Variant:

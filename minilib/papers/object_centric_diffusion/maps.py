@@ -5,7 +5,7 @@ thesis' optimisations shrink: fewer steps, fewer keys, smaller crops. The releas
 settings leave off or which belong to single examples: weights for words, blending of latents, plain self-attention in
 narrow layers.
 
-Axes: b halves of a guided batch (without text, with text), t frames, c heads, n queries, m keys.
+Axes: t frames, c heads, n queries, m keys; the half of a guided batch without text has no maps.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Kept:
         return queries <= self.largest and self.now.region != "background"
 
     def __call__(self, layer: str, cross: bool, probabilities: Tensor) -> Tensor:
-        kept = probabilities[-1]
-        self.maps[self.now.time, self.now.region, layer] = kept if self.dtype is None else kept.to(self.dtype)
+        kept = probabilities if self.dtype is None else probabilities.to(self.dtype)
+        self.maps[self.now.time, self.now.region, layer] = kept
         return probabilities
 
     @property
@@ -91,12 +91,10 @@ class Edited:
 
     def __call__(self, layer: str, cross: bool, probabilities: Tensor) -> Tensor:
         source = self.kept.maps[self.now.time, self.now.region, layer].to(probabilities)
-        own = probabilities[-1]
         if cross:
-            edit = torch.where(self.taken.to(own.device), source @ self.mapper.to(own), own)
-        else:
-            edit = torch.where(self.edited_places(own.shape[2])[:, None, :, None], own, source)
-        return torch.cat([probabilities[:-1], edit[None]])
+            return torch.where(self.taken.to(source.device), source @ self.mapper.to(source), probabilities)
+        edited = self.edited_places(probabilities.shape[2])
+        return torch.where(edited[:, None, :, None], probabilities, source)
 
     def edited_places(self, queries: int) -> Tensor:
         """Where the source's cross-attention to the changed words is strong, bool (t, n), at a layer's resolution."""
@@ -116,7 +114,7 @@ class Edited:
 def coarse_maps(kept: Kept, time: int, region: str, grid: tuple[int, int]) -> Tensor:
     """All cross-attention maps kept at a time for a region, of layers with such a grid of queries: (l, t, c, n, m)."""
     found = [
-        value
+        value.float()
         for (at, where, layer), value in kept.maps.items()
         if (at, where) == (time, region) and ".attn2." in layer and value.shape[2] == grid[0] * grid[1]
     ]
@@ -126,6 +124,6 @@ def coarse_maps(kept: Kept, time: int, region: str, grid: tuple[int, int]) -> Te
 def attended(maps: Tensor, words: list[int], grid: tuple[int, int], blending: Blending) -> Tensor:
     """The mask of FateZero from cross-attention maps (l, t, c, n, m): averaged over layers, heads and words, widened by
     a maximum over 3 x 3, divided by each frame's largest value, cut off at the threshold. bool (t, *grid)."""
-    strength = maps.float().mean((0, 2))[..., words].mean(-1).unflatten(1, grid)
+    strength = maps.mean((0, 2))[..., words].mean(-1).unflatten(1, grid)
     strength = F.max_pool2d(strength[:, None], 3, 1, 1)[:, 0]
     return strength / strength.amax((1, 2), keepdim=True) > blending.threshold

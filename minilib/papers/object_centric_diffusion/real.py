@@ -146,8 +146,8 @@ def _transformers() -> ModuleType:
 
 def at_large(pipeline: Generation) -> Generation:
     """A pipeline for Stable Diffusion's UNet: crops are multiples of 8 cells, with 4 around the object; the maps that
-    say where words attend are those of 16 x 16."""
-    large = replace(pipeline, stride=8, margin=4)
+    say where words attend are those of 16 x 16; object and background are normalised where they meet, as printed."""
+    large = replace(pipeline, stride=8, margin=4, sampling=replace(pipeline.sampling, align=True))
     return replace(large, blending=replace(large.blending, coarse=4)) if hasattr(large, "blending") else large
 
 

@@ -58,7 +58,7 @@ PIPELINES = MAIN | {  # on changes of colour
     "sampling": base.SAMPLING,
     "at_the_end": base.AT_THE_END,  # Algorithm 1
     "at_the_end_aligned": base.AT_THE_END_ALIGNED,
-    "not_aligned": base.NOT_ALIGNED,
+    "aligned": base.ALIGNED,
     "faster_background": base.FASTER_BACKGROUND,
     "gamma05": replace(base.SAMPLING, sampling=Sampling(20, 0.05)),
     "gamma50": replace(base.SAMPLING, sampling=Sampling(20, 0.5)),

@@ -6,10 +6,11 @@ Axes: t frames, h and w pixels, u steps, r rows and c columns of patches.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import fmean
 
 import torch
+from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
-from torchvision.ops import box_iou
 
 from minilib.errors import BadInput
 from minilib.models.clip import ImageText
@@ -18,8 +19,9 @@ from minilib.papers.open_vocabulary.joint import joint_optimisation, mask_boxes
 from minilib.papers.open_vocabulary.method import VideoSlots, clip_features
 from minilib.papers.open_vocabulary.naming import Vocabulary
 
-WINDOW = 8  # frames
-LINKED = 0.3  # IoU of a tube's last box and the first box of its continuation, at least
+WINDOW, SHARED = 8, 2  # frames of a window, and how many of them the next one reads again
+LINKED = 0.3  # IoU of masks in shared frames from which on two tubes of a name are one
+OTHER_NAME = 0.5  # what such an IoU counts where the two windows name it differently
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,10 @@ def localize(
 ) -> list[Tube]:
     """Tubes of a video, uint8 (t, h, w, 3), best score first.
 
-    Windows of 8 frames are read one after another (the last one may overlap the one before it), and their tubes are
-    linked by name and overlap, never by the number of a slot. `seed` draws the initial slots of every window, as
-    released. Raises BadInput for a video of fewer than 8 frames, and for sizes that the patches do not divide.
+    Windows of 8 frames are read one after another, each with the last frames of the one before it. In these frames
+    the tubes of both are compared and linked one to one by name and overlap (`linked`), never by the number of a slot;
+    each window has a vote on the name. `seed` draws the initial slots of every window, as released. Raises BadInput for
+    a video of fewer than 8 frames, and for sizes that the patches do not divide.
     """
     if video.ndim != 4 or video.shape[-1] != 3 or video.dtype != torch.uint8:
         raise BadInput(f"video {tuple(video.shape)}, {video.dtype}: must be uint8 (frames, height, width, 3)")
@@ -65,14 +68,12 @@ def localize(
     if frames < WINDOW:
         raise BadInput(f"a video of {frames} frames: at least {WINDOW} are needed")
     names = vocabulary.features(localizer.clip)
-    tubes: list[Tube] = []
-    open_ends: list[int] = []  # of `tubes`: what went up to the frame before this window
-    for start in sorted({*range(0, frames - WINDOW + 1, WINDOW), frames - WINDOW}):
+    tracks, known = [], 0  # frames that windows have told of
+    for start in sorted({*range(0, frames - WINDOW + 1, WINDOW - SHARED), frames - WINDOW}):
         found = _window(video[start : start + WINDOW], vocabulary, names, localizer, threshold, seed)
-        first = start if start % WINDOW == 0 else frames - frames % WINDOW  # the first frame that is new
-        fresh = [_shifted(tube, start, first, frames) for tube in found]
-        tubes, open_ends = _linked(tubes, open_ends, [tube for tube in fresh if tube.masks.any()], first)
-    return sorted(tubes, key=lambda tube: -tube.score)
+        tracks = linked(tracks, [Track.of(tube, start, frames) for tube in found], start, known)
+        known = start + WINDOW
+    return sorted((track.tube() for track in tracks), key=lambda tube: -tube.score)
 
 
 def foreground(tubes: list[Tube], name: str | None = None) -> Tensor:
@@ -114,32 +115,68 @@ def _window(
     return found
 
 
-def _shifted(tube: Tube, start: int, first: int, frames: int) -> Tube:
-    """A window's tube among all frames of the video; of frames before `first` another window has told already."""
-    masks = torch.zeros(frames, *tube.masks.shape[1:], dtype=torch.bool)
-    boxes = torch.zeros(frames, 4, dtype=tube.boxes.dtype)
-    masks[first : start + WINDOW] = tube.masks[first - start :]
-    boxes[first : start + WINDOW] = tube.boxes[first - start :]
-    return Tube(tube.name, tube.score, masks, boxes)
+@dataclass(frozen=True)
+class Track:
+    """A tube that windows are still added to: masks (t, h, w) and boxes (t, 4) of all frames of the video, and each
+    window's name and score."""
+
+    masks: Tensor
+    boxes: Tensor
+    votes: tuple[tuple[str, float], ...]
+
+    @classmethod
+    def of(cls, tube: Tube, start: int, frames: int) -> Track:
+        """A window's tube among all frames."""
+        masks = torch.zeros(frames, *tube.masks.shape[1:], dtype=torch.bool)
+        boxes = torch.zeros(frames, 4, dtype=tube.boxes.dtype)
+        masks[start : start + WINDOW], boxes[start : start + WINDOW] = tube.masks, tube.boxes
+        return cls(masks, boxes, ((tube.name, tube.score),))
+
+    @property
+    def scores(self) -> dict[str, list[float]]:
+        """By name, the one with the largest sum first."""
+        found: dict[str, list[float]] = {}
+        for name, score in self.votes:
+            found.setdefault(name, []).append(score)
+        return dict(sorted(found.items(), key=lambda each: -sum(each[1])))
+
+    @property
+    def name(self) -> str:
+        return next(iter(self.scores))
+
+    def tube(self) -> Tube:
+        return Tube(self.name, fmean(self.scores[self.name]), self.masks, self.boxes)
+
+    def since(self, first: int) -> Track:
+        """Without the frames before `first`."""
+        new = torch.arange(len(self.masks)) >= first
+        return Track(self.masks & new[:, None, None], self.boxes * new[:, None], self.votes)
+
+    def then(self, later: Track) -> Track:
+        """Both as one; no frame is seen by both."""
+        return Track(self.masks | later.masks, self.boxes + later.boxes, self.votes + later.votes)
 
 
-def _linked(tubes: list[Tube], open_ends: list[int], fresh: list[Tube], first: int) -> tuple[list[Tube], list[int]]:
-    """Tubes so far and those of the window that begins at frame `first`: each continues the open one of its name whose
-    last box fits its first box best, or is a new one."""
-    tubes, ends, free = list(tubes), [], set(open_ends)
-    for tube in fresh:
-        fits = {
-            at: float(box_iou(tubes[at].boxes[first - 1][None].float(), tube.boxes[first][None].float()).nan_to_num())
-            for at in free
-            if tubes[at].name == tube.name
-        }
-        best = max(fits, key=fits.get, default=None)
-        if best is not None and fits[best] >= LINKED:
-            old = tubes[best]
-            tubes[best] = Tube(old.name, max(old.score, tube.score), old.masks | tube.masks, old.boxes + tube.boxes)
-            free.remove(best)
-            ends.append(best)
-        else:
-            tubes.append(tube)
-            ends.append(len(tubes) - 1)
-    return tubes, ends
+def linked(tracks: list[Track], found: list[Track], start: int, known: int) -> list[Track]:
+    """Tracks of the frames before `known`, and those of the window that begins at `start`, linked one to one so that
+    the sum of their likeness is largest: the IoU of masks in frames `start` to `known`, which counts half where the
+    names differ, for the same pixels of the same frames are one object whatever it is called. Of the shared frames the
+    earlier window tells; what nobody continues stays as it is, and what continues nothing is new.
+    """
+    pairs: dict[int, int] = {}
+    if tracks and found:
+        old, new = (torch.stack([each.masks[start:known] for each in of]).flatten(1).float() for of in (tracks, found))
+        both = old @ new.T
+        iou = both / (old.sum(1)[:, None] + new.sum(1) - both).clamp(min=1)
+        same = torch.tensor([[a.name == b.name for b in found] for a in tracks])
+        likeness = torch.where(same, iou, OTHER_NAME * iou)
+        at, to = linear_sum_assignment(likeness.numpy(), maximize=True)
+        pairs = {n: o for o, n in zip(at.tolist(), to.tolist(), strict=True) if likeness[o, n] >= LINKED}
+    out = list(tracks)
+    for number, each in enumerate(found):
+        fresh = each.since(known)
+        if number in pairs:
+            out[pairs[number]] = out[pairs[number]].then(fresh)
+        elif fresh.masks.any():
+            out.append(fresh)
+    return out

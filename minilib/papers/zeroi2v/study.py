@@ -20,7 +20,7 @@ from minilib.papers.zeroi2v.costs import costs
 from minilib.papers.zeroi2v.counts import PLACES, TWO
 from minilib.papers.zeroi2v.operators import ChannelShift, ClsTokenHeads, Relocation
 from minilib.study import Feed, Row, Study, Tuned, Variant, WorldTask
-from minilib.study.feeds import within_pairs
+from minilib.study.feeds import pair_metric
 from minilib.training import TrainSettings
 from minilib.world import FEW as SIXTEEN
 from minilib.world import TASKS
@@ -76,7 +76,7 @@ def adapters(name: str, adapter: type[Adapter] = v.PlainAdapter) -> Variant:
 
 def in_pairs(variant: Variant) -> Variant:
     """The variant, scored within mirrored pairs of motions as well."""
-    return replace(variant, also=within_pairs)
+    return replace(variant, also=pair_metric)
 
 
 def shuffled(task: WorldTask) -> Variant:

@@ -9,7 +9,7 @@ Axes: b clips, t frames, r and c patches.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
@@ -133,7 +133,10 @@ def scores_on_test(model: Looks, seed: int, split: str) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Learner(Variant):
-    """Learns from the clips of `task`, and is tested on those of the localization task."""
+    """Learns from the clips of `task`, and is tested on those of the localization task. step_seconds: of one core, as
+    far as is known; plans go by it until a run was timed."""
+
+    step_seconds: float = field(default=2.0, compare=False)
 
     def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
         inputs = self.task.feed("train", trial.seed, trial.device)
