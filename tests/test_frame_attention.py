@@ -100,6 +100,24 @@ class Reads:
         return probabilities
 
 
+class Clears(Reads):
+    """Changes the map of the last video to nothing."""
+
+    videos = 1
+
+    def __call__(self, layer, cross, probabilities):
+        return torch.zeros_like(super().__call__(layer, cross, probabilities))
+
+
+@pytest.mark.parametrize("span", SEEN)
+def test_only_the_half_with_text_has_maps(layer, span):
+    videos, maps = random(2, 4, 6, 16), Clears()
+    plain = FrameAttention("x", 4, span, Now())(layer, videos.flatten(0, 1)).unflatten(0, (2, 4))
+    ours = FrameAttention("x", 4, span, Now(), maps)(layer, videos.flatten(0, 1)).unflatten(0, (2, 4))
+    assert torch.allclose(ours[0], plain[0], atol=1e-6) and not torch.allclose(ours[1], plain[1], atol=1e-3)
+    assert maps.maps["x"].shape == (1, 4, layer.heads, 6, 6 * len(span(4)[0]))
+
+
 @pytest.mark.parametrize("span", SEEN)
 @pytest.mark.parametrize("maps", [None, Reads()])
 def test_each_frame_looks_at_its_frames_alone(layer, span, maps):

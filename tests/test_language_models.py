@@ -97,11 +97,22 @@ def test_what_will_not_pass_is_asked_once(server, state):
     assert len(server.asked) == 1 and not server.waits
 
 
-def test_a_slow_reply_is_not_asked_for_again(server):
-    server.script = [0.5]
-    with pytest.raises(BadInput, match=r"no reply in 0\.1 s"):
-        model(server, patience=Patience(read=0.1)).complete("q", 5)
-    assert len(server.asked) == 1 and not server.waits
+def test_a_slow_reply_is_waited_for_longer_the_next_time(server):
+    server.script = [1.0, 1.0, 0.3]
+    assert model(server, patience=Patience(read=0.2)).complete("q", 5) == "ok"
+    assert len(server.asked) == len(server.waits) + 1 == 3
+
+
+def test_a_server_that_stays_silent_is_one_line_and_what_it_said_before_is_kept(server, tmp_path):
+    journal = tmp_path / "answers.jsonl"
+    server.script = ["one", 0.5, 0.5]
+    silent = model(server, journal, Patience(tries=2, read=0.1))
+    assert silent.complete("a", 5) == "one"
+    with pytest.raises(BadInput, match=r"no answer in 2 tries \(no reply in 0\.2 s; give `read` more"):
+        silent.complete("b", 5)
+    assert len(journal.read_text().splitlines()) == 1
+    again = model(server, journal)
+    assert again.complete("a", 5) == "one" and again.complete("b", 5) == "ok"
 
 
 def test_tries_end_in_one_line(server):

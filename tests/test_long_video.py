@@ -18,10 +18,12 @@ from minilib.papers.long_video import (
     Chunked,
     chunk_by_chunk,
     dense_memory,
+    figures,
     independent,
     method,
     nothing,
     quality,
+    said,
     sharing,
     sparse_memory,
     variants,
@@ -195,7 +197,7 @@ def test_one_chunk_of_one_frame_is_plain_generation(models, inputs):
     latents = next(
         chunk_by_chunk(models, prompts[:1], maps[:1, :1], noise[:1], Chunked(seen=dense_memory, steps=3), dpm)
     )
-    plain = generate(models, prompts[:1], noise[0], maps[0, :1], steps=3, guidance=3.0)
+    plain = generate(models, prompts[:1], noise[0], maps[0, :1], steps=3, guidance=7.5)
     assert (models.decode(latents).int() - plain.int()).abs().max() <= 1
 
 
@@ -288,6 +290,8 @@ def test_a_static_video_wins_consistency_and_loses_motion():
     truth, static = (variants.scores(clip, make(made, 1), made) for make in (variants.truth, variants.first_frame))
     assert static["temporal"] == pytest.approx(100, abs=1e-3) and truth["temporal"] < 99.5
     assert static["motion"] == 0 and truth["motion"] > 95
+    back = variants.scores(clip, variants.backward(made, 1), made)
+    assert back["temporal"] == pytest.approx(truth["temporal"], abs=1e-3)
     assert truth[""] == 100 > static[""] and static["fidelity"] == truth["fidelity"] == 100
 
 
@@ -353,3 +357,28 @@ def test_known_quality_rises_with_the_levels():
     made = variants.script_of(5, "val", 2, 4)
     found = [quality.motion(variants.of_quality(made, level, 1.0, 5), made) for level in (0.0, 0.5, 1.0)]
     assert all(a < b for a, b in pairwise(found))
+
+
+# --- sentences and pictures ------------------------------------------------------------------------------------------
+
+
+def test_sentences_follow_from_numbers():
+    assert said.prefers("It", 70, 100).endswith("prefers the static one.")
+    assert said.prefers("It", 70, 0).endswith("prefers the one that moves.")
+    assert said.prefers("It", 70, 70).endswith("prefers neither.")
+    names, truth = ("v/a", "v/b", "v/c"), {"v/a": 1.0, "v/b": 2.0, "v/c": 3.0}
+    rows = {name: dict.fromkeys(range(4), truth[name]) for name in names}
+    rows |= {f"{name}/good": {seed: truth[name] + seed for seed in range(4)} for name in names}
+    rows |= {f"{name}/bad": dict.fromkeys(range(4), -truth[name]) for name in names}
+    over_all, within = said.agreement(rows, names, "good")
+    assert within.mean == pytest.approx(1) and within.n == 4 and 0 < over_all < 1
+    assert said.agrees("It", said.agreement(rows, names, "bad")).endswith("against the truth.")
+    assert said.agrees("It", said.agreement(rows, (*names, "v/d"), "good")) == "It: not measured yet."
+
+
+def test_pictures_take_what_is_there():
+    labels, rows = {"videos/dense": "dense", "videos/sparse": "sparse"}, {"videos/dense/motion": {0: 50.0}}
+    rows |= {"videos/dense/temporal": {0: 80.0}, "videos/dense/ground2": {0: 90.0}}
+    assert len(figures.against(rows, labels, "motion", "temporal").axes[0].lines) == 1
+    assert len(figures.growth(rows, labels).axes) == 2
+    assert "script" in [text.get_text() for text in figures.idea().axes[0].texts]

@@ -30,6 +30,7 @@ NAMES = [
     "second_clip",
     "small_clip",
     "small_diffusion_autoencoder",
+    "small_diffusion_controlnet",
     "small_diffusion_judge",
     "small_diffusion_unet",
     "small_language",

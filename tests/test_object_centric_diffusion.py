@@ -48,7 +48,7 @@ from minilib.papers.object_centric_diffusion.control import (
 from minilib.papers.object_centric_diffusion.counts import count_all
 from minilib.papers.object_centric_diffusion.maps import Edited, Kept, attended
 from minilib.papers.object_centric_diffusion.merging import MergedKeys
-from minilib.papers.object_centric_diffusion.method import Object, find_object, generate_edit, invert
+from minilib.papers.object_centric_diffusion.method import Object, denoiser, find_object, generate_edit, invert
 from minilib.papers.object_centric_diffusion.quality import clip_score, error, error_left, temporal_consistency
 from minilib.papers.object_centric_diffusion.regions import Region, crop_around, latent_mask, normalise
 from minilib.papers.object_centric_diffusion.saliency import mask_by_words
@@ -512,6 +512,9 @@ def test_what_is_skipped_stays_as_inversion_left_it():
     out = object_centric_sampling(linear, x, REGION, times, solver, Sampling(8, gamma=0.0), behind)
     outside = REGION.outside(x).expand_as(x)
     assert torch.equal(out[outside], behind[outside]) and not torch.equal(out[~outside], behind[~outside])
+    aligned = object_centric_sampling(linear, x, REGION, times, solver, Sampling(8, gamma=0.0, align=True), behind)
+    means = REGION.gather(aligned).mean((0, 2, 3)), behind.masked_fill(~outside, 0).sum((0, 2, 3))
+    assert torch.allclose(means[0], means[1] / outside[:, 0].sum(), atol=1e-5) and not torch.equal(out, aligned)
     with pytest.raises(BadInput, match="set phi"):
         object_centric_sampling(linear, x, REGION, times, solver, Sampling(8))
 
@@ -536,6 +539,15 @@ def test_an_edit_leaves_the_unet_as_it_was_and_draws_nothing_global(models, vide
     assert found.shape == video.shape and found.dtype == torch.uint8 and torch.equal(found, again)
     assert all(models.unet.attn_processors[name] is processor for name, processor in before.items())
     assert torch.equal(state, torch.random.get_rng_state())
+
+
+def test_half_precision_changes_an_edit_a_little_and_its_latents_stay_in_single(models, video):
+    few = replace(FATEZERO, sampling=Sampling(4, gamma=1.0), guidance=1.0)
+    whole, half = (edit(models, scheduler(), video, prompts(), replace(few, dtype=d)) for d in ("float32", "bfloat16"))
+    assert not torch.equal(whole, half) and (whole.float() - half.float()).abs().mean() < 4
+    now = Now()
+    seen = denoiser(models, models.tokens(["a"]), 1, now, dtype="bfloat16")(random(1, 4, 8, 8), 5, "frame")
+    assert seen.dtype == torch.float32
 
 
 def test_the_same_prompt_without_guidance_gives_the_video_back(models, video):

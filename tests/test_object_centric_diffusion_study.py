@@ -18,6 +18,7 @@ from minilib.papers.object_centric_diffusion.method import find_object
 from minilib.papers.object_centric_diffusion.small import Editing, edits_of, models_of, prompts_of, scores, shortened
 from minilib.papers.object_centric_diffusion.study import STUDY
 from minilib.papers.object_centric_diffusion.variants import (
+    Controlled,
     Edit,
     reconstructed_truth,
     repeated,
@@ -64,12 +65,19 @@ def test_every_variant_can_be_described_and_no_two_alike(tmp_path):
 
 
 def test_other_weights_have_other_rows(tmp_path, monkeypatch):
-    one = Editing()
-    small.hash_of_weights.cache_clear()
+    def hashes():
+        small.hash_of_weights.cache_clear()
+        return Editing().weights, Controlled("colour", OBJECT_CENTRIC_CONTROL).controlnet
+
     monkeypatch.setattr(small, "weights_file", lambda part: tmp_path / part)
-    (tmp_path / "unet").write_bytes(b"other")
-    assert Editing().weights != one.weights
+    found = [hashes()]
+    for part in ("unet", "controlnet"):
+        (tmp_path / part).write_bytes(b"other")
+        found.append(hashes())
     small.hash_of_weights.cache_clear()
+    first, new_unet, new_controlnet = found
+    assert first[0] != new_unet[0] == new_controlnet[0]  # an edit with an inversion has no ControlNet
+    assert first[1] == new_unet[1] != new_controlnet[1]
 
 
 def test_what_is_not_shipped_is_one_line(tmp_path, monkeypatch):
@@ -197,6 +205,9 @@ def test_sentences_are_made_of_rows():
     )
     assert "+20" in figures.versus_line(rows, "colour/fatezero", "colour/unedited", "x")
     assert "3.00 times (2.00 to 3.00 over 2 rounds)" in figures.ratio_line(rows, "total.a", "total.b", "x")
+    assert figures.stored_line({"all": 30.0, "few": 3.0}, "all", "few").startswith("Few stores 10 times less than all")
+    assert "More than half of it is left by b:" in figures.edited_line({"a": 10.0, "b": 21.0}, 40.0)
+    assert "a comes nearest" in (said := figures.edited_line({"a": 10.0, "b": 20.0}, 40.0)) and "All of them" in said
     assert "not timed yet" in figures.ratio_line(rows, "total.a", "total.c", "x")
 
 

@@ -56,7 +56,8 @@ class Now:
 
 
 class Maps(Protocol):
-    """Who reads attention maps and may replace them."""
+    """Who reads attention maps and may replace them: of every video of a batch, or with a number `videos` of so many,
+    the last ones (1 under guidance: the half with text). The others stay fused."""
 
     def wants(self, layer: str, cross: bool, queries: int) -> bool:
         """Whether to compute the map of a layer, whose frames have so many queries."""
@@ -119,17 +120,13 @@ class FrameAttention:
             keys, values = self.keys_and_values(attn, hidden)
         queries, keys, values = (split(x, attn.heads) for x in (attn.to_q(hidden), keys, values))
         if self.maps is not None and self.maps.wants(self.layer, cross, hidden.shape[2]):
-            weights = (queries @ keys.mT * attn.scale).softmax(-1)
-            out = self.maps(self.layer, cross, weights) @ values
-        elif keys.shape[1] < self.frames:
-            folded = queries.transpose(1, 2).flatten(2, 3)
-            out = F.scaled_dot_product_attention(folded, keys[:, 0], values[:, 0], scale=attn.scale)
-            out = out.unflatten(2, (self.frames, -1)).transpose(1, 2)
+            first = max(len(queries) - getattr(self.maps, "videos", len(queries)), 0)
+            weights = (queries[first:] @ keys[first:].mT * attn.scale).softmax(-1)
+            out = self.maps(self.layer, cross, weights) @ values[first:]
+            if first:
+                out = torch.cat([fused(queries[:first], keys[:first], values[:first], attn.scale), out])
         else:
-            fused = F.scaled_dot_product_attention(
-                *(x.flatten(0, 1) for x in (queries, keys, values)), scale=attn.scale
-            )
-            out = fused.unflatten(0, (-1, self.frames))
+            out = fused(queries, keys, values, attn.scale)
         out = attn.to_out[0](out.transpose(2, 3).flatten(3).flatten(0, 1))
         out = attn.to_out[1](out) / attn.rescale_output_factor
         return out + hidden_states if attn.residual_connection else out
@@ -153,6 +150,18 @@ class FrameAttention:
         if rows * columns != tokens:
             raise BadInput(f"{self.layer}: {tokens} tokens are no halving of latents of {self.now.size}")
         return rows, columns
+
+
+def fused(queries: Tensor, keys: Tensor, values: Tensor, scale: float) -> Tensor:
+    """Attention without a map: queries (b, t, c, n, d), keys and values (b, t, c, m, d), or of one frame that all
+    share, (b, 1, c, m, d)."""
+    frames = queries.shape[1]
+    if keys.shape[1] < frames:
+        folded = queries.transpose(1, 2).flatten(2, 3)
+        out = F.scaled_dot_product_attention(folded, keys[:, 0], values[:, 0], scale=scale)
+        return out.unflatten(2, (frames, -1)).transpose(1, 2)
+    out = F.scaled_dot_product_attention(*(x.flatten(0, 1) for x in (queries, keys, values)), scale=scale)
+    return out.unflatten(0, (-1, frames))
 
 
 def split(x: Tensor, heads: int) -> Tensor:

@@ -129,7 +129,7 @@ def measure(folder: Path, device: torch.device, count: int) -> dict[str, dict[st
     if not unet:
         return rows
     models = small_diffusion(folder, device, controlnet)
-    for guidance in (1.0, GUIDANCE, 7.5):
+    for guidance in (1.0, 3.0, GUIDANCE):
         found = generated(models, frames, guidance)
         rows[f"generated, guidance {guidance:g}"] = named_rightly(judge, found, frames.said)
     for kind in ("depth", "edges") if controlnet else ():

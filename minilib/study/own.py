@@ -20,11 +20,10 @@ import torch
 from torch import Tensor
 
 from minilib.datasets.annotations import Clip
-from minilib.datasets.folder import ViewDataset
 from minilib.environment import environment
 from minilib.errors import BadInput
 from minilib.study import real
-from minilib.study.real import SIZE, Prepared, Run
+from minilib.study.real import Prepared, Run
 from minilib.study.saved import Card, VideoModel, method_of, save_model
 
 OWN = {
@@ -104,11 +103,12 @@ def train_own(method: str, run: Run, out_dir: Path | str, name: str = "own_model
     def ready(*_: object) -> Prepared:
         return made
 
-    outcome = real.run(run, out_dir, ready)
-    views = ViewDataset(splits["val"].clips, made.frames, SIZE[run.backbone])
-    score, places, _ = real.predictions(made.model, views, run.device, run.precision, run.workers)
-    clips = [splits["val"].clips[place] for place in places]
-    validation = Validation(clips, score, torch.tensor([clip.label for clip in clips]), classes)
+    heard: list[Validation] = []
+
+    def said(score: Tensor, clips: Sequence[Clip]) -> None:
+        heard.append(Validation(clips, score, torch.tensor([clip.label for clip in clips]), classes))
+
+    outcome = real.run(run, out_dir, ready, said=said)
     card = Card(
         method=method,
         classes=classes,
@@ -122,4 +122,4 @@ def train_own(method: str, run: Run, out_dir: Path | str, name: str = "own_model
         made_with=environment(run.device) | {"finished": datetime.now(UTC).isoformat(timespec="seconds")},
     )
     model = VideoModel(made.model.eval(), card)
-    return Trained(model, save_model(Path(out_dir) / name, model), outcome, validation)
+    return Trained(model, save_model(Path(out_dir) / name, model), outcome, heard[0])

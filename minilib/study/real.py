@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import Subset
 
 from minilib.claims import Measurements
-from minilib.datasets.annotations import Annotated, first_of_each, mirrored_classes
+from minilib.datasets.annotations import Annotated, Clip, first_of_each, mirrored_classes
 from minilib.datasets.folder import VideoDataset, ViewDataset, batched
 from minilib.datasets.kinetics import kinetics, kinetics_folder
 from minilib.datasets.something import something
@@ -127,8 +127,14 @@ def predictions(
     return torch.stack([score for _, score in found]), [place for place, _ in found], among.gathered(failures)
 
 
-def run(settings: Run, out_dir: Path | str, method: Method, rows: Measurements | None = None) -> dict[str, float]:
-    """Trains and evaluates, as `fit` does; top-1 and top-5."""
+def run(
+    settings: Run,
+    out_dir: Path | str,
+    method: Method,
+    rows: Measurements | None = None,
+    said: Callable[[Tensor, Sequence[Clip]], None] | None = None,
+) -> dict[str, float]:
+    """Trains and evaluates, as `fit` does; top-1 and top-5. `said` hears the scores (n, k) of the test clips."""
     among = processes(settings.device)
     videos = among.from_first(lambda: data(settings))
     splits, classes = videos.splits, videos.splits["train"].classes
@@ -150,7 +156,10 @@ def run(settings: Run, out_dir: Path | str, method: Method, rows: Measurements |
         score, places, failures = predictions(
             model, views, settings.device, settings.precision, settings.workers, among
         )
-        truth = torch.tensor([held[place].label for place in places])
+        read = [held[place] for place in places]
+        if said is not None:
+            said(score, read)
+        truth = torch.tensor([clip.label for clip in read])
         top5 = (score.topk(min(5, score.shape[1])).indices == truth[:, None]).any(1).float().mean().item()
         return Tested({"top1": accuracy(score, truth), "top5": 100 * top5}, len(failures))
 

@@ -9,7 +9,7 @@ Axes: b clips, t frames, h and w pixels, k classes.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from minilib.errors import BadInput
 from minilib.manifests import resolve
 from minilib.metrics.detection import every_frame, localize_v1
 from minilib.progress import progress
-from minilib.study.real_run import Prepared, RealRun, Videos
+from minilib.study.real_run import Drawn, Prepared, RealRun, Videos
 from minilib.study.real_training import Tested, fit, over_seeds
 from minilib.training import autocast
 from minilib.video import VideoError, crop, dense_indices, read_frames
@@ -79,33 +79,17 @@ def seconds_of(video: Video) -> float:
 
 
 @dataclass(frozen=True, eq=False)
-class Windows(Dataset):
-    """Item i: a window of video i, frames uint8 (t, size, size, 3), and its labels (t, k) as nested lists; or the
-    `VideoError` that says why there is none. Moment, crop and mirroring are a pure function of (seed, epoch, i)."""
+class Windows(Drawn):
+    """Item i: a window of video i, frames uint8 (t, size, size, 3), and its labels (t, k) as nested lists."""
 
-    videos: Sequence[Video]
     classes: int
     frames: int
     stride: int
     size: int
-    seed: int = 0
-    epoch: int = 0
-    train: bool = True
-    flip: float = 0.0
 
-    def at_epoch(self, epoch: int) -> Windows:
-        return replace(self, epoch=epoch)
-
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    def __getitem__(self, i: int) -> tuple[Tensor, list[list[int]]] | VideoError:
-        rng = np.random.default_rng([self.seed, self.epoch, i])
+    def draw(self, video: Video, rng: np.random.Generator) -> tuple[Tensor, list[list[int]]]:
         pick = partial(dense_indices, frames=self.frames, stride=self.stride, rng=rng)
-        try:
-            frames, labels = read(self.videos[i], pick, self.classes)
-        except VideoError as error:
-            return VideoError(str(error))
+        frames, labels = read(video, pick, self.classes)
         frames = crop(frames, self.size, rng.random())
         if rng.random() < self.flip:
             frames = frames[:, :, ::-1]
@@ -171,7 +155,7 @@ def run(settings: Run, out_dir: Path | str, method: Method, rows: Measurements |
     classes, size = len(videos.splits["train"].classes), SIZE[settings.backbone]
     prepared = method(settings, classes)
     flip = settings.flip if settings.flip is not None else prepared.recipe["flip"]
-    windows = Windows(train, classes, prepared.frames, settings.stride, size, settings.seed, flip=flip)
+    windows = Windows(train, classes, prepared.frames, settings.stride, size, seed=settings.seed, flip=flip)
     whole = Whole(test, classes, settings.stride, size)
 
     def tested(model: nn.Module) -> Tested:

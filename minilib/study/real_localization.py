@@ -17,7 +17,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.utils.data import Dataset
 
 from minilib.changes import stamp
 from minilib.claims import Measurements
@@ -31,7 +30,7 @@ from minilib.metrics.localization import best, cor_loc, dec_rate, dec_rate_relea
 from minilib.metrics.named_boxes import NamedBoxes, kinds, map50_released, shares
 from minilib.progress import progress
 from minilib.settings import key
-from minilib.study.real_run import Prepared, RealRun, Videos
+from minilib.study.real_run import Drawn, Prepared, RealRun, Videos
 from minilib.study.real_training import Tested, fit, over_seeds
 from minilib.training import autocast
 from minilib.video import VideoError, dense_indices, fitted_size, resize
@@ -109,33 +108,18 @@ def read_fitted(video: Video, frames: Sequence[int], short: int, patch: int) -> 
 
 
 @dataclass(frozen=True, eq=False)
-class Draws(Dataset):
-    """Item i: clips of video i, uint8 (n, t, h, w, 3), and a label that means nothing; or the `VideoError` that says
-    why there are none. Moments, strides and mirroring are a pure function of (seed, epoch, i)."""
+class Draws(Drawn):
+    """Item i: clips of video i, uint8 (n, t, h, w, 3), of moments and strides of their own, and a label that means
+    nothing."""
 
-    videos: Sequence[Video]
     clips: int
     frames: int
     short: int
     patch: int
-    seed: int = 0
-    epoch: int = 0
-    train: bool = True
-    flip: float = 0.0
 
-    def at_epoch(self, epoch: int) -> Draws:
-        return replace(self, epoch=epoch)
-
-    def __len__(self) -> int:
-        return len(self.videos)
-
-    def __getitem__(self, i: int) -> tuple[Tensor, int] | VideoError:
-        video, rng = self.videos[i], np.random.default_rng([self.seed, self.epoch, i])
+    def draw(self, video: Video, rng: np.random.Generator) -> tuple[Tensor, int]:
         chosen = [dense_indices(len(video), self.frames, int(rng.choice(STRIDES)), rng=rng) for _ in range(self.clips)]
-        try:
-            clips = read_fitted(video, np.concatenate(chosen), self.short, self.patch)
-        except VideoError as error:
-            return VideoError(str(error))  # without the traceback, which holds half-read frames
+        clips = read_fitted(video, np.concatenate(chosen), self.short, self.patch)
         clips = clips.unflatten(0, (self.clips, self.frames))
         mirrored = torch.from_numpy(rng.random(self.clips) < self.flip)
         return torch.where(mirrored[:, None, None, None, None], clips.flip(3), clips), 0
@@ -228,7 +212,7 @@ def run(settings: Run, out_dir: Path | str, method: Method, rows: Measurements |
     classes = videos.splits["train"].classes
     prepared = method(settings, classes)
     flip = settings.flip if settings.flip is not None else prepared.recipe["flip"]
-    draws = Draws(train, settings.draws, prepared.frames, *SIZE[settings.backbone], settings.seed, flip=flip)
+    draws = Draws(train, settings.draws, prepared.frames, *SIZE[settings.backbone], seed=settings.seed, flip=flip)
 
     def tested(model: nn.Module) -> Tested:
         model.to(settings.device).eval()

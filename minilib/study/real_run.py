@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 from torch import nn
+from torch.utils.data import Dataset
 
 from minilib.changes import clips_key
 from minilib.datasets.annotations import present
@@ -14,6 +16,7 @@ from minilib.errors import BadInput
 from minilib.manifests import file_hash
 from minilib.settings import key
 from minilib.training import Objective
+from minilib.video import VideoError
 
 DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
@@ -107,3 +110,32 @@ class Videos:
 
     def __str__(self) -> str:
         return ", ".join(f"{len(self.splits[name]):,} of {count:,} {name}" for name, count in self.listed.items())
+
+
+@dataclass(frozen=True, eq=False)
+class Drawn(Dataset):
+    """Item i: what `draw` makes of video i, a pure function of (seed, epoch, i); or the `VideoError` that says why
+    there is none. flip: how often it is mirrored."""
+
+    videos: Sequence
+    seed: int = field(default=0, kw_only=True)
+    epoch: int = field(default=0, kw_only=True)
+    train: bool = field(default=True, kw_only=True)
+    flip: float = field(default=0.0, kw_only=True)
+
+    def at_epoch(self, epoch: int) -> Drawn:
+        """The same videos, drawn anew."""
+        return replace(self, epoch=epoch)
+
+    def __len__(self) -> int:
+        return len(self.videos)
+
+    def __getitem__(self, i: int) -> tuple | VideoError:
+        try:
+            return self.draw(self.videos[i], np.random.default_rng([self.seed, self.epoch, i]))
+        except VideoError as error:
+            return VideoError(str(error))  # without the traceback, which holds half-read frames
+
+    def draw(self, video: object, rng: np.random.Generator) -> tuple:
+        """An item of one video."""
+        raise NotImplementedError

@@ -219,7 +219,8 @@ class Study:
                 if split == "test":
                     raise
                 metrics = {"": 0.0}  # a rate that is too large loses
-        rows.record(metric, metrics, seed, settings, taken.seconds, taken.peak_memory)
+        dtype = getattr(recipe, "dtype", "")
+        rows.record(metric, metrics, seed, settings, taken.seconds, taken.peak_memory, dtype=dtype)
         state.unlink(missing_ok=True)
         return metrics[""]
 

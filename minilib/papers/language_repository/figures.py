@@ -14,6 +14,7 @@ from minilib.papers.language_repository.rules import event_of, seconds_of
 from minilib.plots import COLOURS
 from minilib.world.vocabulary import COLOURS as NAMES
 
+Rows = Mapping[str, Mapping[int, float]]  # metric -> replicate -> value
 SHOWN = {"white": "silver", "yellow": "gold", "cyan": "darkturquoise", "purple": "mediumpurple"}  # seen on white paper
 
 
@@ -78,19 +79,22 @@ def exponent(lengths: Sequence[float], costs: Sequence[float]) -> float:
     return sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True)) / sum((a - mx) ** 2 for a in x)
 
 
-def growth(rows: Mapping[str, Mapping[int, float]], recipes: Mapping[int, str], names: Sequence[str]) -> Figure:
+def by_length(rows: Rows, recipes: Mapping[int, str], name: str, metric: str = "") -> dict[int, float]:
+    """chunks -> the mean of a context's metric over the replicates that were measured at all lengths (at least one)."""
+    found = {n: each for n, recipe in recipes.items() if (each := rows.get(f"{recipe}/{name}{metric}"))}
+    shared = set.intersection(*map(set, found.values())) if found else set()
+    means = {n: fmean(each[seed] for seed in shared) for n, each in found.items() if shared}
+    return {n: mean for n, mean in means.items() if mean > 0}
+
+
+def growth(rows: Rows, recipes: Mapping[int, str], names: Sequence[str]) -> Figure:
     """Accuracy, words read and words of writing as chronicles grow, of replicates that were measured at all
     lengths. recipes: chunks -> recipe."""
     figure, axes = plt.subplots(1, 3, figsize=(9, 2.7))
     panels = {"right, %": "", "words that the answer is read from": "/words", "words of writing": "/words_written"}
     for axis, (title, metric) in zip(axes, panels.items(), strict=True):
         for name, colour in zip(names, COLOURS, strict=False):
-            found = {n: rows.get(f"{recipe}/{name}{metric}", {}) for n, recipe in recipes.items()}
-            shared = (
-                set.intersection(*map(set, (each for each in found.values() if each))) if any(found.values()) else ()
-            )
-            means = {n: fmean(each[seed] for seed in shared) for n, each in found.items() if each and shared}
-            points = {n: mean for n, mean in means.items() if mean > 0}
+            points = by_length(rows, recipes, name, metric)
             if len(points) < 2:
                 continue
             label = name.replace("_", " ")

@@ -1,8 +1,9 @@
 """A server that speaks the OpenAI chat protocol: asked patiently, and never twice for what it has answered.
 
-Asked again are refused or broken connections, half answers and the states 429, 500, 502, 503 and 504: after what
-Retry-After says, else after 1, 2, 4, ... seconds, each with a random part. A read timeout is not: a slow model is still
-at work on the first question, and a second would make it slower. Answers are appended to a file as they come.
+Asked again are refused, broken or silent connections, half answers and the states 429, 500, 502, 503 and 504: after
+what Retry-After says, else after 1, 2, 4, ... seconds, each with a random part. A reply that takes too long is waited
+for twice as long the next time, for a slow model may still be at work on the first question. Answers are appended to a
+file as they come, so that nothing is asked for again after an interruption.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ AGAIN = (429, 500, 502, 503, 504)
 @dataclass(frozen=True)
 class Patience:
     """tries in all; first, the seconds before the second, doubled each time up to `longest`; read, the seconds that a
-    reply may take."""
+    reply may take, doubled after each that takes longer."""
 
     tries: int = 5
     first: float = 1.0
@@ -79,23 +80,22 @@ class ServedModel:
 
     def _ask(self, body: bytes) -> str:
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
-        why = ""
+        why, read = "", self.patience.read
         for failed in range(1, self.patience.tries + 1):
             after = None
             request = urllib.request.Request(f"{self.url}/chat/completions", body, headers)
             try:
-                with urllib.request.urlopen(request, timeout=self.patience.read) as reply:
+                with urllib.request.urlopen(request, timeout=read) as reply:
                     return str(json.loads(reply.read())["choices"][0]["message"]["content"] or "")
             except urllib.error.HTTPError as error:
                 if error.code not in AGAIN:
                     raise BadInput(f"server {self.url}: {error.code} {error.reason}: {_said(error)}") from error
                 why, after = f"{error.code} {error.reason}", error.headers.get("Retry-After")
-            except TimeoutError as error:
-                raise self._slow() from error
-            except urllib.error.URLError as error:
-                if isinstance(error.reason, TimeoutError):
-                    raise self._slow() from error
-                why = str(error.reason)
+            except (TimeoutError, urllib.error.URLError) as error:
+                reason = getattr(error, "reason", error)
+                why = str(reason)
+                if isinstance(reason, TimeoutError):
+                    why, read = f"no reply in {read:g} s; give `read` more, or ask for less", 2 * read
             except (http.client.HTTPException, ConnectionError, ValueError, KeyError, IndexError, TypeError) as error:
                 why = f"half an answer ({type(error).__name__})"
             if failed < self.patience.tries:
@@ -104,12 +104,13 @@ class ServedModel:
             f"server {self.url}: no answer in {self.patience.tries} tries ({why}); what it answered before is kept"
         )
 
-    def _slow(self) -> BadInput:
-        return BadInput(f"server {self.url}: no reply in {self.patience.read:g} s; give `read` more, or ask for less")
-
 
 def _said(error: urllib.error.HTTPError) -> str:
-    return " ".join(error.read(200).decode(errors="replace").split())
+    """The beginning of what a server says beside its state; nothing where that does not come."""
+    try:
+        return " ".join(error.read(200).decode(errors="replace").split())
+    except (OSError, http.client.HTTPException):
+        return ""
 
 
 def _read_journal(path: Path) -> dict[str, str]:

@@ -48,7 +48,7 @@ def against(rows: Rows, labels: Mapping[str, str], across: str, up: str) -> Figu
     """A point a variant, its means of two metrics."""
     figure, axis = plt.subplots(figsize=(5.6, 3.2))
     for at, (name, label) in enumerate(labels.items()):
-        found = [rows.get(f"videos/{name}/{metric}", {}).values() for metric in (across, up)]
+        found = [rows.get(f"{name}/{metric}", {}).values() for metric in (across, up)]
         if all(found):
             x, y = (fmean(values) for values in found)
             axis.plot(x, y, "o", color=COLOURS[at % 7], markersize=7)
@@ -62,7 +62,7 @@ def growth(rows: Rows, labels: Mapping[str, str]) -> Figure:
     figure, axes = plt.subplots(1, 2, figsize=(9, 2.8))
     for axis, metric in zip(axes, ("truth", "ground"), strict=True):
         for at, (name, label) in enumerate(labels.items()):
-            found = {n: rows.get(f"videos/{name}/{metric}{n}", {}).values() for n in (1, 2, 4, 8)}
+            found = {n: rows.get(f"{name}/{metric}{n}", {}).values() for n in (1, 2, 4, 8)}
             points = {n: fmean(values) for n, values in found.items() if values}
             axis.plot(list(points), list(points.values()), "o-", color=COLOURS[at % 7], label=label)
         axis.set(xlabel="chunk", ylabel=f"{metric}, %", xscale="log")

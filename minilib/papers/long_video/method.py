@@ -48,7 +48,7 @@ class Chunked:
     maps: float = 0.0
     motion: float = 0.0
     steps: int = 10
-    guidance: float = 3.0
+    guidance: float = 7.5
 
     def __post_init__(self):
         if self.steps < 1 or self.held < 0 or not (0 <= self.maps <= 1 and 0 <= self.motion <= 1):

@@ -10,7 +10,6 @@ Axes: k chunks, t frames of a chunk, f frames, h and w pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -113,8 +112,3 @@ def truth_reached(video: Tensor, script: Script) -> list[float]:
         pixels, mask = rendered(script, texture)
         found.append([100 - rms(a.int() - b.int(), m) for a, b, m in zip(video.cpu(), pixels, mask, strict=True)])
     return max(found, key=sum)
-
-
-def by_chunk(name: str, values: Sequence[float], numbers: Sequence[int]) -> dict[str, float]:
-    """Of values a chunk those of some chunks, counted from 1, as metrics."""
-    return {f"{name}{number}": values[number - 1] for number in numbers if number <= len(values)}

@@ -22,7 +22,7 @@ def prefers(metric: str, moving: float, static: float) -> str:
 def agreement(rows: Rows, names: Sequence[str], metric: str, known: str = "") -> tuple[float, Sample] | None:
     """Spearman's rank correlation of a metric with the truth over all variants and videos, and the sample of the
     correlations within each video; None where fewer than two videos have all variants."""
-    found = {part: [rows.get(f"videos/{name}/{part}".rstrip("/"), {}) for name in names] for part in (metric, known)}
+    found = {part: [rows.get(f"{name}/{part}".rstrip("/"), {}) for name in names] for part in (metric, known)}
     seeds = sorted(set.intersection(*(set(each) for part in found.values() for each in part)))
     if len(seeds) < 2:
         return None
@@ -41,15 +41,3 @@ def agrees(metric: str, found: tuple[float, Sample] | None) -> str:
     text = f"{metric}: {over_all:+.2f} over all, {within.mean:+.2f} within a video (98 % interval {low:+.2f} to "
     word = "with" if low > 0 else "against" if high < 0 else "not clearly with"
     return f"{text}{high:+.2f}, {several(within.n, 'videos')}), {word} the truth."
-
-
-def lost(rows: Rows, name: str, metric: str, label: str) -> str:
-    """What is lost from the second chunk to the eighth."""
-    first, last = (rows.get(f"videos/{name}/{metric}{chunk}", {}) for chunk in (2, 8))
-    seeds = sorted(first.keys() & last.keys())
-    if len(seeds) < 2:
-        return f"{label}: not measured yet."
-    sample = Sample.of([first[seed] - last[seed] for seed in seeds])
-    low, high = sample.interval(EFFECT)
-    interval = f"98 % interval {number(low, '+')} to {number(high, '+')}"
-    return f"{label} loses {number(sample.mean, '+')} points ({interval})."

@@ -14,12 +14,14 @@ from minilib.papers.long_video.variants import (
     Reference,
     Static,
     at_once,
+    backward,
     first_frame,
-    noise_once,
+    of_one_noise,
     strangers,
     truth,
 )
-from minilib.study import Row, Study
+from minilib.papers.object_centric_diffusion.small import RANDOM
+from minilib.study import Study
 
 CHUNKED = {
     "independent": Generated(Chunked(), make=at_once),
@@ -28,34 +30,35 @@ CHUNKED = {
     "dense": Generated(Chunked(seen=dense_memory)),
     "maps": Generated(Chunked(maps=0.5)),
     "motion": Generated(Chunked(motion=0.5)),
-    "one_noise": Generated(Chunked(), make=at_once, draw=noise_once),
+    "one_noise": Generated(Chunked(), make=of_one_noise),
 }
-VARIANTS = {
+GENERATED = {
     **CHUNKED,
     "static": Static(),
     "control/own": Generated(Chunked(seen=own_memory)),
+}
+KNOWN = {  # rendered: no weights of the diffusion model have a part in them but those of its autoencoder
     "truth": Reference(truth),
+    "backward": Reference(backward),
     "repeated": Reference(first_frame),
     "strangers": Reference(strangers),
     "ladder": Ladder(),
 }
 LABELS = {
-    "independent": "independent chunks",
-    "last_frame": "last frame held",
-    "sparse": "tokens, sparse",
-    "dense": "tokens, dense",
-    "maps": "attention maps",
-    "motion": "motion features",
-    "one_noise": "one noise for all",
-    "static": "a static video",
-    "truth": "the script, rendered",
+    "videos/independent": "independent chunks",
+    "videos/last_frame": "last frame held",
+    "videos/sparse": "tokens, sparse",
+    "videos/dense": "tokens, dense",
+    "videos/maps": "attention maps",
+    "videos/motion": "motion features",
+    "videos/one_noise": "one noise for all",
+    "videos/static": "a static video",
+    "known/truth": "the script, rendered",
 }
 STUDY = Study(
     "long_video",
-    VARIANTS,
-    recipes={"videos": Length()},
-    grids={"videos": tuple(VARIANTS)},
-    tables={metric or "truth": {label: Row(f"{name}/{metric}".rstrip("/")) for name, label in LABELS.items()}
-            for metric in ("", "temporal", "clip", "fidelity", "motion", "ground")},
+    GENERATED | KNOWN,
+    recipes={"known": Length(weights=RANDOM), "videos": Length()},
+    grids={"known": tuple(KNOWN), "videos": tuple(GENERATED)},
     replicates=16,
-)  # fmt: skip
+)

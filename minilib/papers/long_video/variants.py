@@ -92,8 +92,8 @@ def scores(clip: ImageText, video: Tensor, script: Script) -> dict[str, float]:
         "fidelity": quality.fidelity(video, script),
         "motion": quality.motion(video, script),
         "ground": fmean(ground),
-        **quality.by_chunk("truth", truth, GROWTH),
-        **quality.by_chunk("ground", ground, GROWTH[1:]),
+        **{f"truth{chunk}": truth[chunk - 1] for chunk in GROWTH if chunk <= len(truth)},
+        **{f"ground{chunk}": ground[chunk - 1] for chunk in GROWTH[1:] if chunk <= len(ground)},
     }
 
 
@@ -120,26 +120,21 @@ def at_once(models, script: Script, noise: Tensor, how: Chunked) -> Tensor:
     return models.decode(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
 
 
-def noise_anew(noise: Tensor) -> Tensor:
-    return noise
-
-
-def noise_once(noise: Tensor) -> Tensor:
-    """The first chunk's for all."""
-    return noise[:1].expand_as(noise)
+def of_one_noise(models, script: Script, noise: Tensor, how: Chunked) -> Tensor:
+    """The first chunk's noise for all."""
+    return at_once(models, script, noise[:1].expand_as(noise), how)
 
 
 @dataclass(frozen=True)
 class Generated(_Scored):
-    """A video by chunks. make: `one_after_another` or `at_once`; draw: the noise of all chunks from that of each."""
+    """A video by chunks. make: `one_after_another`, `at_once` or `of_one_noise`."""
 
     how: Chunked
     make: Callable[[SmallDiffusion, Script, Tensor, Chunked], Tensor] = one_after_another
-    draw: Callable[[Tensor], Tensor] = noise_anew
 
     def video(self, models: SmallDiffusion, script: Script, number: int, recipe: Length) -> Tensor:
         """uint8 (k, t, h, w, 3)."""
-        noise = self.draw(noise_of(number, len(script.prompts))).to(models.device)
+        noise = noise_of(number, len(script.prompts)).to(models.device)
         return self.make(models, script, noise, replace(self.how, steps=recipe.sampler_steps))
 
 
@@ -167,6 +162,12 @@ class Reference(_Scored):
 def truth(script: Script, number: int) -> Tensor:
     """The script, rendered."""
     return rendered(script, number % len(TEXTURES))[0]
+
+
+def backward(script: Script, number: int) -> Tensor:
+    """The truth from its end: neighbours stay neighbours, so that temporal consistency cannot change."""
+    made = truth(script, number)
+    return made.flip((0, 1))
 
 
 def first_frame(script: Script, number: int) -> Tensor:

@@ -50,9 +50,9 @@ GLOBAL_SEARCH = replace(OPTIMIZED, merging=MergingSettings(window=None))
 # --- from the optimised model to the object-centric one, main Table 6.3 and Algorithm 1 ------------------------------
 MERGING = replace(OPTIMIZED, merging=MergingSettings(eta=0.5))  # object-centric merging alone
 SAMPLING = replace(OBJECT_CENTRIC, merging=MergingSettings())  # object-centric sampling alone
-AT_THE_END = replace(SAMPLING, sampling=Sampling(20, gamma=0.0, align=False))
-AT_THE_END_ALIGNED = replace(SAMPLING, sampling=Sampling(20, gamma=0.0))
-NOT_ALIGNED = replace(SAMPLING, sampling=Sampling(20, gamma=0.25, align=False))
+AT_THE_END = replace(SAMPLING, sampling=Sampling(20, gamma=0.0))
+AT_THE_END_ALIGNED = replace(SAMPLING, sampling=Sampling(20, gamma=0.0, align=True))
+ALIGNED = replace(SAMPLING, sampling=Sampling(20, gamma=0.25, align=True))  # as Algorithm 1 has it
 FASTER_BACKGROUND = replace(SAMPLING, sampling=Sampling(20, gamma=0.25, phi=3))
 
 # --- rivals ----------------------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from torch import Tensor
 from minilib.errors import BadInput
 from minilib.models.frame_attention import Now, attached, check_ran
 from minilib.papers.object_centric_diffusion.merging import MergingSettings
-from minilib.papers.object_centric_diffusion.method import Generation, Models, Object, merged_keys
+from minilib.papers.object_centric_diffusion.method import Generation, Models, Object, computing_in, merged_keys
 from minilib.papers.object_centric_diffusion.regions import Region
 from minilib.papers.object_centric_diffusion.sampling import Sampling, object_centric_sampling
 from minilib.papers.object_centric_diffusion.steps import (
@@ -123,18 +123,21 @@ class Controlled:
         self.now.time, self.now.region, self.now.size = time, region, tuple(latents.shape[-2:])
         twice = torch.cat([latents, latents])
         down, middle = self.helped(twice, time, region)
-        without, with_text = self.models.unet(
-            twice, time, self.tokens, down_block_additional_residuals=down, mid_block_additional_residual=middle
-        ).sample.chunk(2)
+        with computing_in(self.pipeline.dtype, twice.device):
+            found = self.models.unet(
+                twice, time, self.tokens, down_block_additional_residuals=down, mid_block_additional_residual=middle
+            ).sample
+        without, with_text = found.to(latents).chunk(2)
         return without + self.pipeline.guidance * (with_text - without)
 
     def helped(self, twice: Tensor, time: int, region: str) -> tuple[list[Tensor], Tensor]:
         last, every = self.help.get(region), self.pipeline.every
         if last is None or (every is not None and self.order[time] - last[0] >= every):
             maps = self.maps[region]
-            down, middle = self.models.controlnet(
-                twice, time, self.tokens, controlnet_cond=torch.cat([maps, maps]), return_dict=False
-            )
+            with computing_in(self.pipeline.dtype, twice.device):
+                down, middle = self.models.controlnet(
+                    twice, time, self.tokens, controlnet_cond=torch.cat([maps, maps]), return_dict=False
+                )
             last = self.help[region] = (self.order[time], down, middle)
         return last[1], last[2]
 

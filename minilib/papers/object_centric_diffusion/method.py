@@ -20,7 +20,7 @@ from torch import Tensor
 
 from minilib.errors import BadInput
 from minilib.models.frame_attention import FrameAttention, Now, Pooling, Span, attached, check_ran, dense, sparse
-from minilib.papers.object_centric_diffusion.maps import BLENDING, Blending, Edited, Kept
+from minilib.papers.object_centric_diffusion.maps import OUTLINES, Blending, Edited, Kept
 from minilib.papers.object_centric_diffusion.merging import MergedKeys, MergingSettings, Plans
 from minilib.papers.object_centric_diffusion.prompts import Prompts, replacing
 from minilib.papers.object_centric_diffusion.regions import Region, crop_around, latent_mask
@@ -52,6 +52,7 @@ class Generation:
 
     merging: None keeps all keys. solver: the class of the sampler. attention: the class of the processors. stride: the
     UNet's, of which crops are multiples (2 in the small model, 8 in Stable Diffusion); margin: cells around the object.
+    dtype: in which the UNet computes, "float32" or, by autocast, "bfloat16".
     """
 
     sampling: Sampling
@@ -62,6 +63,7 @@ class Generation:
     guidance: float = 7.5
     stride: int = 2
     margin: int = 1
+    dtype: str = "float32"
 
     @property
     def needs_mask(self) -> bool:
@@ -74,11 +76,11 @@ class Pipeline(Generation):
     chapter's models is one: FATEZERO, OPTIMIZED, OBJECT_CENTRIC.
 
     paired: whether generation merges the tokens that inversion merged. half_maps: whether maps are kept in half
-    precision.
+    precision. blending: by default that of edits that keep every outline.
     """
 
     paired: bool = True
-    blending: Blending = BLENDING
+    blending: Blending = OUTLINES
     half_maps: bool = True
 
 
@@ -140,7 +142,7 @@ def invert(
     merged = merged_keys(pipeline, now, thing, None)
     times = inference_times(scheduler, pipeline.sampling.steps)
     with attached(models.unet, len(latents), pipeline.span, now, kept, merged, pipeline.attention) as processors:
-        denoise = denoiser(models, models.tokens([prompt]), len(latents), now)
+        denoise = denoiser(models, models.tokens([prompt]), len(latents), now, dtype=pipeline.dtype)
         noise, meeting = object_centric_inversion(
             denoise, latents, thing.region, times, Ddim(scheduler), pipeline.sampling
         )
@@ -165,7 +167,8 @@ def generate_edit(
     edited = Edited(inverted.kept, pipeline.blending, *mapping(prompts), words, times)
     merged = merged_keys(pipeline, now, thing, inverted.plans if pipeline.paired else None)
     with attached(models.unet, frames, pipeline.span, now, edited, merged, pipeline.attention) as processors:
-        denoise = denoiser(models, models.tokens(["", prompts.target]), frames, now, pipeline.guidance)
+        tokens = models.tokens(["", prompts.target])
+        denoise = denoiser(models, tokens, frames, now, pipeline.guidance, pipeline.dtype)
         latents = object_centric_sampling(
             denoise,
             inverted.noise,
@@ -209,15 +212,32 @@ def merged_keys(pipeline: Generation, now: Now, thing: Object, paired: Plans | N
     return MergedKeys(pipeline.merging, now, paired, thing.masks if pipeline.needs_mask else {})
 
 
-def denoiser(models: Models, tokens: Tensor, frames: int, now: Now, guidance: float | None = None) -> Denoise:
-    """The UNet on a video, of one sentence (1, n, d), or guided: without text and with it, tokens (2, n, d)."""
+def computing_in(dtype: str, device: torch.device) -> torch.autocast:
+    """The context in which networks compute in bfloat16 where autocast finds that safe, or do not."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=dtype == "bfloat16")
+
+
+def denoiser(
+    models: Models,
+    tokens: Tensor,
+    frames: int,
+    now: Now,
+    guidance: float | None = None,
+    dtype: str = "float32",
+) -> Denoise:
+    """The UNet on a video, of one sentence (1, n, d), or guided: without text and with it, tokens (2, n, d). Its output
+    is in the latents' precision."""
     tokens = tokens.repeat_interleave(frames, 0)
+
+    def unet(latents: Tensor, time: int) -> Tensor:
+        with computing_in(dtype, latents.device):
+            return models.unet(latents, time, tokens).sample.to(latents)
 
     def denoise(latents: Tensor, time: int, region: str) -> Tensor:
         now.time, now.region, now.size = time, region, tuple(latents.shape[-2:])
         if guidance is None:
-            return models.unet(latents, time, tokens).sample
-        without, with_text = models.unet(torch.cat([latents, latents]), time, tokens).sample.chunk(2)
+            return unet(latents, time)
+        without, with_text = unet(torch.cat([latents, latents]), time).chunk(2)
         return without + guidance * (with_text - without)
 
     return denoise

@@ -29,13 +29,14 @@ class Sampling:
     the very end. phi: how many times faster the background is sampled before; None skips it, "for localized editing
     tasks". align: whether the object's latents are normalised by the background's when both meet.
 
-    The thesis gives N = 20, gamma = 0.25 and no phi.
+    The thesis gives N = 20, gamma = 0.25, no phi. Departure: its Algorithm 1 normalises; here that is off by default,
+    since on the small world's plain colours it gives the object the tint of its ground (see `choices`).
     """
 
     steps: int = 20
     gamma: float = 0.25
     phi: int | None = None
-    align: bool = True
+    align: bool = False
 
     def __post_init__(self):
         if not 0 <= self.gamma <= 1:

@@ -80,7 +80,7 @@ TABLES = {
     "Algorithm 1": {
         "at the end": Row("colour/at_the_end"),
         "at the end, normalised": Row("colour/at_the_end_aligned"),
-        "at T_b, not normalised": Row("colour/not_aligned"),
+        "at T_b, normalised": Row("colour/aligned"),
         "gamma 0.05": Row("colour/gamma05"),
         "gamma 0.25": Row("colour/sampling"),
         "gamma 0.5": Row("colour/gamma50"),

@@ -6,7 +6,7 @@ Axes: t frames, H and W pixels.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from minilib.papers.object_centric_diffusion.small import (
     RANDOM,
     Editing,
     edits_of,
+    hash_of_controlnet,
     models_of,
     prompts_of,
     scores,
@@ -59,7 +60,8 @@ class Edit:
 
     def edited(self, edits: Edits, models: Models, recipe: Editing, clip: int) -> Tensor:
         """The edited video, uint8 (t, H, W, 3)."""
-        prompts, scheduler, pipeline = prompts_of(edits), ddim(), shortened(self.pipeline, recipe.most_steps)
+        prompts, scheduler = prompts_of(edits), ddim()
+        pipeline = replace(shortened(self.pipeline, recipe.most_steps), dtype=recipe.dtype)
         mask = self.mask(models, scheduler, edits, prompts, clip)
         return edit(models, scheduler, edits.source.pixels[0], prompts, pipeline, mask)
 
@@ -69,13 +71,15 @@ class Edit:
 
 @dataclass(frozen=True)
 class Controlled:
-    """A pipeline without an inversion, from depth (channel 0 of the ControlNet's maps) or edges (1)."""
+    """A pipeline without an inversion, from depth (channel 0 of the ControlNet's maps) or edges (1). controlnet: the
+    hash of its weights, so that rows of another one have other keys."""
 
     kind: str
     pipeline: ControlPipeline
     channel: int = 0
     mask: MaskSource = from_truth
     size: str | None = None
+    controlnet: str = field(default_factory=hash_of_controlnet)
 
     def run(self, recipe: Editing, trial: Trial) -> Outcome:
         edits = edits_of(self.kind, self.size, trial.seed, recipe.frames)
@@ -86,7 +90,8 @@ class Controlled:
     def edited(self, edits: Edits, models: Models, recipe: Editing, clip: int) -> Tensor:
         """The generated video, uint8 (t, H, W, 3)."""
         prompts, scheduler, source = prompts_of(edits), ddim(), edits.source
-        pipeline, like = shortened(self.pipeline, recipe.most_steps), models.encode(source.pixels[0])
+        pipeline = replace(shortened(self.pipeline, recipe.most_steps), dtype=recipe.dtype)
+        like = models.encode(source.pixels[0])
         thing = find_object(self.mask(models, scheduler, edits, prompts, clip), like, pipeline)
         maps = control_maps(source.pixels[0], source.mask[0]).to(like)
         maps[:, 1 - self.channel] = 0

@@ -1,0 +1,57 @@
+"""Sentences about Language Repository's results, made from what was measured: they say nothing that it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+
+from minilib.claims.words import number, several
+from minilib.papers.language_repository.figures import Rows, by_length, exponent
+
+ALIKE = 0.1  # exponents that differ by less grow alike
+
+
+def growth(rows: Rows, recipes: Mapping[int, str], less: str = "repository", more: str = "captions") -> str:
+    """How fast the words that are read grow with the length of videos, and how many fewer one context has."""
+    read = {name: by_length(rows, recipes, name, "/words") for name in (less, more)}
+    if any(len(points) < 2 for points in read.values()):
+        return "Not measured yet at several lengths."
+    low, high = (exponent(list(points), list(points.values())) for points in read.values())
+    shared = sorted(set(read[less]) & set(read[more]))
+    factor = read[more][shared[-1]] / read[less][shared[-1]]
+    text = f"From {several(shared[0], 'chunks')} to {shared[-1]} the words of a {less} grow with exponent {low:.2f}, "
+    text += f"those of all {more} with {high:.2f}. "
+    if abs(low - high) <= ALIKE:
+        text += "It grows as fast: what it saves is a factor, not an exponent"
+    else:
+        text += "It grows more slowly" if low < high else "It grows faster"
+    text += f"; at {shared[-1]} chunks it has {number(factor)} times fewer words." if factor > 1 else "."
+    wrote = by_length(rows, recipes, less, "/words_written")
+    if len(wrote) < 2:
+        return text
+    paid = exponent(list(wrote), list(wrote.values()))
+    return f"{text} Writing, paid once a video, grows with exponent {paid:.2f}."
+
+
+def lost(rows: Rows) -> str:
+    """How much of what a reader needs writing loses: a reader that never errs, on all captions and on a repository."""
+    names = ("captions", "repository", "uniform")
+    found = {name: rows.get(f"grid/by_rule/{name}", {}) for name in names}
+    shared = set.intersection(*map(set, found.values()))
+    if not shared:
+        return "Not measured yet."
+    captions, repository, uniform = (fmean(found[name][seed] for seed in shared) for name in names)
+    text = f"Read without error, over {several(len(shared), 'replicates')}: all captions {captions:.0f} %, the "
+    text += f"repository {repository:.0f} %, evenly spaced captions of its length {uniform:.0f} %. Of what could be "
+    return f"{text}answered writing loses {captions - repository:.0f} points, leaving out {captions - uniform:.0f}."
+
+
+def control(alone: Mapping[int, float], chance: float = 20) -> str:
+    """Whether the question alone is at chance, as it must be."""
+    if not alone:
+        return "Not measured yet."
+    mean = fmean(alone.values())
+    text = f"The question alone is right in {mean:.1f} % over {several(len(alone), 'replicates')}"
+    if abs(mean - chance) < 1e-6:
+        return f"{text}, as it must be."
+    return f"{text}, not in {chance:g} %: it gives answers away."
