@@ -80,10 +80,12 @@ def test_its_outputs_are_as_new_as_its_code(notebook):
     assert is_current(path), f"{path.name} shows older code: `make notebooks ONLY={path.stem[:2]}` renews it"
 
 
-ANATOMY = ("00", "02", "05", "06", "11", "12", "14")  # pages that have the whole anatomy; each page joins as it gets it
+WITHOUT_ANATOMY = ("01", "13")  # the small world has not got it yet; the scorecard teaches no method
 
 
-@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.name.startswith(ANATOMY)], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [p for p in NOTEBOOKS if not p.name.startswith(WITHOUT_ANATOMY)], ids=lambda path: path.stem
+)
 def test_a_page_has_its_anatomy(path):
     nb = read_notebook(path)
     cells = code_cells(nb)
