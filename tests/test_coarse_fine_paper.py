@@ -9,7 +9,7 @@ import torch
 from minilib import claims
 from minilib.claims import Measurements
 from minilib.models.x3d import TINY, X3D, ClipHead
-from minilib.papers.coarse_fine import figures, fusion, grid, real, study, variants
+from minilib.papers.coarse_fine import figures, fusion, grid, real, said, study, variants
 from minilib.papers.coarse_fine.method import CoarseFine, CoarseStream, detection
 from minilib.papers.coarse_fine.slowfast import SlowFastFusion
 from minilib.papers.coarse_fine.study import STUDY, VARIANTS, EndToEnd, Network
@@ -350,16 +350,14 @@ def test_smoke_is_short_in_all_stages():
 
 def test_the_live_comparison_says_whether_the_rows_bear_it_out():
     live, one, other = {"coarse_fine": [23.4], "x3d": [22.9]}, ("coarse_fine", "Coarse-Fine"), ("x3d", "X3D")
-    assert "not measured yet" in figures.live_line(live, {}, one, other)
+    assert "not measured yet" in said.live(live, {}, one, other)
     rows = {"tuned/coarse_fine": {0: 10.8, 1: 12.8}, "tuned/x3d": {0: 17.7, 1: 17.9, 2: 0.0}}
-    text = figures.live_line(live, rows, one, other)
+    text = said.live(live, rows, one, other)
     assert text.startswith("Live Coarse-Fine has 23.4 and X3D 22.9: +0.5 points.")
     assert text.endswith("In two seeds of longer trainings it is -6.0, another sign: so few seeds decide nothing.")
-    assert figures.live_line(live, rows, other, one).endswith("it is +6.0, another sign: so few seeds decide nothing.")
+    assert said.live(live, rows, other, one).endswith("it is +6.0, another sign: so few seeds decide nothing.")
     rows["tuned/coarse_fine"] = {0: 20.0}
-    assert figures.live_line(live, rows, one, other).endswith(
-        "In one seed of longer trainings it is +2.3, the same sign."
-    )
+    assert said.live(live, rows, one, other).endswith("In one seed of longer trainings it is +2.3, the same sign.")
 
 
 def test_a_mask_is_said_to_keep_what_moves_only_if_it_does():
@@ -368,15 +366,13 @@ def test_a_mask_is_said_to_keep_what_moves_only_if_it_does():
         frames[t, :2, 2 * (t % 4) : 2 * (t % 4) + 2] = 200  # moves along the upper rows
     moves = torch.zeros(5, 4, 4)
     moves[:, 0] = 0.8
-    assert figures.mask_line("res2", moves, frames).endswith("it keeps what moves.")
-    assert figures.mask_line("res2", 0.8 - moves, frames).endswith("it keeps what rests.")
-    text = figures.mask_line("res3", torch.full((5, 4, 4), 0.5), frames)
+    assert said.mask("res2", moves, frames).endswith("it keeps what moves.")
+    assert said.mask("res2", 0.8 - moves, frames).endswith("it keeps what rests.")
+    text = said.mask("res3", torch.full((5, 4, 4), 0.5), frames)
     assert text.startswith("res3: the mask lets 0.50 through") and "does not tell" in text
 
 
 def test_the_tradeoff_weighs_the_best_against_the_cheapest():
     costs, scores = {"a": 2.0, "b": 6.0, "c": 9.0}, {"a": 10.0, "b": 14.5}
-    assert figures.tradeoff_line(costs, scores) == (
-        "b is the best: 4.5 points above a, the cheapest, at 3.0 times its work."
-    )
-    assert "both" in figures.tradeoff_line(costs, {"a": 9.0, "b": 1.0}) and "yet" in figures.tradeoff_line(costs, {})
+    assert said.tradeoff(costs, scores) == ("b is the best: 4.5 points above a, the cheapest, at 3.0 times its work.")
+    assert "both" in said.tradeoff(costs, {"a": 9.0, "b": 1.0}) and "yet" in said.tradeoff(costs, {})

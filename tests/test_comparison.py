@@ -14,7 +14,7 @@ from torch import nn
 from minilib import claims
 from minilib.files import NOTEBOOKS
 from minilib.models.small_clip import small_clip
-from minilib.papers.comparison import METHODS, STUDY, Method, costs, figures, study, variant
+from minilib.papers.comparison import METHODS, STUDY, Method, costs, figures, said, study, variant
 from minilib.papers.comparison.study import FRAMES, GRID, MOTION, TASKS, SameSeconds, embeddings, folded
 from minilib.papers.object_centric.study import STUDY as OBJECT_CENTRIC
 from minilib.settings import key
@@ -260,6 +260,50 @@ def test_what_is_not_measured_stays_empty():
     figures.scatter(axis, synthetic(), ["a", "c", "nobody"], "motion", "memory")
     assert {text.get_text() for text in axis.texts} == {"a", "c"}
     plt.close(figure)
+
+
+def test_a_page_shows_what_is_measured_and_says_what_is_not():
+    table = claims.Table(("task", "method", "note"), (("x", "a", ""), ("y", "not measured yet", "gone")))
+    assert figures.filled(table).header == ("task", "method") and figures.filled(table).rows == (("x", "a"),)
+    assert said.missing(table, "run it") == "One of two lines is not measured yet; `run it` measures what is missing."
+    assert said.missing(figures.filled(table), "run it") == ""
+
+
+# --- sentences ---
+
+
+def test_who_is_beaten_costs_no_less_for_no_more():
+    assert said.front([1, 2, 3], [5, 6, 4]) == [True, True, False]
+    assert said.front([2, 1], [7, 7]) == [False, True]
+    assert said.front([1, 1], [3, 3]) == [True, True]  # equal ones do not beat each other
+    text = said.best_buys(synthetic(), ["a", "b", "c", "nobody"], "motion", "memory")
+    assert text == "From the cheapest on, nobody beats c (20 % at 10.00), b (80 % at 40.00), a (81 % at 100.00)."
+    dear = synthetic() | {"cost/memory.c": {0: 50.0}}
+    assert said.best_buys(dear, "abc", "motion", "memory").endswith("The other one cost no less for no more.")
+    assert said.COMMAND in said.best_buys(synthetic(), "abc", "few", "memory")
+
+
+def test_whether_gradients_decide_a_cost_follows_from_the_rows():
+    through = {"a": True, "b": True, "c": False}
+    assert said.gradients(through) == (
+        "The gradient passes through the image model of a, b; it does not through that of c."
+    )
+    assert said.cheapest(synthetic(), through).endswith("separates the two kinds.")
+    assert said.cheapest(synthetic() | {"cost/memory.c": {0: 50.0}}, through).endswith("does not decide alone.")
+    assert said.COMMAND in said.cheapest(synthetic(), {"a": True, "x": False})
+
+
+def test_a_merged_method_is_compared_with_another():
+    rows = {"cost/work.a_merged": {0: 3.0, 1: 5.0}, "cost/work.b": {0: 2.0}}
+    assert said.merged_costs(rows, "a", "b") == "Beside b, merged a takes 2.00 of its multiply-adds."
+    assert said.COMMAND in said.merged_costs({}, "a", "b")
+
+
+def test_whose_answer_turns_with_the_clip_sees_order():
+    same, other = torch.tensor([1, 2, 3, 4]), torch.tensor([1, 2, 0, 0])
+    text = said.turned({"blind": (same, same), "seeing": (same, other)})
+    assert "blind 0 %, seeing 50 %" in text and text.endswith("No answer of blind depends on the order.")
+    assert said.turned({"seeing": (same, other)}).endswith("sees something of the order.")
 
 
 def test_tables_read_metrics_of_the_other_papers_studies():

@@ -13,7 +13,7 @@ from minilib.models.x3d import SMALLER, TINY, X3D, ClipHead, FrameHead
 from minilib.papers.coarse_fine import GridPool, MultiStageFusion
 from minilib.papers.coarse_fine.slowfast import SlowFastFusion
 from minilib.papers.coarse_fine.variants import Striding
-from minilib.papers.detection_pretraining import figures, pretexts, real, study
+from minilib.papers.detection_pretraining import figures, pretexts, real, said, study
 from minilib.papers.detection_pretraining.method import DetectionPretraining, VolumeFreeze, frame_labels, unchanged
 from minilib.papers.detection_pretraining.pretexts import CLASSES, JOINT, PRETEXTS
 from minilib.papers.detection_pretraining.study import STUDY, VARIANTS, Member, TwoStages, coarse_fine, member, tuned
@@ -385,31 +385,26 @@ def test_a_checkpoint_gives_all_but_the_last_layer(tmp_path):
 
 
 def test_the_order_of_the_starts_is_that_of_their_means():
-    text = figures.order_line({"cls": [10.0, 14.0], "control/no_pretraining": [8.5], "joint": [13.0]}, 8.0)
+    text = said.order({"cls": [10.0, 14.0], "control/no_pretraining": [8.5], "joint": [13.0]}, 8.0)
     assert text == "From best to worst: joint 13.0, cls 12.0, no pretraining 8.5. At chance, 8.0: no pretraining."
-    assert figures.order_line({"cls": [10.0]}, 8.0).endswith("None is at chance, 8.0.")
+    assert said.order({"cls": [10.0]}, 8.0).endswith("None is at chance, 8.0.")
 
 
-def test_no_gain_hides_behind_another():
-    gains = {
-        f"gain/{name}/{what}": value
-        for name, pair in (("vf", (4.8, 1.0)), ("vc", (-1.5, 2.0)))
-        for what, value in zip(("several", "single"), pair, strict=True)
-    }
-    assert figures.several_line(gains) == (
-        "VF gains more on several actions (+4.8 against +1.0); "
-        "VC does not gain more on several actions (-1.5 against +2.0)."
+def test_a_clip_has_several_actions_and_a_loss_falls_only_if_they_do():
+    truth = torch.zeros(2, 4, 3)
+    truth[0, :2] = torch.tensor([1.0, 1.0, 0.0])
+    assert said.busy(truth, 8.2).startswith(
+        "Of all test frames 25 % have several actions; random scores would reach about 8"
     )
-    assert figures.several_line({"gain/vf/several": 1.0}).startswith("Not measured yet")
-    level = {"gain/vm/several": 2.0019, "gain/vm/single": 2.0}
-    assert figures.several_line(level) == "VM gains the same on several actions (+2.0 against +2.0)."
+    assert said.fell([3.0, 2.0, 1.0]) == "The loss falls: 3.00 in the first third of 3 steps, 1.00 in the last."
+    assert "does not fall" in said.fell([1.0, 2.0, 1.0])
 
 
 def test_a_network_is_called_quiet_only_if_it_is():
     labels = torch.zeros(2, 4, 3)
     labels[:, :2, 1] = 1
     loud = 0.1 + 0.5 * labels
-    assert figures.quiet_line("vf", loud, labels) == (
+    assert said.quiet("vf", loud, labels) == (
         "vf: 0.600 where a motion goes on, 0.100 where nothing does, 6.0 times less: it is quieter between actions."
     )
-    assert "hardly tells" in figures.quiet_line("cls", torch.full((2, 4, 3), 0.2), labels)
+    assert "hardly tells" in said.quiet("cls", torch.full((2, 4, 3), 0.2), labels)

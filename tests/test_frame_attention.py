@@ -101,7 +101,9 @@ class Reads:
 
 
 class Clears(Reads):
-    """Changes every map to nothing."""
+    """Changes the map of the last video to nothing."""
+
+    videos = 1
 
     def __call__(self, layer, cross, probabilities):
         return torch.zeros_like(super().__call__(layer, cross, probabilities))
@@ -113,7 +115,7 @@ def test_only_the_half_with_text_has_maps(layer, span):
     plain = FrameAttention("x", 4, span, Now())(layer, videos.flatten(0, 1)).unflatten(0, (2, 4))
     ours = FrameAttention("x", 4, span, Now(), maps)(layer, videos.flatten(0, 1)).unflatten(0, (2, 4))
     assert torch.allclose(ours[0], plain[0], atol=1e-6) and not torch.allclose(ours[1], plain[1], atol=1e-3)
-    assert maps.maps["x"].shape == (4, layer.heads, 6, 6 * len(span(4)[0]))
+    assert maps.maps["x"].shape == (1, 4, layer.heads, 6, 6 * len(span(4)[0]))
 
 
 @pytest.mark.parametrize("span", SEEN)
@@ -124,7 +126,7 @@ def test_each_frame_looks_at_its_frames_alone(layer, span, maps):
     for video, found in zip(videos, ours, strict=True):
         assert torch.allclose(found, naive(layer, video, SEEN[span]), atol=1e-6)
     if maps is not None:
-        assert maps.maps["x"].shape == (4, 2, 6, 6 * len(SEEN[span][0]))
+        assert maps.maps["x"].shape == (2, 4, 2, 6, 6 * len(SEEN[span][0]))
         assert torch.allclose(maps.maps["x"].sum(-1), torch.ones(2, 4, 2, 6))
 
 

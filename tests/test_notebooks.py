@@ -80,10 +80,12 @@ def test_its_outputs_are_as_new_as_its_code(notebook):
     assert is_current(path), f"{path.name} shows older code: `make notebooks ONLY={path.stem[:2]}` renews it"
 
 
-ANATOMY = ("02", "09", "12")  # pages that have the whole anatomy; each page joins as it gets it
+WITHOUT_ANATOMY = ("01", "13")  # the small world has not got it yet; the scorecard teaches no method
 
 
-@pytest.mark.parametrize("path", [p for p in NOTEBOOKS if p.name.startswith(ANATOMY)], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path", [p for p in NOTEBOOKS if not p.name.startswith(WITHOUT_ANATOMY)], ids=lambda path: path.stem
+)
 def test_a_page_has_its_anatomy(path):
     nb = read_notebook(path)
     cells = code_cells(nb)
@@ -98,8 +100,9 @@ def test_a_page_has_its_anatomy(path):
     assert '<span class="took">' in html and "not measured yet</span>" not in html
     assert len(exercises(nb)) >= 4
     sources = "\0".join(cell.source for cell in nb.cells)
-    order = [sources.index(text) for text in ("claims.headlines(", "scale: str =", "claims.judge(")]
-    assert order == sorted(order), "claims, then parameters, then verdicts"
+    if not path.name.startswith(("00", "14")):  # these two teach no paper
+        order = [sources.index(text) for text in ("claims.headlines(", "scale: str =", "claims.judge(")]
+        assert order == sorted(order), "claims, then parameters, then verdicts"
     for cell in cells:
         plumbing = re.search(r"^import |plt\.subplots|course\.(head|foot)", cell.source, re.MULTILINE)
         assert not plumbing or cell.metadata.get("jupyter", {}).get("source_hidden"), cell.source[:80]

@@ -334,10 +334,12 @@ def edited(blending, pair=None, words=(2,), maps=None):
     return Edited(kept, blending, *replacing(pair or prompts()), list(words), [9, 7, 5, 3])
 
 
-def test_kept_maps_are_used_for_their_part_of_the_steps_alone():
+def test_only_the_half_with_text_is_edited_and_only_for_its_part_of_the_steps():
     maps = edited(Blending(cross=0.75, own=0.5, threshold=2))
-    found = maps("a.attn2.x", True, random(2, 3, 16, CONTEXT, seed=4).softmax(-1))
-    assert torch.allclose(found, maps.kept.maps[5, "frame", "a.attn2.x"], atol=1e-6)
+    probabilities = random(2, 2, 3, 16, CONTEXT, seed=4).softmax(-1)
+    found = maps("a.attn2.x", True, probabilities)
+    assert torch.equal(found[0], probabilities[0])
+    assert torch.allclose(found[1], maps.kept.maps[5, "frame", "a.attn2.x"], atol=1e-6)
     assert maps.wants("a.attn2.x", True, 16) and not maps.wants("a.attn1.x", False, 16)  # step 2 of 4
     maps.now.region = "object"
     assert not maps.wants("a.attn2.x", True, 16)  # nothing was kept there
@@ -345,13 +347,13 @@ def test_kept_maps_are_used_for_their_part_of_the_steps_alone():
 
 def test_self_attention_is_the_edits_own_where_the_words_attend():
     maps = edited(Blending(threshold=0.3))
-    probabilities = random(2, 3, 16, 32, seed=4).softmax(-1)
-    found, source = maps("a.attn1.x", False, probabilities), maps.kept.maps[5, "frame", "a.attn1.x"]
+    probabilities = random(2, 2, 3, 16, 32, seed=4).softmax(-1)
+    found, source = maps("a.attn1.x", False, probabilities)[1], maps.kept.maps[5, "frame", "a.attn1.x"]
     inside = maps.edited_places(16)
     assert inside.any() and not inside.all()
     for t in range(2):
         for q in range(16):
-            assert torch.equal(found[t, :, q], (probabilities if inside[t, q] else source)[t, :, q])
+            assert torch.equal(found[t, :, q], (probabilities[1] if inside[t, q] else source)[t, :, q])
     assert not edited(Blending(threshold=2)).edited_places(16).any()
 
 

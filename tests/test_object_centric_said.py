@@ -1,5 +1,8 @@
 """Sentences of the page on OCA follow from rows."""
 
+import torch
+
+from minilib.papers.object_centric import drawn, said
 from minilib.papers.object_centric.said import refined
 
 MASKS = {"clusters": "k", "a grid": "g"}
@@ -25,3 +28,51 @@ def test_what_is_not_measured_is_not_said():
     assert refined(MASKS, {}) == "What the random field adds is not measured yet."
     assert refined(MASKS, rows((3,), (1,))).endswith("(one seed).")
     assert refined(MASKS, rows((1, 1, 1), (4, 5, 4))).endswith("(three seeds).")
+
+
+def test_what_slots_hold_is_counted_by_object():
+    truth = torch.zeros(1, 4, 4, dtype=torch.long)
+    truth[0, 0, :2], truth[0, 3, 2:] = 1, 2
+    won = torch.zeros(1, 4, 4, dtype=torch.long)
+    won[truth == 1] = 1
+    won[truth == 2] = 2
+    apart = torch.nn.functional.one_hot(won, 3).movedim(-1, 1).float()
+    assert said.holds(apart, truth) == (
+        "In this clip two of two objects have a slot that holds no other object; the ground lies in one slot."
+    )
+    merged = torch.nn.functional.one_hot(torch.zeros_like(won), 3).movedim(-1, 1).float()
+    text = said.holds(merged, truth)
+    assert "no of two" not in text and "none of two objects has" in text
+    assert text.endswith("and two of the objects in a slot of the ground.")
+
+
+def test_what_is_left_of_a_lesson_is_a_share_of_what_it_added():
+    assert said.kept(80, 78, 20).endswith("The losses keep what they were given.")
+    assert said.kept(80, 50, 20).endswith("Of what the lesson added 50 % is left.")
+    assert "nothing is left" in said.kept(80, 21, 20)
+    assert "nothing to keep" in said.kept(20, 30, 25)
+
+
+def test_changes_are_told_apart_only_where_seeds_bear_it_out():
+    assert said.changes("Motion", {}, {}, 7.1).startswith("*Motion.* Not measured yet")
+    one = said.changes("Motion", {0: 4.0}, {0: 2.0}, 7.1)
+    assert "2.0 times as much (one seed; in the paper 7.1 times)" in one
+    unclear = said.changes("Motion", {0: 4.0, 1: 2.0, 2: 3.0}, {0: 2.0, 1: 4.0, 2: 2.9}, 7.1)
+    assert "do not tell them apart" in unclear
+    clear = said.changes("Motion", {0: 4.0, 1: 4.1, 2: 4.2}, {0: 2.0, 1: 2.2, 2: 2.1}, 7.1)
+    assert "do not tell" not in clear
+
+
+def test_costs_are_medians_of_what_is_there():
+    names = {"oca": "OCA", "evl": "EVL"}
+    text = said.costs({"cost/step.evl": {0: 1.0, 1: 1.3, 2: 9.0}, "cost/step.oca": {0: 1.0}}, names)
+    assert "time of a step: EVL 1.30" in text and "OCA 1.00" not in text and "memory" not in text
+    assert "not measured here yet" in said.costs({}, names)
+
+
+def test_identities_lie_over_a_clip_and_the_ground_stays_as_it_is():
+    clip = torch.full((2, 4, 4, 3), 100, dtype=torch.uint8)
+    ids = torch.zeros(2, 2, 2, dtype=torch.long)
+    ids[0, 0, 0] = 1
+    over = drawn.coloured(clip, ids)
+    assert (over[1] == 100).all() and (over[0, 2:] == 100).all() and (over[0, :2, :2] != 100).any(-1).all()

@@ -18,8 +18,9 @@ from minilib.errors import BadInput
 from minilib.files import ROOT
 from minilib.models import small_clip as shipped
 from minilib.models.clip import TINY, build
+from minilib.papers.baselines import change_drawn
 from minilib.papers.baselines.change_probe import ChangeProbe, moments
-from minilib.study import own, saved
+from minilib.study import own, own_said, saved
 from minilib.study.own import OWN, Validation, own_recipe, train_own
 from minilib.study.real import Run
 from minilib.study.saved import PLACES, Card, VideoModel, load_model, method_of, paths_of, save_model
@@ -73,6 +74,14 @@ def test_a_clip_backwards_is_its_moments_backwards_and_one_that_stands_still_is_
     assert moments(torch.ones(1, 3, 4, 2), (2, 2)).isfinite().all()
 
 
+def test_the_picture_shows_the_changes_that_the_probe_reads():
+    maps, track = change_drawn.changes(change_drawn.leftward(5))
+    assert maps.shape == (1, 4, 8, 8) and torch.allclose(maps.sum((-1, -2)), torch.ones(1, 4))
+    places = torch.linspace(-1, 1, 8)
+    torch.testing.assert_close((maps * places).sum((-1, -2)), track[..., 0], atol=1e-4, rtol=1e-3)
+    assert (track[0, :, 0].diff() < 0).all(), "it moves left"
+
+
 def test_the_probe_trains_its_linear_layer_alone():
     probe = ChangeProbe(build(TINY, tokenize=list).visual, 3, 2)
     frames = torch.randint(256, (2, 3, 16, 16, 3), dtype=torch.uint8)
@@ -93,6 +102,23 @@ def test_a_run_leaves_a_model_and_says_what_it_was(trained, videos):
     assert said["measured"]["top1"] == trained.outcome["top1"] and "4 videos" in said["trained_on"]
     assert len(trained.validation.truth) == 4 and trained.validation.score.shape == (4, 2)
     assert trained.outcome["steps"] == 2 and trained.outcome["clips"] == 4
+
+
+def test_sentences_follow_from_the_answers():
+    assert own_said.chance_error(2, 100) == 5.0
+    assert "not clear of" in own_said.against_chance(60, 2, 24) and "not" not in own_said.against_chance(95, 2, 24)
+    assert own_said.control(54, 2, 24).endswith("as it must be.") and "do not trust" in own_said.control(95, 2, 24)
+    assert own_said.weakest([("up", 3, 100.0, 50.0), ("down", 4, 25.0, None), ("gone", 0, None, None)]) == (
+        "Recognised least: “down”, 25 % of its four videos."
+    )
+    assert own_said.weakest([("up", 3, 100.0, 50.0)]).startswith("All videos")
+    truth = torch.tensor([0, 0, 1, 1])
+    said = own_said.order({"as they are": truth, "backwards": 1 - truth, "mirrored": truth}, truth)
+    assert "backwards 0 %, mirrored 100 %" in said and said.endswith("rests on it.")
+    assert own_said.order({"as they are": truth, "backwards": truth}, truth).endswith(
+        "does not use the order of the frames."
+    )
+    assert own_said.order({"as they are": 1 - truth}, truth).startswith("No answer is right")
 
 
 def test_one_recipe_for_all_and_never_a_mirror(monkeypatch, videos, tmp_path):

@@ -19,7 +19,10 @@ def page(name: str) -> nbformat.NotebookNode:
     new = nbformat.v4
     png = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAQAAAC1HAwCAAAAC0lEQVR42mNkYAAAAAYAAjCB0C8AAAAASUVORK5CYII="
     picture = new.new_output("display_data", {"image/png": png}, metadata={"image/png": {"alt": "one dot"}})
-    html = new.new_output("display_data", {"text/html": '<a href="02_b.ipynb">on</a>'})
+    html = new.new_output(
+        "display_data",
+        {"text/html": '<a href="02_b.ipynb">on</a> <pre>`a`</pre><table><td>`make site` makes it</td></table>'},
+    )
     return new.new_notebook(
         cells=[
             new.new_markdown_cell(f"# {name}\n\nA formula $x_1^2$, [next](02_b.ipynb), and\n\n$$\\frac{{a}}{{b}}$$"),
@@ -32,6 +35,8 @@ def page(name: str) -> nbformat.NotebookNode:
 def test_a_notebook_is_prepared_for_the_site():
     cells = prepared(page("A")).cells
     assert "[next](02_b.html)" in cells[0].source and "02_b.html" in cells[2].outputs[0]["data"]["text/html"]
+    html = cells[2].outputs[0]["data"]["text/html"]
+    assert "<td><code>make site</code> makes it</td>" in html and "<pre>`a`</pre>" in html
     assert cells[1].metadata["mystnb"] == {"image": {"alt": "one dot"}}
     assert [cell.metadata["tags"] for cell in cells[1:]] == [["hide-input"], ["parameters", "hide-input"]]
 

@@ -101,7 +101,8 @@ def _machine_paths(folders: tuple[Path | str, ...]) -> list[tuple[re.Pattern, st
     paths = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib"), sysconfig.get_path("stdlib")}
     paths |= {str(ROOT), str(Path.cwd()), str(Path.home()), sys.prefix, sys.base_prefix}
     paths |= {str(Path(folder).absolute()) for folder in folders}
-    patterns = [(re.compile(r"[^\s\"'(<>=]*/ipykernel_\d+/\d+\.py"), "cell")]
+    word = r"[^\s\"'(<>=]"  # only where a word begins: a picture within HTML is one word of 100,000 letters
+    patterns = [(re.compile(rf"(?<!{word}){word}*/ipykernel_\d+/\d+\.py"), "cell")]
     for path in sorted(paths - {"/", ""}, key=len, reverse=True):
         patterns.append((re.compile(rf"(?<![\w.-]){re.escape(path)}(/|(?![\w.-]))"), ""))
     return patterns

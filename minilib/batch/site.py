@@ -27,6 +27,8 @@ from minilib.errors import BadInput
 from minilib.files import NOTEBOOKS, PACKAGE, RESULTS, RUNS, writable_folder, write_whole
 
 LINK = re.compile(r"(?<=[\w-])\.ipynb(?=[\"')#])")
+CELL = re.compile(r"<td[^>]*>[^<]*`[^<]*</td>")
+COMMAND = re.compile(r"`([^`]+)`")
 NEEDED = ("sphinx", "myst_nb", "sphinx_book_theme", "latex2mathml")
 
 
@@ -42,8 +44,13 @@ def prepared(notebook: NotebookNode) -> NotebookNode:
             if alt := output.get("metadata", {}).get("image/png", {}).get("alt"):
                 cell.metadata["mystnb"] = {"image": {"alt": alt}}
             if html := "".join(output.get("data", {}).get("text/html", "")):
-                output["data"]["text/html"] = LINK.sub(".html", html)
+                output["data"]["text/html"] = with_code(LINK.sub(".html", html))
     return notebook
+
+
+def with_code(html: str) -> str:
+    """Tables of sentences, where `commands` get the font of code."""
+    return CELL.sub(lambda cell: COMMAND.sub(r"<code>\1</code>", cell[0]), html)
 
 
 def stage(source: Path, judged: Sequence[Card], notebooks: Path = NOTEBOOKS) -> None:
@@ -83,7 +90,7 @@ INTRODUCTION = (
 
 
 def _page(title: str, html: str, text: str = "") -> str:
-    return f"# {title}\n\n{text}\n\n```{{raw}} html\n{html}\n```\n\n"
+    return f"# {title}\n\n{text}\n\n```{{raw}} html\n{with_code(html)}\n```\n\n"
 
 
 def _tree(caption: str, pages: Sequence[str]) -> str:

@@ -56,15 +56,15 @@ class Now:
 
 
 class Maps(Protocol):
-    """Who reads attention maps and may replace them."""
+    """Who reads attention maps and may replace them: of every video of a batch, or with a number `videos` of so many,
+    the last ones (1 under guidance: the half with text). The others stay fused."""
 
     def wants(self, layer: str, cross: bool, queries: int) -> bool:
         """Whether to compute the map of a layer, whose frames have so many queries."""
         ...
 
     def __call__(self, layer: str, cross: bool, probabilities: Tensor) -> Tensor:
-        """The map to use in place of probabilities (t, c, n, m), those of the last video of a batch: under guidance
-        that of the half with text."""
+        """The map to use in place of probabilities (b, t, c, n, m)."""
         ...
 
 
@@ -120,10 +120,11 @@ class FrameAttention:
             keys, values = self.keys_and_values(attn, hidden)
         queries, keys, values = (split(x, attn.heads) for x in (attn.to_q(hidden), keys, values))
         if self.maps is not None and self.maps.wants(self.layer, cross, hidden.shape[2]):
-            weights = (queries[-1] @ keys[-1].mT * attn.scale).softmax(-1)
-            out = (self.maps(self.layer, cross, weights) @ values[-1])[None]
-            if len(queries) > 1:
-                out = torch.cat([fused(queries[:-1], keys[:-1], values[:-1], attn.scale), out])
+            first = max(len(queries) - getattr(self.maps, "videos", len(queries)), 0)
+            weights = (queries[first:] @ keys[first:].mT * attn.scale).softmax(-1)
+            out = self.maps(self.layer, cross, weights) @ values[first:]
+            if first:
+                out = torch.cat([fused(queries[:first], keys[:first], values[:first], attn.scale), out])
         else:
             out = fused(queries, keys, values, attn.scale)
         out = attn.to_out[0](out.transpose(2, 3).flatten(3).flatten(0, 1))

@@ -5,14 +5,9 @@ Axes: b clips, t frames, n grid points.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from statistics import fmean
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minilib.claims.words import several
 from minilib.cost import multiply_adds
 from minilib.papers.coarse_fine.grid import inverse, leading_zero_grid
 from minilib.papers.coarse_fine.method import CoarseFine, CoarseStream
@@ -66,54 +61,6 @@ def sampling(model: nn.Module, feed: Feed, device: str = "cpu") -> dict[str, flo
 def work(network: nn.Module, frames: int = 64, size: int = 32) -> float:
     """10^6 multiply-adds of one clip, all products counted, the fine stream's included."""
     return multiply_adds(network.eval(), torch.zeros(1, frames, size, size, 3, dtype=torch.uint8)) / 1e6
-
-
-# --- what is seen, in sentences that are made of what was measured ----------------------------------------------------
-
-
-def live_line(
-    live: Mapping[str, Sequence[float]],
-    rows: Mapping[str, Mapping[int, float]],
-    one: tuple[str, str],
-    other: tuple[str, str],
-    recipe: str = "tuned",
-) -> str:
-    """Whether two networks, (variant, name) each, stand live as in the rows of a recipe."""
-    a, b = (fmean(live[name]) for name, _ in (one, other))
-    text = f"Live {one[1]} has {a:.1f} and {other[1]} {b:.1f}: {a - b:+.1f} points."
-    first, second = (rows.get(f"{recipe}/{name}", {}) for name, _ in (one, other))
-    differences = [first[seed] - second[seed] for seed in first.keys() & second.keys()]
-    if not differences:
-        return f"{text} Rows of longer trainings, which could bear that out, are not measured yet."
-    longer = fmean(differences)
-    agrees = "the same sign" if longer * (a - b) > 0 else "another sign: so few seeds decide nothing"
-    return f"{text} In {several(len(differences), 'seeds')} of longer trainings it is {longer:+.1f}, {agrees}."
-
-
-def mask_line(level: str, mask: Tensor, frames: Tensor) -> str:
-    """What a mask (t, h, w) lets through where frames uint8 (t, h', w', 3) change most, a tenth of all places, and
-    elsewhere; neighbours in time are compared."""
-    change = frames.float().diff(dim=0).abs().mean(-1)
-    change = F.adaptive_avg_pool2d(change[:, None], mask.shape[1:])[:, 0]
-    most = change >= change.flatten().quantile(0.9)
-    moving, rest = float(mask[1:][most].mean()), float(mask[1:][~most].mean())
-    if max(moving, rest) < 1.1 * min(moving, rest):
-        said = "it does not tell what moves from what rests"
-    else:
-        said = "it keeps what moves" if moving > rest else "it keeps what rests"
-    return f"{level}: the mask lets {moving:.2f} through where the picture changes most, {rest:.2f} elsewhere: {said}."
-
-
-def tradeoff_line(costs: Mapping[str, float], scores: Mapping[str, float]) -> str:
-    """The best network, the cheapest, and their distance."""
-    known = [name for name in scores if name in costs]
-    if len(known) < 2:
-        return "Not measured yet: there is nothing to weigh."
-    best, cheapest = max(known, key=scores.get), min(known, key=costs.get)
-    if best == cheapest:
-        return f"{best} is both the best and the cheapest of them."
-    times, points = costs[best] / costs[cheapest], scores[best] - scores[cheapest]
-    return f"{best} is the best: {points:.1f} points above {cheapest}, the cheapest, at {times:.1f} times its work."
 
 
 # --- tables ---------------------------------------------------------------------------------------------------------

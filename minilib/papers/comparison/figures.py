@@ -103,8 +103,18 @@ def elsewhere(measured: Mapping[str, Measured]) -> Table:
     for what, entries in ELSEWHERE.items():
         for paper, metric, whose in entries:
             found = values(measured[paper], metric)
-            rows.append((what, whose, f"{np.mean(found):.1f}" if found else "not measured yet", str(len(found))))
+            rows.append((what, whose, f"{np.mean(found):.1f}" if found else MISSING, str(len(found))))
     return Table(("task", "method", "mean, %", "seeds"), tuple(rows))
+
+
+MISSING = "not measured yet"
+
+
+def filled(table: Table) -> Table:
+    """The table without rows that are not measured yet and without empty columns."""
+    rows = [row for row in table.rows if MISSING not in row]
+    kept = [k for k, name in enumerate(table.header) if any(row[k] for row in rows)]
+    return Table(tuple(table.header[k] for k in kept), tuple(tuple(row[k] for k in kept) for row in rows))
 
 
 def scatter(axis, measured: Measured, methods: Sequence[str], task: str, cost: str) -> None:
@@ -122,7 +132,7 @@ def scatter(axis, measured: Measured, methods: Sequence[str], task: str, cost: s
         axis.errorbar(x, np.mean(scores), spread, [[x - low], [high - x]], marker=marker, color=plots.COLOURS[colour])
         points[name] = x, np.mean(scores)
     if not points:
-        axis.text(0.5, 0.5, "not measured yet", ha="center", va="center", transform=axis.transAxes)
+        axis.text(0.5, 0.5, MISSING, ha="center", va="center", transform=axis.transAxes)
         axis.set_axis_off()
         return
     plots.names_beside(axis, points)
@@ -169,7 +179,7 @@ def advice(measured: Measured, methods: Sequence[str], needs: Sequence[Need] = N
         measured_of = f"{sum(map(bool, known.values()))} of {len(methods)}"
         means = {n: np.mean(v) for n, v in known.items() if v and (np.isinf(need.times) or costs[n] <= limit)}
         if not means:
-            rows.append((need.words, "not measured yet", "", "", measured_of))
+            rows.append((need.words, MISSING, "", "", measured_of))
             continue
         best = max(means, key=means.get)
         spread = np.std(known[best], ddof=1) if len(known[best]) > 1 else 0.0

@@ -6,7 +6,6 @@ Axes: b clips, t frames, c channels, h and w pixels, k classes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 
 import numpy as np
 import torch
@@ -68,44 +67,6 @@ def by_frames(model: nn.Module, feed: Feed, device: str) -> dict[str, float]:
     near, actions = torch.stack([near_boundary(each) for each in labels]), actions_per_frame(labels)
     chosen = {"single": actions == 1, "several": actions > 1, "boundary": near, "inside": ~near}
     return {name: detection_score(found[which], labels[which]).mean for name, which in chosen.items()}
-
-
-# --- what is seen, in sentences that are made of what was measured ----------------------------------------------------
-
-
-def order_line(found: Mapping[str, Sequence[float]], chance: float) -> str:
-    """Starts by their mean score, best first, and which of them stay at chance, within a point of it."""
-    means = {name.removeprefix("control/").replace("_", " "): fmean(values) for name, values in found.items()}
-    order = sorted(means, key=means.get, reverse=True)
-    text = "From best to worst: " + ", ".join(f"{name} {means[name]:.1f}" for name in order) + "."
-    low = [name for name in order if means[name] < chance + 1]
-    return f"{text} At chance, {chance:.1f}: {', '.join(low)}." if low else f"{text} None is at chance, {chance:.1f}."
-
-
-def several_line(gains: Mapping[str, float]) -> str:
-    """Whether each augmentation gains more on frames of several actions than of one; each with both its numbers, so
-    that none hides behind another."""
-    names = [name for name in ("vf", "vm", "vc") if {f"gain/{name}/several", f"gain/{name}/single"} <= gains.keys()]
-    if not names:
-        return "Not measured yet: where each augmentation gains."
-    parts = []
-    for name in names:
-        several, single = (gains[f"gain/{name}/{what}"] for what in ("several", "single"))
-        if f"{several:+.1f}" == f"{single:+.1f}":
-            verb = "gains the same"
-        else:
-            verb = "gains more" if several > single else "does not gain more"
-        parts.append(f"{name.upper()} {verb} on several actions ({several:+.1f} against {single:+.1f})")
-    return "; ".join(parts) + "."
-
-
-def quiet_line(name: str, found: Tensor, labels: Tensor) -> str:
-    """Mean probability (n, t, k) where a motion goes on, of all motions where nothing does, and their ratio."""
-    loud, quiet = float(found[labels > 0].mean()), float(found[labels.sum(-1) == 0].mean())
-    said = "hardly tells the two apart" if loud < 1.5 * quiet else "is quieter between actions"
-    shown = name.removeprefix("control/").replace("_", " ")
-    levels = f"{loud:.3f} where a motion goes on, {quiet:.3f} where nothing does"
-    return f"{shown}: {levels}, {loud / quiet:.1f} times less: it {said}."
 
 
 # --- tables ----------------------------------------------------------------------------------------------------------

@@ -97,7 +97,7 @@ def magnitudes(model: OnInputs, feed: Clips, indices: np.ndarray) -> Magnitudes:
 
 
 def of_dist(model: OnInputs, feed: Clips, device: str) -> dict[str, float]:
-    """Metrics of a trained DiST: mean CKA over all pairs of blocks, and fractions on what moves; with their controls."""
+    """Metrics of a trained DiST: mean CKA over all pairs of blocks, fractions on what moves, and their controls."""
     likeness = {"temporal": temporal, "integrated": integrated, "itself": image, "other_clips": other_clips}
     fractions = magnitudes(model, feed, np.arange(min(64, len(feed.source)))).fractions()
     return {f"cka/{name}": float(cka(model, layers, feed).mean()) for name, layers in likeness.items()} | {

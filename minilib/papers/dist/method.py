@@ -46,7 +46,9 @@ class ImageSizes:
         """The sizes of an open_clip ViT that still has its projection, or of the one within a CLIP."""
         visual = open_clip_vit(visual)
         if visual.proj is None:
-            raise BadInput(f"{type(visual).__name__} has lost its projection `proj`, of which DiST starts: load it again")
+            raise BadInput(
+                f"{type(visual).__name__} has lost its projection `proj`, of which DiST starts: load it again"
+            )
         width, embed = visual.proj.shape
         return cls(width, visual.transformer.layers, tuple(visual.grid_size), tuple(visual.patch_size), embed)
 

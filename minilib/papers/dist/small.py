@@ -212,7 +212,9 @@ def order_blind(feed: Feed, labels: str) -> nn.Module:
 
 def evl(feed: Feed, labels: str) -> nn.Module:
     """EVL, with its classifier."""
-    return answering(labels, OnSparse(EVL(small_clip().visual, SMALL.frames, outputs(labels), mlp_dropout=0.0, dropout=0.0)))
+    return answering(
+        labels, OnSparse(EVL(small_clip().visual, SMALL.frames, outputs(labels), mlp_dropout=0.0, dropout=0.0))
+    )
 
 
 def st_adapter(feed: Feed, labels: str) -> nn.Module:

@@ -1,12 +1,18 @@
-"""Sentences about OCA's results, made from rows: they cannot say what was not measured."""
+"""Sentences about OCA's results, made from what was measured: they cannot say what it does not bear out.
+
+Axes: t frames, s slots, h and w pixels.
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
-from statistics import fmean
+from statistics import fmean, median
+
+from torch import Tensor
 
 from minilib.claims.intervals import EFFECT, Sample
-from minilib.claims.words import number, several
+from minilib.claims.words import in_words, number, several
 
 Rows = Mapping[str, Mapping[int, float]]
 REFINED = "_crf"  # a metric of masks ends so once a random field has drawn them to the edges
@@ -36,3 +42,70 @@ def refined(masks: Mapping[str, str], rows: Rows) -> str:
     if low > 0:
         return f"{text} It gives {most} more than {reference}: the masks before it count, and not the colours alone."
     return f"{text} These seeds do not say that it gives {most} more than {reference}: the colours may be all of it."
+
+
+def holds(soft: Tensor, truth: Tensor) -> str:
+    """Of one clip, soft masks (t, s, h, w) and true identities (t, h, w), 0 the ground: how many objects have a slot
+    that wins most of them and of no other object, and how many slots win a tenth of the ground or more."""
+    won = soft.argmax(1)
+    objects = [int(k) for k in truth.unique() if k]
+    slot = {k: int(won[truth == k].mode().values) for k in objects}
+    alone = sum(count == 1 for count in Counter(slot.values()).values())
+    ground = won[truth == 0]
+    shares = [float((ground == k).double().mean()) for k in range(soft.shape[1])]
+    spread = [k for k, share in enumerate(shares) if share >= 0.1]
+    both = sum(k in spread for k in slot.values())
+    has = "have" if alone > 1 else "has"
+    text = (
+        f"In this clip {in_words(alone) if alone else 'none'} of {several(len(objects), 'objects')} {has} a slot that "
+    )
+    text += f"holds no other object; the ground lies in {several(len(spread), 'slots')}"
+    return f"{text}, and {in_words(both)} of the objects in a slot of the ground." if both else f"{text}."
+
+
+def kept(taught: float, after: float, untrained: float) -> str:
+    """What training on left of a J&F that was taught, above slots that were never trained, with one seed."""
+    text = (
+        f"J&F is {number(taught)} after the lesson, {number(after)} after training on ({number(untrained)} for slots "
+    )
+    text += "that were never trained), with one seed. "
+    if taught <= untrained:
+        return text + "The lesson taught nothing, so there was nothing to keep."
+    left = 100 * (after - untrained) / (taught - untrained)
+    if left >= 90:
+        return text + "The losses keep what they were given."
+    if left < 10:
+        return text + "Of what the lesson added nothing is left: the losses do not ask for one slot an object."
+    return text + f"Of what the lesson added {left:.0f} % is left."
+
+
+def changes(task: str, front: Mapping[int, float], back: Mapping[int, float], printed: float) -> str:
+    """Table 11: norms of the state changes of slots on objects and of all others, by seed; `printed`, the ratio of the
+    paper's."""
+    seeds = sorted(front.keys() & back.keys())
+    if not seeds:
+        return (
+            f"*{task}.* Not measured yet; in the paper slots on objects change {printed:.1f} times as much as others."
+        )
+    means = [fmean(side[seed] for seed in seeds) for side in (front, back)]
+    text = f"*{task}.* Slots on objects change by {number(means[0])}, others by {number(means[1])}: "
+    text += (
+        f"{means[0] / means[1]:.1f} times as much ({several(len(seeds), 'seeds')}; in the paper {printed:.1f} times)."
+    )
+    if len(seeds) == 1:
+        return text
+    low, high = Sample.of([front[seed] - back[seed] for seed in seeds]).interval(EFFECT)
+    clear = low > 0 or high < 0
+    return text if clear else f"{text} The interval of the difference holds 0, so these seeds do not tell them apart."
+
+
+def costs(rows: Rows, names: Mapping[str, str]) -> str:
+    """Medians of the rounds "cost/<what>.<who>", relative to OCA's."""
+    said = []
+    for what, words in (("memory", "memory of a step"), ("step", "time of a step"), ("forward", "time of a pass")):
+        each = {name: rows.get(f"cost/{what}.{who}") for who, name in names.items() if who != "oca"}
+        listed = ", ".join(f"{name} {median(rounds.values()):.2f}" for name, rounds in each.items() if rounds)
+        said += [f"{words}: {listed}"] if listed else []
+    if not said:
+        return "not measured here yet; `python -m minilib.study object_centric --costs` measures them."
+    return f"relative to OCA, medians of rounds on the CPU that measured the rows; {'; '.join(said)}."

@@ -20,7 +20,7 @@ from torch import Tensor
 
 from minilib.errors import BadInput
 from minilib.models.frame_attention import FrameAttention, Now, Pooling, Span, attached, check_ran, dense, sparse
-from minilib.papers.object_centric_diffusion.maps import BLENDING, Blending, Edited, Kept
+from minilib.papers.object_centric_diffusion.maps import OUTLINES, Blending, Edited, Kept
 from minilib.papers.object_centric_diffusion.merging import MergedKeys, MergingSettings, Plans
 from minilib.papers.object_centric_diffusion.prompts import Prompts, replacing
 from minilib.papers.object_centric_diffusion.regions import Region, crop_around, latent_mask
@@ -76,11 +76,11 @@ class Pipeline(Generation):
     chapter's models is one: FATEZERO, OPTIMIZED, OBJECT_CENTRIC.
 
     paired: whether generation merges the tokens that inversion merged. half_maps: whether maps are kept in half
-    precision.
+    precision. blending: by default that of edits that keep every outline.
     """
 
     paired: bool = True
-    blending: Blending = BLENDING
+    blending: Blending = OUTLINES
     half_maps: bool = True
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from minilib.datasets.davis import MaskedVideo, davis
 from minilib.errors import BadInput
 from minilib.models.small_diffusion import decode, to_signed
+from minilib.papers.object_centric_diffusion.maps import BLENDING
 from minilib.papers.object_centric_diffusion.method import Generation, edit
 from minilib.papers.object_centric_diffusion.prompts import Prompts, refining, replacing
 from minilib.papers.object_centric_diffusion.small import shortened
@@ -146,9 +147,10 @@ def _transformers() -> ModuleType:
 
 def at_large(pipeline: Generation) -> Generation:
     """A pipeline for Stable Diffusion's UNet: crops are multiples of 8 cells, with 4 around the object; the maps that
-    say where words attend are those of 16 x 16; object and background are normalised where they meet, as printed."""
+    say where words attend are those of 16 x 16; blending is FateZero's, and object and background are normalised where
+    they meet, as printed."""
     large = replace(pipeline, stride=8, margin=4, sampling=replace(pipeline.sampling, align=True))
-    return replace(large, blending=replace(large.blending, coarse=4)) if hasattr(large, "blending") else large
+    return replace(large, blending=replace(BLENDING, coarse=4)) if hasattr(large, "blending") else large
 
 
 # --- the chapter's clips ---------------------------------------------------------------------------------------------

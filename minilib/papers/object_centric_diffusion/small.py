@@ -46,7 +46,7 @@ def shipped(controlnet: bool = False) -> bool:
 
 
 @lru_cache
-def hash_of_weights(parts: tuple[str, ...] = PARTS[:2]) -> str:
+def hash_of_weights(parts: tuple[str, ...] = PARTS) -> str:
     """Eight hex digits of shipped weights, of what of them is there: rows of other weights have other keys."""
     digest = hashlib.sha256()
     for part in parts:
@@ -55,8 +55,13 @@ def hash_of_weights(parts: tuple[str, ...] = PARTS[:2]) -> str:
     return digest.hexdigest()[:8]
 
 
+def hash_of_editing() -> str:
+    """The same of what edits with an inversion depend on."""
+    return hash_of_weights(PARTS[:2])
+
+
 def hash_of_controlnet() -> str:
-    """The same of the ControlNet, on which edits with an inversion do not depend."""
+    """The same of the ControlNet alone."""
     return hash_of_weights(PARTS[2:])
 
 
@@ -84,7 +89,7 @@ class Editing:
     0.010 at most."""
 
     frames: int = 8
-    weights: str = field(default_factory=hash_of_weights)
+    weights: str = field(default_factory=hash_of_editing)
     most_steps: int | None = None
     dtype: str = "bfloat16"
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 from minilib.papers.object_centric_diffusion import baselines as base
 from minilib.papers.object_centric_diffusion.control import CONTROLVIDEO, OBJECT_CENTRIC_CONTROL, OPTIMIZED_CONTROL
 from minilib.papers.object_centric_diffusion.costs import record_costs
+from minilib.papers.object_centric_diffusion.maps import BLENDING
 from minilib.papers.object_centric_diffusion.masks import from_slots, from_words, inverted, moved
 from minilib.papers.object_centric_diffusion.merging import MergingSettings
 from minilib.papers.object_centric_diffusion.method import FATEZERO, OBJECT_CENTRIC, OPTIMIZED
@@ -93,7 +94,11 @@ CONTROL = {  # main Table 6.2, appendix Table 6.4
 }
 VARIANTS = {
     **{f"{kind}/{name}": Reference(kind, make) for kind in KINDS for name, make in REFERENCES.items()},
-    **{f"{kind}/{name}": Edit(kind, pipeline) for kind in KINDS for name, pipeline in MAIN.items()},
+    **{  # of which those of colour follow
+        f"{kind}/{name}": Edit(kind, replace(pipeline, blending=BLENDING))
+        for kind in KINDS
+        for name, pipeline in MAIN.items()
+    },
     **{f"colour/{name}": Edit("colour", pipeline) for name, pipeline in PIPELINES.items()},
     **{f"colour/{name}": variant for name, variant in MASKS.items()},
     **{  # main Table 6.5

@@ -1,0 +1,98 @@
+"""Sentences about the comparison, made from what was measured: they cannot say what it does not bear out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+
+from torch import Tensor
+
+from minilib.claims import Table
+from minilib.claims.words import in_words, several
+from minilib.papers.comparison.figures import MISSING, Measured, values
+from minilib.papers.comparison.study import MERGED
+
+COMMAND = "python -m minilib.study image_to_video_compared"
+
+
+def front(costs: Sequence[float], scores: Sequence[float]) -> list[bool]:
+    """Which points no other beats: none is at most as costly and at least as good, and better in one of the two."""
+    points = list(zip(costs, scores, strict=True))
+    return [not any(c <= cost and s >= score and (c, s) != (cost, score) for c, s in points) for cost, score in points]
+
+
+def best_buys(measured: Measured, methods: Sequence[str], task: str, cost: str) -> str:
+    """The methods that no other beats in both mean accuracy and median cost, from the cheapest on; and how many are
+    beaten."""
+    found = {
+        name: (median(values(measured, f"cost/{cost}.{name}")), sum(scores) / len(scores))
+        for name in methods
+        if (scores := values(measured, f"grid/{task}/{name}")) and values(measured, f"cost/{cost}.{name}")
+    }
+    if len(found) < 2:
+        return f"Not measured yet; `{COMMAND}` measures it."
+    kept = [name for name, free in zip(found, front(*zip(*found.values(), strict=True)), strict=True) if free]
+    kept.sort(key=lambda name: found[name])
+    listed = ", ".join(f"{name} ({found[name][1]:.0f} % at {found[name][0]:.2f})" for name in kept)
+    beaten = len(found) - len(kept)
+    text = f"From the cheapest on, nobody beats {listed}."
+    return f"{text} The other {in_words(beaten)} cost no less for no more." if beaten else text
+
+
+def missing(table: Table, command: str) -> str:
+    """How many rows of a table are not measured yet, and what measures them; nothing where none is missing."""
+    count = sum(MISSING in row for row in table.rows)
+    if not count:
+        return ""
+    lines = f"{in_words(count).capitalize()} of {several(len(table.rows), 'lines')}"
+    return f"{lines} {'is' if count == 1 else 'are'} {MISSING}; `{command}` measures what is missing."
+
+
+def gradients(through: Mapping[str, bool]) -> str:
+    """Through which methods' image model a gradient passes, and through which not."""
+    sides = [[name for name, passes in through.items() if passes == side] for side in (True, False)]
+    passing, sparing = (", ".join(side) or "none" for side in sides)
+    return f"The gradient passes through the image model of {passing}; it does not through that of {sparing}."
+
+
+def cheapest(measured: Measured, through: Mapping[str, bool], cost: str = "memory") -> str:
+    """Whether what lets no gradient into the image model takes less of a cost than all that does: medians."""
+    known = {name: median(found) for name in through if (found := values(measured, f"cost/{cost}.{name}"))}
+    sides = [{name: known[name] for name in known if through[name] == side} for side in (True, False)]
+    if not all(sides):
+        return f"The {cost} of one kind is not measured yet; `{COMMAND}` measures it."
+    passing, sparing = sides
+    low, high = min(passing, key=passing.get), max(sparing, key=sparing.get)
+    most, least = COSTLY[cost]
+    text = f"Without gradients in the image model {most} is {high}'s, {sparing[high]:.2f}; with them {least} is "
+    text += f"{low}'s, {passing[low]:.2f}."
+    if sparing[high] < passing[low]:
+        return f"{text} Here the question separates the two kinds."
+    return f"{text} Here the question does not decide alone."
+
+
+def merged_costs(measured: Measured, method: str, like: str) -> str:
+    """What a merged method takes to run, as a multiple of another method's: medians of the rounds' ratios."""
+    found = {what: [values(measured, f"cost/{what}.{name}") for name in (method + MERGED, like)] for what in WORDS}
+    known = {what: median(one) / median(other) for what, (one, other) in found.items() if one and other}
+    if not known:
+        return f"What {method} costs after merging is not measured yet; `{COMMAND}` measures it."
+    listed = ", ".join(f"{ratio:.2f} of its {WORDS[what]}" for what, ratio in known.items())
+    return f"Beside {like}, merged {method} takes {listed}."
+
+
+COSTLY = {"memory": ("the most memory", "the least"), "step": ("the longest step", "the shortest")}
+WORDS = {"work": "multiply-adds", "latency": "latency"}
+
+
+def turned(answers: Mapping[str, tuple[Tensor, Tensor]]) -> str:
+    """For how many clips each method's answer changes when the clip is played backward: two answers int64 (b,) each.
+    Where none ever changes, the method sees no order."""
+    share = {name: 100 * (there != back).double().mean().item() for name, (there, back) in answers.items()}
+    blind = [name for name, changed in share.items() if changed == 0]
+    count = len(next(iter(answers.values()))[0])
+    listed = ", ".join(f"{name} {changed:.0f} %" for name, changed in share.items())
+    text = f"Played backward, so many of {several(count, 'clips')} get another answer: {listed}."
+    if blind:
+        return f"{text} No answer of {' and '.join(blind)} depends on the order."
+    return f"{text} Each of these methods sees something of the order."

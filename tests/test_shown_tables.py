@@ -1,0 +1,41 @@
+"""A paper's tables on a page: shown where rows are, and waiting where not."""
+
+import pytest
+
+from minilib import claims
+from minilib.papers.coarse_fine.study import STUDY
+from minilib.study import shown
+
+
+@pytest.fixture
+def said(monkeypatch) -> list[str]:
+    lines: list[str] = []
+    monkeypatch.setattr(shown.page, "say", lambda *sentences: lines.append(" ".join(sentences)))
+    monkeypatch.setattr(shown.page, "show", lambda figure, alt: lines.append(alt))
+    return lines
+
+
+def test_a_table_waits_until_two_rows_are_measured(said):
+    rows = {"tuned/x3d": {0: 30.0, 1: 32.0}}
+    tables = shown.Tables(STUDY, claims.load("coarse_fine"), rows, 3.0)
+    tables.show("Table 3.2", "3.2")
+    assert not said and len(tables.waiting) == 5
+    rows["tuned/coarse_fine"] = {0: 29.0, 1: 31.5}
+    tables.show("Table 3.2", "3.2", (("Coarse-Fine", "X3D"),))
+    assert "“X3D” is ahead of “Coarse-Fine” by 0.75 points" in said[-1]
+    assert "5 rows" in tables.rest().folded or "five rows" in tables.rest().folded
+
+
+def test_a_table_that_says_nothing_new_waits_unless_it_is_asked(said):
+    rows = {f"tuned/{name}": {0: value} for name, value in (("x3d", 30.0), ("coarse_fine", 29.0), ("slowfast", 28.0))}
+    tables = shown.Tables(STUDY, claims.load("coarse_fine"), rows, 3.0)
+    tables.show("Table 3.2", "3.2")
+    tables.show("Width of the Gaussians", "sigma")
+    tables.show("Table 3.3(f)", "3.3f", (("+ both: Coarse-Fine", "SlowFast_det"),))
+    assert [line.split(":")[0] for line in said if "what is measured" in line] == ["Table 3.2", "Table 3.3(f)"]
+    assert {title for title, _, _ in tables.waiting} == {"Width of the Gaussians"}
+
+
+def test_every_printed_score_is_listed():
+    tables = shown.Tables(STUDY, claims.load("coarse_fine"), {}, 3.0)
+    assert any("TGM" in what for _, what, _ in tables.printed().rows)
