@@ -44,7 +44,6 @@ class ControlPipeline(Generation):
     the end as 20 and 19. None: not at all.
     """
 
-    guidance: float = 12.5
     every: int | None = 1
     joint_control: bool = False
     smooth: float | None = 0.6

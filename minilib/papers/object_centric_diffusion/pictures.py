@@ -84,7 +84,7 @@ def bottleneck(axis: Axes, seconds: Mapping[str, tuple[float, float]]) -> None:
     axis.barh(names, memory, left=compute, color=plots.COLOURS[1], label="making and storing maps")
     axis.invert_yaxis()
     axis.set_xlabel("seconds of all steps")
-    axis.legend()
+    axis.legend(loc="upper right")  # where the bar is short
 
 
 def speed_picture(

@@ -147,10 +147,12 @@ def _transformers() -> ModuleType:
 
 def at_large(pipeline: Generation) -> Generation:
     """A pipeline for Stable Diffusion's UNet: crops are multiples of 8 cells, with 4 around the object; the maps that
-    say where words attend are those of 16 x 16; blending is FateZero's, and object and background are normalised where
-    they meet, as printed."""
+    say where words attend are those of 16 x 16; blending is FateZero's; guidance and the normalisation of Algorithm 1
+    are as printed."""
     large = replace(pipeline, stride=8, margin=4, sampling=replace(pipeline.sampling, align=True))
-    return replace(large, blending=replace(BLENDING, coarse=4)) if hasattr(large, "blending") else large
+    if not hasattr(large, "blending"):  # by a ControlNet
+        return replace(large, guidance=12.5)
+    return replace(large, guidance=7.5, blending=replace(BLENDING, coarse=4))
 
 
 # --- the chapter's clips ---------------------------------------------------------------------------------------------
