@@ -80,9 +80,6 @@ def test_its_outputs_are_as_new_as_its_code(notebook):
     assert is_current(path), f"{path.name} shows older code: `make notebooks ONLY={path.stem[:2]}` renews it"
 
 
-ANATOMY = ("00", "02", "03", "04", "05", "06", "07", "08", "10", "11", "12", "14")  # pages that have the whole anatomy; each page joins as it gets it
-
-
 @pytest.mark.parametrize(
     "path", [p for p in NOTEBOOKS if not p.name.startswith(WITHOUT_ANATOMY)], ids=lambda path: path.stem
 )
