@@ -26,7 +26,7 @@ METHODS = {
     "zeroi2v": COLOURS[0],
     "full": COLOURS[1],
     "dist": COLOURS[2],
-    "object_centric": COLOURS[3],
+    "oca": COLOURS[3],
     "victr": COLOURS[4],
     "st_adapter": COLOURS[6],
 }

@@ -156,6 +156,34 @@ WRONG = {  # page -> exercise -> answers that come to mind and are wrong
             "def my_shift(qkv):\n    return zeroi2v.STDHA((-1, 1))(qkv)",
         ],
     },
+    "09_open_vocabulary_localization": {
+        "my_round": [
+            "def my_round(slots, patches):\n    a = (slots @ patches.T / 2).softmax(1)\n    return a @ patches",
+            "def my_round(slots, patches):\n    a = (slots @ patches.T / 2).softmax(0)\n    return a @ patches",
+            "def my_round(slots, patches):\n    return (slots @ patches.T).softmax(0) @ patches / len(patches)",
+            "def my_round(slots, patches):\n    return (slots @ patches.T / 2).softmax(0)",
+        ],
+        "my_visible": [
+            "def my_visible(steps, patches, ratio):\n    return steps * patches - int(steps * patches * ratio)",
+            "def my_visible(steps, patches, ratio):\n    return steps * int(patches * ratio)",
+            "def my_visible(steps, patches, ratio):\n    return steps * patches * (1 - ratio)",
+        ],
+        "my_pool": [
+            "def my_pool(patches, cls):\n    return patches.mean(0)",
+            "def my_pool(patches, cls):\n    return (patches @ cls) @ patches",
+            "def my_pool(patches, cls):\n    return (patches @ cls).softmax(0) * patches",
+        ],
+        "my_groups": [
+            "def my_groups(names, kept, near):\n    return int(kept.sum())",
+            "def my_groups(names, kept, near):\n    return len(set(names[kept].tolist()))",
+            "def my_groups(names, kept, near):\n    return kept",
+        ],
+        "my_box": [
+            "def my_box(mask):\n    y, x = mask.nonzero().T.tolist()\n    return [min(x), min(y), max(x), max(y)]",
+            "def my_box(mask):\n    y, x = mask.nonzero().T\n    return [min(y), min(x), max(y) + 1, max(x) + 1]",
+            "def my_box(mask):\n    y, x = mask.nonzero().T\n    return [min(x), min(y), max(x) + 1, max(y) + 1]",
+        ],
+    },
     "12_long_video_by_chunks": {
         "my_places": [
             "def my_places(directions, start, step, frames):\n"

@@ -8,21 +8,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
-from PIL import ImageColor
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 from torch import Tensor
 from torchvision.utils import draw_bounding_boxes
 
 from minilib import plots
 from minilib.clips import enlarged
-from minilib.metrics.localization import best, overlaps
+from minilib.metrics.localization import FOUND, best, overlaps
 from minilib.metrics.named_boxes import GO, KINDS, kinds
 from minilib.papers.open_vocabulary.small import Found
 from minilib.world.localization import Localization
 from minilib.world.vocabulary import SHAPES
 
 PALETTE = torch.tensor([ImageColor.getrgb(colour) for colour in plots.COLOURS], dtype=torch.uint8)
+FAINT = plots.COLOURS[7]  # yellow, which nobody can read on white
 
 
 def coloured(frames: Tensor, ids: Tensor, kept: Sequence[int] | None = None, strength: float = 0.6) -> Tensor:
@@ -40,36 +42,49 @@ def coloured(frames: Tensor, ids: Tensor, kept: Sequence[int] | None = None, str
 
 
 def with_boxes(frames: Tensor, boxes: Tensor, names: Sequence[str], colours: Sequence[int], scale: int = 2) -> Tensor:
-    """Frames uint8 (t, h, w, 3), `scale` times as large, with boxes (t, s, 4) and a name in each."""
-    out = []
-    for picture, box in zip(enlarged(frames, scale).movedim(-1, 1), scale * boxes, strict=True):
-        seen = [s for s, (left, _, right, _) in enumerate(box.tolist()) if right > left]
+    """Frames uint8 (t, h, w, 3), `scale` times as large, with boxes (t, s, 4) and a name at each, where no other name
+    stands if there is such a place."""
+    out, font = [], ImageFont.load_default(13)
+    for picture, found in zip(enlarged(frames, scale).movedim(-1, 1), scale * boxes, strict=True):
+        seen = [s for s, (left, _, right, _) in enumerate(found.tolist()) if right > left]
+        inks = [plots.COLOURS[colours[s] % len(plots.COLOURS)] for s in seen]
         if seen:
-            inks = [plots.COLOURS[colours[s] % len(plots.COLOURS)] for s in seen]
-            ends = box[seen] - box.new_tensor([0, 0, 1, 1])
-            labels = [names[s] or None for s in seen]
-            picture = draw_bounding_boxes(
-                picture,
-                ends,
-                labels,
-                inks,
-                width=2,
-                label_colors=inks,
-                label_background_colors="white",
-                fill_labels=True,
-            )
-        out.append(picture.movedim(0, -1))
+            picture = draw_bounding_boxes(picture, found[seen] - found.new_tensor([0, 0, 1, 1]), colors=inks, width=2)
+        image = Image.fromarray(picture.movedim(0, -1).contiguous().numpy())
+        draw, taken = ImageDraw.Draw(image), []
+        for s, ink in zip(seen, inks, strict=True):
+            if names[s]:
+                width, height = (int(side) + 4 for side in draw.textbbox((0, 0), names[s], font)[2:])
+                at = _free(found[s].tolist(), (width, height), image.size, taken)
+                taken.append((*at, at[0] + width, at[1] + height))
+                draw.rectangle(taken[-1], fill="white")
+                draw.text((at[0] + 2, at[1] + 1), names[s], ink if ink != FAINT else "black", font)
+        out.append(torch.from_numpy(np.array(image)))
     return torch.stack(out)
 
 
-def slot_boxes(found: Found, clip: int) -> tuple[Tensor, list[str], list[int]]:
-    """Boxes (t, s, 4) of a clip's slots that have any, their names, and their numbers as colours."""
+def _free(box: Sequence[float], label: tuple[int, int], size: tuple[int, int], taken: Sequence[tuple]) -> tuple:
+    """Where a label (width, height) goes: above its box, below, or inside, the first place without another one."""
+    (left, top, right, bottom), (width, height) = map(int, box), label
+    places = [(x, y) for y in (top - height, bottom, top + 2, bottom - height - 2) for x in (left, right - width)]
+    inside = [(min(max(x, 0), size[0] - width), min(max(y, 0), size[1] - height)) for x, y in places]
+
+    def covered(x: int, y: int) -> int:
+        return sum(
+            max(min(x + width, r) - max(x, l), 0) * max(min(y + height, b) - max(y, t), 0) for l, t, r, b in taken
+        )
+
+    return min(inside, key=lambda at: covered(*at))  # the first of those that cover least
+
+
+def slot_boxes(found: Found, clip: int, words: Sequence[str] = SHAPES) -> tuple[Tensor, list[str], list[int]]:
+    """Boxes (t, s, 4) of a clip's slots that have any, their names among `words`, and their numbers as colours."""
     slots = [
         s
         for s in range(found.boxes.shape[2])
         if bool((found.boxes[clip, :, s, 2:] > found.boxes[clip, :, s, :2]).any())
     ]
-    names = [SHAPES[int(found.names[clip, s])] if int(found.names[clip, s]) < len(SHAPES) else "" for s in slots]
+    names = [words[int(found.names[clip, s])] if int(found.names[clip, s]) < len(words) else "" for s in slots]
     return found.boxes[clip][:, slots], names, slots
 
 
@@ -115,6 +130,14 @@ def failures(before: Found, after: Found, truth: Localization) -> dict[str, list
             elif right and iou > 0.2:
                 out["localization"].append(case)
     return out
+
+
+def named_right(found: Found, truth: Localization) -> tuple[int, int]:
+    """Of the objects that one slot's boxes find, in the mean over frames: how many have their name, and how many there
+    are."""
+    iou, slot = overlaps(found.boxes, truth.boxes).mean(1).max(1)  # (b, o)
+    hits = (iou > FOUND) & truth.there.any(1)
+    return int((found.names.gather(1, slot) == truth.names)[hits].sum()), int(hits.sum())
 
 
 def steadiness(assigned: Tensor, ids: Tensor) -> float:

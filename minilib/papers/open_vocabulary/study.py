@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from minilib.papers.open_vocabulary import proposals
+from minilib.papers.open_vocabulary import live, proposals
 from minilib.papers.open_vocabulary.fresh import CONTROLS as CONTROLS_OF_FRESH
 from minilib.papers.open_vocabulary.fresh import Fresh
 from minilib.papers.open_vocabulary.joint import RELEASED
-from minilib.papers.open_vocabulary.live import LiveNames, LiveSlots
 from minilib.papers.open_vocabulary.naming import Vocabulary, fitting, mean
 from minilib.papers.open_vocabulary.pipelines import (
     AS_RELEASED,
@@ -32,7 +31,7 @@ from minilib.study import Row, Study
 from minilib.training import TrainSettings
 from minilib.world.vocabulary import COLOURS, GROUNDS, PLACES, SHAPES, SIZES, TEXTURES
 
-CORE = TrainSettings(steps=100, batch=32, lr=1e-3, warmup=10)
+CORE = TrainSettings(steps=300, batch=8, lr=2e-3, weight_decay=0.0)
 
 # --- variants --------------------------------------------------------------------------------------------------------
 
@@ -75,8 +74,8 @@ VARIANTS = {
         for count, names in BESIDE.items()
     },
     **{f"lambda/{name}": Pipeline(rules=replace(OURS, threshold=value)) for name, value in LAMBDAS.items()},
-    "live/patch_clip": LiveNames(),
-    "live/slots": LiveSlots(),
+    "live/pixels": live.LiveSlots(live.pixels),
+    "live/features": live.LiveSlots(live.features),
     **CROPS,
     **TRAINED,
 }

@@ -1,0 +1,53 @@
+"""Tables of open-vocabulary localization made from rows, {metric: {replicate: value}}: controls, and every cell."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+
+from minilib.claims import Claims, Table
+from minilib.claims.words import number
+from minilib.papers.open_vocabulary.said import Rows
+
+CONTROLS = {
+    "the true masks, rightly named": "oracle",
+    "ours, before joint optimisation": "apart",
+    "ours, after": "ours",
+    "after, CLIP's own patches": "ours_vanilla",
+    "after, words of other shapes": "control/next_words",
+    "k-means of the same features, before": "control/feature_clusters_apart",
+    "k-means of the same features, after": "control/feature_clusters",
+    "k-means of random features, before": "control/random_encoder_clusters_apart",
+    "k-means of random features, after": "control/random_encoder_clusters",
+    "slots as they start, before": "control/slots_as_they_start_apart",
+    "a grid of boxes, before": "control/grid_of_boxes_apart",
+    "boxes around the centre, before": "control/central_boxes_apart",
+    "our boxes of another clip, after": "control/of_next",
+}
+
+
+def controls(rows: Rows) -> Table:
+    """The means of what ours and the controls score."""
+    parts = ("/cor_loc", "", "/map50", "/named", "/boxes")
+    lines = []
+    for label, name in CONTROLS.items():
+        found = [rows.get(f"shipped/{name}{part}", {}) for part in parts]
+        lines.append((label, *(number(fmean(each.values())) if each else "not measured" for each in found)))
+    return Table(("", "CorLoc", "DecRate", "mAP50", "shape of what is found", "boxes a frame"), tuple(lines))
+
+
+def cells(paper: Claims, rows: Rows, metrics: Mapping[str, str]) -> Table:
+    """Tables 1-4 cell by cell: the paper's numbers of both data sets, and the small world's mean. metrics: key of the
+    printed number of ImageNet-VID -> metric of ours."""
+    printed = {claim.id: claim for claim in paper.claims if claim.kind == "magnitude"}
+    lines = []
+    for key, claim in printed.items():
+        if ".yvis." in key:
+            continue
+        other = printed.get(key.replace(".ivid.", ".yvis."))
+        seen = rows.get(metrics.get(key, ""), {})
+        here = number(fmean(seen.values())) if seen else "not measured"
+        what = claim.statement.replace(" on ImageNet-VID", "").rstrip(".")
+        youtube = number(other.paper_value) if other and other is not claim else "-"
+        lines.append((claim.source, what, number(claim.paper_value), youtube, here))
+    return Table(("where", "what", "ImageNet-VID", "YouTube-VIS", "small world"), tuple(lines))
