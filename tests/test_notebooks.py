@@ -80,6 +80,9 @@ def test_its_outputs_are_as_new_as_its_code(notebook):
     assert is_current(path), f"{path.name} shows older code: `make notebooks ONLY={path.stem[:2]}` renews it"
 
 
+WITHOUT_ANATOMY = ("01", "13")  # the small world has not got it yet; the scorecard teaches no method
+
+
 @pytest.mark.parametrize(
     "path", [p for p in NOTEBOOKS if not p.name.startswith(WITHOUT_ANATOMY)], ids=lambda path: path.stem
 )
