@@ -25,6 +25,7 @@ html_theme_options = {
     "extra_footer": "<p>Made from executed notebooks and measured rows; no number is typed.</p>",
 }
 nb_execution_mode = "off"
+nb_render_markdown_format = "gfm"  # tables in outputs, too
 nb_ipywidgets_js = {}
 nb_merge_streams = True
 myst_enable_extensions = ["dollarmath", "amsmath"]
