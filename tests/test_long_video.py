@@ -405,6 +405,10 @@ def test_sentences_follow_from_numbers():
     over_all, within = said.agreement(rows, names, "good")
     assert within.mean == pytest.approx(1) and within.n == 4 and 0 < over_all < 1
     assert said.agrees("It", said.agreement(rows, names, "bad")).endswith("against the truth.")
+    rows |= {f"{name}/always": dict.fromkeys(range(4), 100.0) for name in names}
+    assert said.agrees("It", said.agreement(rows, names, "always")).endswith("not clearly with the truth.")
+    mixed = rows | {f"v/{x}/always": {0: 100.0, 1: 100.0, 2: 100.0, 3: truth[f"v/{x}"]} for x in "abc"}
+    assert said.agreement(mixed, names, "always")[1].mean == pytest.approx(1 / 4)
     assert said.agrees("It", said.agreement(rows, (*names, "v/d"), "good")) == "It: not measured yet."
 
 
