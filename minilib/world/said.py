@@ -57,7 +57,7 @@ def bag(pairs: Sequence[PairScore]) -> str:
 
 def ordered(pairs: Sequence[PairScore]) -> str:
     """Which pairs frames in order separate, and what comparing neighbours adds or loses."""
-    plain = [pair for pair in pairs if abs(pair.ordered - 50) <= NEAR]
+    plain = [pair for pair in pairs if pair.ordered - 50 <= NEAR]
     text = f"Frames in order lead {in_words(len(pairs) - len(plain))} of {several(len(pairs), 'pairs')} out of chance."
     for pair in plain:
         text += (
