@@ -221,6 +221,16 @@ def test_maps_and_motion_of_the_same_chunk_change_nothing(models, inputs, more):
     torch.testing.assert_close(found[1], found[0], rtol=1e-3, atol=1e-4)
 
 
+def test_maps_are_mixed_with_what_the_chunk_before_used():
+    memory, maps = sharing.Memory(time=3), torch.rand(3, 2, 2, 1, 4, 8)  # k, b, t, c, n, m
+    shares, found = sharing.SharedMaps(memory, 0.25), []
+    for memory.chunk, own in enumerate(maps):
+        found.append(shares("layer", False, own))
+    assert torch.equal(found[0], maps[0])
+    for chunk in (1, 2):
+        torch.testing.assert_close(found[chunk], 0.25 * found[chunk - 1] + 0.75 * maps[chunk])
+
+
 @pytest.mark.parametrize("strength", [0.25, 1.0])
 def test_means_of_frames_change_as_in_the_chunk_before(strength):
     torch.manual_seed(0)
@@ -243,6 +253,28 @@ def test_held_frames_stay_what_they_are(models, inputs):
     memory = sharing.Memory(chunk=1, held=1)
     found = method.sampled(models, prompts[:1], maps[:1], noise[:1], STEPS, dpm, memory, held)
     assert torch.equal(found[0, :1], held) and found.shape[1] == maps.shape[1]
+
+
+def test_held_frames_have_the_noise_of_each_step_and_their_own_control_maps(models, inputs):
+    _, maps, noise = inputs
+    seen, read = [], []
+    hooks = [
+        models.unet.register_forward_pre_hook(lambda module, given: seen.append(given[:2])),
+        models.controlnet.register_forward_pre_hook(
+            lambda module, given, named: read.append(named["controlnet_cond"]), with_kwargs=True
+        ),
+    ]
+    made = together(models, inputs, replace(STEPS, held=1))
+    for hook in hooks:
+        hook.remove()
+    assert len(seen) == len(read) == 3 * STEPS.steps
+    for call in range(STEPS.steps, len(seen)):
+        chunk, (latents, time), control = call // STEPS.steps, seen[call], read[call]
+        level = dpm().alphas_cumprod[int(time)]
+        wanted = level.sqrt() * made[chunk - 1, -1] + (1 - level).sqrt() * noise[chunk, 0]
+        for half in (slice(0, 3), slice(3, 6)):  # without text, with it; the held frame first
+            torch.testing.assert_close(latents[half][0], wanted)
+            assert torch.equal(control[half], torch.cat([maps[chunk - 1, -1:], maps[chunk]]))
 
 
 def test_only_the_first_and_the_last_chunk_are_remembered():
@@ -373,6 +405,10 @@ def test_sentences_follow_from_numbers():
     over_all, within = said.agreement(rows, names, "good")
     assert within.mean == pytest.approx(1) and within.n == 4 and 0 < over_all < 1
     assert said.agrees("It", said.agreement(rows, names, "bad")).endswith("against the truth.")
+    rows |= {f"{name}/always": dict.fromkeys(range(4), 100.0) for name in names}
+    assert said.agrees("It", said.agreement(rows, names, "always")).endswith("not clearly with the truth.")
+    mixed = rows | {f"v/{x}/always": {0: 100.0, 1: 100.0, 2: 100.0, 3: truth[f"v/{x}"]} for x in "abc"}
+    assert said.agreement(mixed, names, "always")[1].mean == pytest.approx(1 / 4)
     assert said.agrees("It", said.agreement(rows, (*names, "v/d"), "good")) == "It: not measured yet."
 
 

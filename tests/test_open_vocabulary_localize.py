@@ -137,6 +137,13 @@ def test_links_are_one_to_one_and_the_best_in_sum():
     assert linked(old, [track("red", (3, 8))], 3, 4) == old  # nothing new beyond the shared frame
 
 
+def test_pairs_that_are_too_unlike_take_no_link_from_others():
+    """0.3 links the first pair; two pairs of a sixth would be more in sum, and neither is enough."""
+    old = [track("red", (3, 4)), track("red", (3, 7))]
+    new = [track("green", (3, 5), (4, 5)), track("green", (3, 2), (4, 2))]
+    assert [seen(each) for each in linked(old, new, 3, 4)] == [[(3, 4), (4, 5)], [(3, 7)], [(4, 2)]]
+
+
 def test_a_window_that_errs_in_the_name_is_outvoted():
     (both,) = linked([track("red", (2, 2), (3, 2))], [track("green", (3, 2), (4, 2), score=0.4)], 3, 4)
     assert seen(both) == [(2, 2), (3, 2), (4, 2)] and (both.tube().name, both.tube().score) == ("red", 0.5)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from scipy.stats import spearmanr
-
 from minilib.claims.intervals import EFFECT, Sample
 from minilib.claims.words import number, several
+from minilib.papers.long_video.variants import correlation
 
 Rows = Mapping[str, Mapping[int, float]]
 
@@ -21,15 +20,16 @@ def prefers(metric: str, moving: float, static: float) -> str:
 
 def agreement(rows: Rows, names: Sequence[str], metric: str, known: str = "") -> tuple[float, Sample] | None:
     """Spearman's rank correlation of a metric with the truth over all variants and videos, and the sample of the
-    correlations within each video; None where fewer than two videos have all variants."""
+    correlations within each video, 0 where the metric is the same for all; None where fewer than two videos have all
+    variants."""
     found = {part: [rows.get(f"{name}/{part}".rstrip("/"), {}) for name in names] for part in (metric, known)}
     seeds = sorted(set.intersection(*(set(each) for part in found.values() for each in part)))
     if len(seeds) < 2:
         return None
     values = {part: [[each[seed] for each in variants] for seed in seeds] for part, variants in found.items()}
     flat = [[value for video in values[part] for value in video] for part in (metric, known)]
-    within = [spearmanr(a, b).statistic for a, b in zip(values[metric], values[known], strict=True) if len(set(a)) > 1]
-    return float(spearmanr(*flat).statistic), Sample.of(within)
+    within = [correlation(b, a) / 100 for a, b in zip(values[metric], values[known], strict=True)]
+    return correlation(flat[1], flat[0]) / 100, Sample.of(within)
 
 
 def agrees(metric: str, found: tuple[float, Sample] | None) -> str:

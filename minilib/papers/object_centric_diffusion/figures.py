@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 
 from minilib.claims.model import Claims
-from minilib.claims.words import number
 from minilib.models.clip import ImageText
 from minilib.models.frame_attention import Now, dense
 from minilib.papers.object_centric_diffusion.counts import first_tokens, unet_cost
@@ -43,17 +42,6 @@ def baseline_line(rows: Rows, kind: str) -> str:
     if left <= 0.5:
         return f"{said}, so what is saved can be judged."
     return f"{said}, more than half: the baseline fails here, and what is saved on it cannot be judged."
-
-
-def versus_line(rows: Rows, better: str, worse: str, what: str) -> str:
-    """Two variants by the clips that they share: `what` says what the first should do."""
-    first, second = rows.get(f"edits/{better}", {}), rows.get(f"edits/{worse}", {})
-    shared = first.keys() & second.keys()
-    if not shared:
-        return f"{what}: not measured yet."
-    differences = [first[clip] - second[clip] for clip in shared]
-    won = sum(d > 0 for d in differences)
-    return f"{what}: {number(fmean(differences), '+')} % of the full range, ahead on {won} of {len(differences)} clips."
 
 
 def saved_line(seconds: Mapping[str, float], slow: str, fast: str, what: str) -> str:

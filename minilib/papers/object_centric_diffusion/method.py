@@ -52,6 +52,7 @@ class Generation:
 
     merging: None keeps all keys. solver: the class of the sampler. attention: the class of the processors. stride: the
     UNet's, of which crops are multiples (2 in the small model, 8 in Stable Diffusion); margin: cells around the object.
+    guidance: the small model's, chosen on validation clips, where merged keys left artefacts at 7.5 (`choices`).
     dtype: in which the UNet computes, "float32" or, by autocast, "bfloat16".
     """
 
@@ -60,9 +61,7 @@ class Generation:
     solver: Callable[[DDIMScheduler], Solver] = DpmPlusPlus
     span: Span = dense
     attention: type[FrameAttention] = FrameAttention
-    guidance: float = (
-        3.0  # the small model's, chosen on validation clips: at 7.5 merged keys leave artefacts (`choices`)
-    )
+    guidance: float = 3.0
     stride: int = 2
     margin: int = 1
     dtype: str = "float32"

@@ -170,8 +170,9 @@ def linked(tracks: list[Track], found: list[Track], start: int, known: int) -> l
         iou = both / (old.sum(1)[:, None] + new.sum(1) - both).clamp(min=1)
         same = torch.tensor([[a.name == b.name for b in found] for a in tracks])
         likeness = torch.where(same, iou, OTHER_NAME * iou)
+        likeness[likeness < LINKED] = 0  # or two pairs that are no links could outweigh one that is
         at, to = linear_sum_assignment(likeness.numpy(), maximize=True)
-        pairs = {n: o for o, n in zip(at.tolist(), to.tolist(), strict=True) if likeness[o, n] >= LINKED}
+        pairs = {n: o for o, n in zip(at.tolist(), to.tolist(), strict=True) if likeness[o, n] > 0}
     out = list(tracks)
     for number, each in enumerate(found):
         fresh = each.since(known)

@@ -148,7 +148,10 @@ class Told:
 
     def right(self, kinds_of_words: Sequence[str]) -> dict[str, tuple[float, float, float]]:
         """Kind -> percent right of patch-CLIP, of CLIP's own patches, and chance."""
-        share = lambda said, kind: 100 * float((said[kind] == self.truth[kind]).float().mean())  # noqa: E731
+
+        def share(said: dict[str, Tensor], kind: str) -> float:
+            return 100 * float((said[kind] == self.truth[kind]).float().mean())
+
         return {
             kind: (share(self.patch_clip, kind), share(self.vanilla, kind), 100 / len(WORDS[kind]))
             for kind in kinds_of_words
@@ -179,10 +182,8 @@ def told(which: Which) -> Told:
 
 def together(parts: Sequence[Told]) -> Told:
     """Several groups as one."""
-    joined = lambda name: {  # noqa: E731
-        kind: torch.cat([getattr(part, name)[kind] for part in parts]) for kind in WORDS
-    }
-    return Told(joined("truth"), joined("patch_clip"), joined("vanilla"))
+    names = ("truth", "patch_clip", "vanilla")
+    return Told(*({kind: torch.cat([getattr(part, name)[kind] for part in parts]) for kind in WORDS} for name in names))
 
 
 def _cosines(reader: pipelines.Reader, vocabulary: Vocabulary, which: Which, clip: int) -> Tensor:
