@@ -134,6 +134,30 @@ def test_a_solutions_notebook_runs_alone(tmp_path):
 
 
 WRONG = {  # page -> exercise -> answers that come to mind and are wrong
+    "01_small_world": {
+        "my_share": ["my_share = 80", "my_share = 50", "my_share = 'none'"],
+        "my_pose": [
+            "def my_pose(t, start, end, base, delta):\n    return base + t * delta",
+            "def my_pose(t, start, end, base, delta):\n    return base + (t - start) / (end - start) * delta",
+            "def my_pose(t, start, end, base, delta):\n    return base + delta * (t > start)",
+        ],
+        "my_box": [
+            "def my_box(mask):\n    y, x = mask.nonzero().T.tolist()\n    return [min(x), min(y), max(x), max(y)]",
+            "def my_box(mask):\n    y, x = mask.nonzero().T\n    return [min(y), min(x), max(y) + 1, max(x) + 1]",
+            "def my_box(mask):\n    return mask",
+        ],
+        "my_loss": [
+            "def my_loss(x, y, tau):\n    return -(tau * x @ y.T).log_softmax(1).diag().mean()",
+            "def my_loss(x, y, tau):\n    e = (tau * x @ y.T).exp()\n"
+            "    return -((e.diag() / e.sum(1)).log() + (e.diag() / e.sum(0)).log()).mean() / 2",
+            "def my_loss(x, y, tau):\n    return tau * x @ y.T",
+        ],
+        "my_direction": [
+            "def my_direction(ids):\n    return 0",
+            "def my_direction(ids):\n    return int((ids[-1] == 1).sum() < (ids[0] == 1).sum())",
+            "def my_direction(ids):\n    return (ids == 1).float().mean()",
+        ],
+    },
     "02_zeroi2v": {
         "my_frames": ["my_frames = [3, 4, 5, 5, 5]", "my_frames = [2, 3, 4, 3, 4]", "my_frames = 'two ahead'"],
         "my_read": [

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from minilib.claims.words import in_words, several
+
+if TYPE_CHECKING:
+    from minilib.world.proofs import FrameProof, PairScore
 
 NEAR = 5  # points above chance: less is not knowing
 
@@ -36,3 +40,47 @@ def right_words(sentences: Sequence[str], truth: Mapping[str, str]) -> str:
         count = sum(word in sentence.split() for sentence in sentences)
         said.append(f"{in_words(count) if count else 'none'} {'says' if count == 1 else 'say'} the {what} ({word})")
     return f"Of {several(len(sentences), 'sentences')} {', '.join(said)}."
+
+
+def bag(pairs: Sequence[PairScore]) -> str:
+    """What a bag of frames sees of mirrored pairs, and whether it answers a reversed clip as it answered the clip."""
+    scores = [pair.bag for pair in pairs]
+    far = [" / ".join(pair.motions) for pair in pairs if abs(pair.bag - 50) > NEAR]
+    where = f"more than {NEAR} points from chance: {', '.join(far)}" if far else f"all within {NEAR} points of chance"
+    least = min(pair.bag_keeps for pair in pairs)
+    same = "every reversed clip" if least == 100 else f"{least:.1f} % of the reversed clips, in the worst pair,"
+    return (
+        f"The bag is right on {min(scores):.1f} to {max(scores):.1f} %, {where}. "
+        f"It gives {same} the answer that it gave to the clip."
+    )
+
+
+def ordered(pairs: Sequence[PairScore]) -> str:
+    """Which pairs frames in order separate, and what comparing neighbours adds or loses."""
+    plain = [pair for pair in pairs if pair.ordered - 50 <= NEAR]
+    text = f"Frames in order lead {in_words(len(pairs) - len(plain))} of {several(len(pairs), 'pairs')} out of chance."
+    for pair in plain:
+        text += (
+            f" At chance stays {' / '.join(pair.motions)} ({pair.ordered:.1f} %); "
+            f"neighbours compared reach {pair.compared:.1f} % there."
+        )
+    worse = [pair for pair in pairs if pair not in plain and pair.compared < pair.ordered]
+    return f"{text} On the other pairs comparing does worse than order in {len(worse)} of {len(pairs) - len(plain)}."
+
+
+def one_frame(proof: FrameProof) -> str:
+    """How much of the appearance score of all frames the middle one reaches."""
+    most = "nearly all of it is in a single frame" if proof.share >= 90 else "a single frame lacks some of it"
+    return (
+        f"One frame is right on {proof.one:.1f} %, {proof.frames} frames on {proof.all:.1f} %: "
+        f"one reaches {proof.share:.0f} % of the score, so {most}."
+    )
+
+
+def promises(kept: Mapping[str, bool]) -> str:
+    """How many promises were kept, and which were not."""
+    broken = [name for name, well in kept.items() if not well]
+    if not broken:
+        return f"All {several(len(kept), 'promises')} are kept."
+    good = in_words(len(kept) - len(broken))
+    return f"Kept: {good} of {several(len(kept), 'promises')}. Not kept: {', '.join(broken)}."
