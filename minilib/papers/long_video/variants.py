@@ -110,17 +110,19 @@ class _Scored:
         return self
 
 
-def one_after_another(models, script: Script, noise: Tensor, how: Chunked) -> Tensor:
+def one_after_another(models: SmallDiffusion, script: Script, noise: Tensor, how: Chunked) -> Tensor:
+    """Each chunk given what those before it left: noise (k, 1, d, h, w) to uint8 (k, t, h, w, 3)."""
     latents = chunk_by_chunk(models, script.prompts, control_maps(script).to(noise), noise, how, dpm)
     return torch.stack([models.decode(each) for each in latents])
 
 
-def at_once(models, script: Script, noise: Tensor, how: Chunked) -> Tensor:
+def at_once(models: SmallDiffusion, script: Script, noise: Tensor, how: Chunked) -> Tensor:
+    """All chunks as one batch, each by itself: noise (k, 1, d, h, w) to uint8 (k, t, h, w, 3)."""
     latents = independent(models, script.prompts, control_maps(script).to(noise), noise, how, dpm)
     return models.decode(latents.flatten(0, 1)).unflatten(0, latents.shape[:2])
 
 
-def of_one_noise(models, script: Script, noise: Tensor, how: Chunked) -> Tensor:
+def of_one_noise(models: SmallDiffusion, script: Script, noise: Tensor, how: Chunked) -> Tensor:
     """The first chunk's noise for all."""
     return at_once(models, script, noise[:1].expand_as(noise), how)
 

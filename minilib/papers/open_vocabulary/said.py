@@ -145,16 +145,21 @@ def changed(table: Printed, rows: Rows, after: str, before: str, what: str) -> s
     """What a step does in the paper and here, with its interval: from line `before` to line `after` of a table."""
     (metric, printed), (old, old_printed) = table[after], table[before]
     text = f"{what}: in the paper {_moves(printed - old_printed)}"
-    ours, theirs = rows.get(metric, {}), rows.get(old, {})
-    shared = sorted(ours.keys() & theirs.keys())
-    if len(shared) < 2:
+    sample = _paired(rows, metric, old)
+    if sample is None:
         return f"{text}; not measured here yet."
-    sample = Sample.of([ours[k] - theirs[k] for k in shared])
     low, high = sample.interval(EFFECT)
     text += f", here {_moves(sample.mean)} (98 % interval {number(low, '+')} to {number(high, '+')})"
     if low <= 0 <= high:
         return f"{text}, which may be nothing."
     return f"{text}, {'the same way' if (sample.mean > 0) == (printed > old_printed) else 'the other way'}."
+
+
+def _paired(rows: Rows, metric: str, other: str) -> Sample | None:
+    """The differences of two metrics over the replicates that both have; None for fewer than two."""
+    a, b = rows.get(metric, {}), rows.get(other, {})
+    shared = sorted(a.keys() & b.keys())
+    return Sample.of([a[k] - b[k] for k in shared]) if len(shared) > 1 else None
 
 
 def _moves(by: float) -> str:
@@ -173,11 +178,9 @@ def of_oracle(rows: Rows, ours: str, oracle: str, metrics: Mapping[str, str]) ->
 
 def against(rows: Rows, ours: str, control: str, what: str, why: str) -> str:
     """Whether our slots find more than a control, with the interval; `why` is said where the control is ahead."""
-    a, b = rows.get(ours, {}), rows.get(control, {})
-    shared = sorted(a.keys() & b.keys())
-    if len(shared) < 2:
+    sample = _paired(rows, ours, control)
+    if sample is None:
         return f"Slots and {what} are not compared yet."
-    sample = Sample.of([a[k] - b[k] for k in shared])
     low, high = sample.interval(EFFECT)
     interval = f"(98 % interval {number(low, '+')} to {number(high, '+')})"
     if low <= 0 <= high:
