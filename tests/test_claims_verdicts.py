@@ -258,6 +258,16 @@ def test_two_devices_make_no_pair():
     assert found.why.startswith("The two were not measured with the same seeds on the same device, dtype and number of")
 
 
+def test_a_pair_is_of_the_newest_setup_that_both_sides_share():
+    """What is measured again elsewhere takes no pair apart, alone; with its partner it is the pair."""
+    alone = rows("tuned/a", [99.0] * 5, device="there")
+    assert verdict(extra=alone).why == verdict().why and verdict().verdict == "holds here"
+    both = [*alone, *rows("tuned/b", [40.0, 41, 42, 43, 44], device="there")]
+    assert verdict(extra=both[:5] + both[5:7]).measured != verdict().measured  # two seeds there, three here
+    assert verdict(extra=both).measured == pytest.approx(114.0)  # 57 of 0.5 a point
+    assert verdict(extra=[*both, *measured(scores())]).measured == verdict().measured  # here is newer now
+
+
 def test_only_the_newest_settings_judge():
     """Rows of an older recipe never fill up those of a newer one."""
     newer = [row.model_copy(update={"settings": "new"}) for row in rows("tuned/b", [41.0, 42, 43])]

@@ -119,10 +119,23 @@ def test_what_is_asked_for_is_measured_once_and_said(toy, capsys):
     assert rows_of("toy", str(toy), "smoke", "cpu").seeds_of("smoke") == {"core/a": {0: -10.0}}
 
 
+def test_here_measures_again_what_was_measured_elsewhere(toy, capsys, monkeypatch):
+    def run(*more):
+        return lines(capsys, "--out", toy, "--seeds", 1, "--variants", "grid/a", "--recipe", "grid", *more)[1]
+
+    assert len(run()) == 1 and run("--here") == []
+    monkeypatch.setattr(environment, "cpu", lambda: "another processor")
+    assert run() == [] and run("--here") == ["grid/a seed 0: 10.0 (0 s)"]
+    assert run("--here") == []
+    monkeypatch.setattr(command, "threads_of", lambda processes, device: 7)
+    assert len(run("--here")) == 1 and run("--here", "--plan") == ["0 runs, 0.0 hours of one core"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (["--seeds", "0"], "count from 1"),
+        (["--here", "--cluster", "debug"], "--here is for this machine"),
         (["--jobs", "0"], "count from 1"),
         (["--minutes", "0"], "count from 1"),
         (["--variants", "a", "c"], "--variants 'c': not of toy; --list names what is there"),
@@ -155,7 +168,7 @@ def test_every_option_says_what_it_does_and_has_the_default_that_it_names():
     assert given == {
         "papers": ["toy", "other"], "variants": [], "recipe": "", "seeds": None, "jobs": 1, "minutes": None,
         "device": "cpu", "scale": "small", "out": "results", "plan": False, "list": False, "costs": False,
-        "cluster": None, "ask": [],
+        "cluster": None, "ask": [], "here": False,
     }  # fmt: skip
     for name in ("jobs", "device"):
         assert f"(default: {given[name]})" in options[name].help

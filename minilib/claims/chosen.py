@@ -10,12 +10,13 @@ from minilib.claims.rows import Row
 def latest(rows: Iterable[Row], experiment: int) -> list[Row]:
     """The current experiment's rows, the last one of each measurement, in the order in which they were measured.
 
-    A row that does not judge never takes the place of one that does: both stay.
+    A row that does not judge never takes the place of one that does: both stay. So do rows of other setups (device,
+    dtype, threads), for those of a pair must share one.
     """
     found: dict[tuple, Row] = {}
     for row in rows:
         if row.experiment == experiment:
-            key = (row.key, row.judges)
+            key = (row.key, row.judges, row.setup)
             found.pop(key, None)  # so that what is measured again comes last
             found[key] = row
     return list(found.values())
@@ -36,6 +37,13 @@ def by_metric(rows: Iterable[Row], scale: str) -> dict[str, dict[int, Row]]:
     for row in newest(row for row in rows if row.scale == scale):
         found.setdefault(row.metric, {})[row.seed] = row
     return found
+
+
+def by_setup(rows: Iterable[Row], scale: str) -> list[dict[str, dict[int, Row]]]:
+    """The same for each setup by itself, that of the newest row last."""
+    rows = newest(row for row in rows if row.scale == scale)
+    last = {row.setup: k for k, row in enumerate(rows)}
+    return [by_metric([row for row in rows if row.setup == setup], scale) for setup in sorted(last, key=last.get)]
 
 
 def weighted(parts: Mapping[str, float], found: Mapping[str, Mapping[int, Row]]) -> dict[int, Row]:

@@ -32,7 +32,8 @@ class Measurements:
 
     Committed rows are read; new ones go to `<out_dir>/rows/<paper>.jsonl`, where other processes may write as well:
     what they append is seen at the next look-up. With `fresh`, only what this object measured itself is taken from the
-    cache. With `judging`, rows that do not judge are not found, so that a clean checkout measures them again. A look-up
+    cache. With `judging`, rows that do not judge are not found, so that a clean checkout measures them again; with
+    `threads`, neither are those of another device or number of threads, with which new ones make no pairs. A look-up
     costs the same however many rows there are.
     """
 
@@ -47,8 +48,9 @@ class Measurements:
         committed: Path | str = RESULTS,
         claims_folder: Path | str = FOLDER,
         judging: bool = False,
+        threads: int | None = None,
     ):
-        self.judging = judging
+        self.judging, self.place = judging, threads and (device_name(device), threads)
         self.paper, self.scale, self.fresh, self.device, self.dtype = paper, scale, fresh, device, dtype
         self.path = Path(out_dir) / "rows" / f"{paper}.jsonl"
         claims = load(paper, claims_folder)
@@ -132,6 +134,8 @@ class Measurements:
 
     def _index(self, row: Row) -> None:
         if row.experiment != self.experiment or (self.judging and not row.judges):
+            return
+        if self.place and (row.device, row.threads) != self.place:
             return
         metric, *rest = row.key
         known = self._known.get(row.key)

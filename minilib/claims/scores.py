@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from minilib.claims.chosen import by_metric, weighted
+from minilib.claims.chosen import by_metric, by_setup, weighted
 from minilib.claims.rows import Row
 from minilib.claims.tasks import ENDS, Control, Task
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Rows of one scale by metric and replicate, and how metrics are derived from them."""
+    """Rows of one scale by metric and replicate, the same within each setup, and how metrics are derived from them."""
 
     found: Mapping[str, Mapping[int, Row]]
     derived: Mapping[str, Mapping[str, float]]
+    setups: Sequence[Scores] = ()
 
     @classmethod
     def of(cls, rows: Iterable[Row], scale: str, derived: Mapping[str, Mapping[str, float]]) -> Scores:
-        return cls(by_metric(rows, scale), derived)
+        rows = list(rows)
+        setups = [cls(found, derived) for found in by_setup(rows, scale)]
+        return cls(by_metric(rows, scale), derived, setups)
 
     def parts(self, metric: str) -> tuple[str, ...]:
         """The measured metrics behind this one."""
@@ -44,14 +47,21 @@ class Scores:
         return None if chance is None or oracle is None or chance == oracle else (chance, oracle)
 
     def paired(self, pair: Control, task: Task | None, half: bool = False) -> dict[int, tuple[Row, Row]]:
-        """The rows of both sides by replicate, where they share device, dtype and threads."""
+        """The rows of both sides by replicate, where they share device, dtype and threads; of several setups in which
+        both were measured, the newest."""
+        pairs = {}
+        for scores in self.setups:
+            pairs |= scores._within(pair, task, half)
+        return dict(sorted(pairs.items()))
+
+    def _within(self, pair: Control, task: Task | None, half: bool) -> dict[int, tuple[Row, Row]]:
+        """The pairs of this one setup."""
         better, worse = (self._side(name, task, half) for name in (pair.better, pair.worse))
         if isinstance(better, float):
             better = {seed: row.model_copy(update={"value": better}) for seed, row in worse.items()}
         if isinstance(worse, float):
             worse = {seed: row.model_copy(update={"value": worse}) for seed, row in better.items()}
-        shared = sorted(better.keys() & worse.keys())
-        return {seed: (better[seed], worse[seed]) for seed in shared if better[seed].setup == worse[seed].setup}
+        return {seed: (better[seed], worse[seed]) for seed in better.keys() & worse.keys()}
 
     def _side(self, name: str, task: Task | None, half: bool) -> float | Mapping[int, Row]:
         if name not in ENDS:

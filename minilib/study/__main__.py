@@ -30,6 +30,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--jobs", type=int, default=1, help="runs side by side, which share the cores (default: 1)")
     made.add_argument("--minutes", type=float, help="begin no run after so many minutes")
     made.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
+    made.add_argument("--here", action="store_true", help="only rows of this device and these threads count as there")
     made.add_argument("--scale", default="small", choices=("smoke", "small"), help="smoke: a few steps, no verdicts")
     made.add_argument("--out", default="results", help="folder with rows/PAPER.jsonl, read and appended")
     cluster.add_arguments(made)
@@ -49,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ask.error(f"--seeds: at most {MOST_SEEDS}")
     if args.cluster and args.minutes is not None:
         ask.error("--minutes is for this machine; jobs of a cluster end by --ask timeout_min=MINUTES")
+    if args.cluster and args.here:
+        ask.error("--here is for this machine; which rows a cluster's machines would pair with is not known here")
     return answer(lambda: run(args))
 
 
@@ -59,7 +62,9 @@ def run(args: argparse.Namespace) -> int:
         print("\n".join(name for study in studies.values() for name in study.metrics(args.recipe)))
         return 0
     out = str(writable_folder(args.out, "--out"))
-    rows = {paper: rows_of(paper, out, args.scale, args.device) for paper in studies}
+    threads = cluster.wanted(args.ask)["cpus_per_task"] if args.cluster else threads_of(args.jobs, args.device)
+    counted = threads if args.here else None
+    rows = {paper: rows_of(paper, out, args.scale, args.device, counted) for paper in studies}
     if args.costs:
         for paper, study in studies.items():
             if study.costs is None:
@@ -83,8 +88,8 @@ def run(args: argparse.Namespace) -> int:
     if (args.jobs > 1 or there) and (timed := [w for w in missing if studies[w.paper].timed(w.metric)]):
         print(f"left out, for they are timed: {len(timed)} runs; measure them with --jobs 1", flush=True)
         missing = [w for w in missing if w not in timed]
-    threads = cluster.wanted(args.ask)["cpus_per_task"] if there else threads_of(args.jobs, args.device)
-    jobs = [Job(w.paper, w.metric, w.seed, out, args.scale, args.device, threads, w.tries) for w in missing]
+    fixed = (out, args.scale, args.device, threads)
+    jobs = [Job(w.paper, w.metric, w.seed, *fixed, w.tries, args.here) for w in missing]
     failed = False
     measured = measure_on(there, jobs) if there else measure_all(jobs, args.jobs, args.minutes)
     for done in progress(measured, total=len(jobs), desc=", ".join(studies)):

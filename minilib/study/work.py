@@ -36,7 +36,8 @@ AGAIN = 2.0  # seconds until a try that another process is at is looked at again
 
 @dataclass(frozen=True)
 class Job:
-    """One metric with one seed, where its row goes, and the metrics of its paper that must be there before."""
+    """One metric with one seed, where its row goes, and the metrics of its paper that must be there before. here: rows
+    of other devices or numbers of threads do not count."""
 
     paper: str
     metric: str
@@ -46,6 +47,7 @@ class Job:
     device: str = "cpu"
     threads: int = 1
     tries: tuple[str, ...] = ()
+    here: bool = False
 
 
 class Done(NamedTuple):
@@ -71,10 +73,11 @@ def alone(path: Path) -> Iterator[bool]:
         yield True
 
 
-def rows_of(paper: str, out: str, scale: str, device: str) -> Measurements:
-    """The paper's rows. In a clean checkout those that do not judge count as missing, for there they can be mended."""
+def rows_of(paper: str, out: str, scale: str, device: str, threads: int | None = None) -> Measurements:
+    """The paper's rows. In a clean checkout those that do not judge count as missing, for there they can be mended;
+    with `threads`, those of other devices or numbers of threads as well."""
     judging = scale != "smoke" and is_clean(commit())
-    return Measurements(paper, out, scale, device=device, judging=judging)
+    return Measurements(paper, out, scale, device=device, judging=judging, threads=threads)
 
 
 def do(job: Job) -> Done:
@@ -86,7 +89,7 @@ def do(job: Job) -> Done:
         if not mine:
             return Done(job, None)
         try:
-            rows = rows_of(job.paper, job.out, job.scale, job.device)
+            rows = rows_of(job.paper, job.out, job.scale, job.device, job.threads if job.here else None)
             value = load_study(job.paper).at(job.scale).measure(job.metric, job.seed, rows)
         except Exception as error:
             if not isinstance(error, BadInput):
