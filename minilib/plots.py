@@ -214,14 +214,3 @@ def confusion(axis, score: Tensor, truth: Tensor, names: Sequence[str]) -> None:
     axis.set_xlabel("predicted")
     axis.set_ylabel("true")
     axis.figure.colorbar(image, ax=axis, label="% of the true class", shrink=0.8)
-
-
-def heat(axis, frame: Tensor, weights: Tensor | None = None, top: float = 1.0) -> None:
-    """A frame uint8 (h, w, 3), darkened where weights (rows, columns) of its patches are small."""
-    axis.imshow(frame.cpu())
-    if weights is not None:
-        size = frame.shape[:2]
-        shown = torch.nn.functional.interpolate(weights[None, None].float().cpu(), size=size, mode="bilinear")[0, 0]
-        axis.imshow(shown, alpha=0.6, cmap="inferno", vmin=0, vmax=top)
-    axis.set_xticks([])
-    axis.set_yticks([])

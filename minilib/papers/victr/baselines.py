@@ -65,16 +65,6 @@ class TemporalTransformer(nn.Module):
         return self.classifier(Embeddings(frames, names, self.video(frames).mean(1), names, None))
 
 
-class ActionClip(TemporalTransformer):
-    def __init__(self, start: Start):
-        super().__init__(start, 6)
-
-
-class Clip4Clip(TemporalTransformer):
-    def __init__(self, start: Start):
-        super().__init__(start, 4)
-
-
 class XClip(TemporalTransformer):
     """X-CLIP: one block over frames, and prompts: every name attends to the video's tokens and is moved a little.
 
