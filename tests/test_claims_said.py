@@ -18,7 +18,7 @@ def test_a_ranking_names_the_first_the_last_and_the_pairs_in_the_papers_order():
 
 
 def test_what_is_not_measured_is_said():
-    order = "The paper's order: b (12), c (11), a (10)."
+    order = "The paper's order: b (12); c (11); a (10)."
     assert ranking(TABLE, {"grid/a": {0: 1.0}}) == f"Not measured here yet: only “a” is (1.0). {order}"
     assert ranking(TABLE, {}) == f"Not measured here yet. {order}"
     assert ranking({"x": ("grid/x", None)}, {}) == "Not measured here yet."

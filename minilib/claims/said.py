@@ -30,7 +30,7 @@ def ranking(table: Printed, rows: Rows, unit: str = "") -> str:
     """Which line is ahead and which behind, by how many seeds, and how many pairs stand in the paper's order."""
     found = means(table, rows)
     if len(found) < 2:
-        return unmeasured(table, found)
+        return unmeasured(table, found, unit)
     best, last = max(found, key=found.get), min(found, key=found.get)
     counts = sorted({len(rows[table[label][0]]) for label in found})
     seeds = (
@@ -49,11 +49,11 @@ def ranking(table: Printed, rows: Rows, unit: str = "") -> str:
     return text
 
 
-def unmeasured(table: Printed, found: Mapping[str, float]) -> str:
+def unmeasured(table: Printed, found: Mapping[str, float], unit: str = "") -> str:
     """What stands in for a comparison without two measured lines: which one there is, and the paper's own order."""
-    one = "".join(f"only “{label}” is ({number(value)})" for label, value in found.items())
+    one = "".join(f"only “{label}” is ({number(value)}{unit})" for label, value in found.items())
     paper = {label: value for label, (_, value) in table.items() if value is not None}
-    order = ", ".join(f"{label} ({paper[label]:g})" for label in sorted(paper, key=paper.get, reverse=True))
+    order = "; ".join(f"{label} ({paper[label]:g})" for label in sorted(paper, key=paper.get, reverse=True))
     text = f"Not measured here yet{f': {one}' if one else ''}."
     return f"{text} The paper's order: {order}." if order else text
 
