@@ -29,6 +29,9 @@ def test_what_is_not_measured_is_said():
 def test_lines_within_one_point_are_not_put_in_an_order():
     near = {"grid/a": {0: 95.2}, "grid/b": {0: 95.9}, "grid/c": {0: 95.0}}
     assert "All lie within one point" in ranking(TABLE, near, " %") and "pairs" not in ranking(TABLE, near, " %")
+    own = {label: (metric, None) for label, (metric, _) in TABLE.items()}
+    assert "within" not in ranking(own, near, " %"), "no order to compare with"
+    assert ranking(own, {"grid/a": {0: 5.0}, "grid/b": {0: 5.0}}).startswith("All are level at 5.0 (one seed).")
     assert "pairs" in ranking(TABLE, {**near, "grid/b": {0: 96.1}}, " %")
 
 

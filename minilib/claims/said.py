@@ -38,8 +38,10 @@ def ranking(table: Printed, rows: Rows, unit: str = "") -> str:
     )
     ahead, behind = (f"“{label}” with {number(found[label])}{unit}" for label in (best, last))
     text = f"Ahead is {ahead}, behind {behind} ({seeds})."
+    if found[best] == found[last]:
+        text = f"All are level at {number(found[best])}{unit} ({seeds})."
     same, pairs = same_order(table, found)
-    if unit == " %" and found[best] - found[last] < NEAR:
+    if pairs and unit == " %" and found[best] - found[last] < NEAR:
         text += " All lie within one point: too near to compare with the paper's order."
     elif pairs:
         stand = f"{in_words(same)} stand" if same > 1 else f"{in_words(same) if same else 'none'} stands"
