@@ -29,8 +29,16 @@ METHODS = {
     "oca": COLOURS[3],
     "victr": COLOURS[4],
     "st_adapter": COLOURS[6],
+    "order_blind": "#8a8a8a",
+    "integration_only": COLOURS[5],
+    "frozen_names": COLOURS[5],
 }
 DPI = 100
+
+
+def method_colour(name: str, other: str | None = None) -> str | None:
+    """The colour of a method by its key or by its name on a page: "order_blind", "order-blind"; else `other`."""
+    return METHODS.get(name.lower().replace("-", "_").replace(" ", "_"), other)
 
 
 def style() -> None:
@@ -97,8 +105,8 @@ def dots(
     """One line a row of a table: every seed a dot, their mean a bar; the paper's value as a hollow diamond."""
     for place, (name, seeds) in enumerate(values.items()):
         if seeds:
-            axis.plot(seeds, [place] * len(seeds), "o", color=METHODS.get(name, COLOURS[0]), alpha=0.55, zorder=3)
-            fill = METHODS.get(name, COLOURS[5])
+            axis.plot(seeds, [place] * len(seeds), "o", color=method_colour(name, COLOURS[0]), alpha=0.55, zorder=3)
+            fill = method_colour(name, COLOURS[5])
             axis.barh(place, sum(seeds) / len(seeds), height=0.62, color=fill, alpha=0.6, zorder=1)
         if paper and name in paper:
             axis.plot(paper[name], place, "D", color=COLOURS[1], fillstyle="none", zorder=4)
@@ -196,7 +204,7 @@ def losses(axis, curves: dict[str, list[float]], window: int = 15) -> None:
     for name, loss in curves.items():
         width = max(min(window, len(loss)), 1)
         smooth = np.convolve(loss, np.ones(width) / width, mode="valid")
-        axis.plot(np.arange(len(smooth)) + width, smooth, label=name, color=METHODS.get(name))
+        axis.plot(np.arange(len(smooth)) + width, smooth, label=name, color=method_colour(name))
     axis.set_xlabel("step")
     axis.set_ylabel("cross-entropy, nats")
     axis.set_ylim(bottom=0)

@@ -11,16 +11,28 @@ ROWS = {"grid/a": {0: 1.0, 1: 3.0}, "grid/b": {0: 4.0}, "grid/c": {0: 1.5}, "gri
 
 def test_a_ranking_names_the_first_the_last_and_the_pairs_in_the_papers_order():
     text = ranking(TABLE, ROWS, " %")
-    assert text.startswith("Ahead is “none” with 9.0 %, behind “c” with 1.5 % (one to 2 seeds).")
+    assert text.startswith("Ahead is “none” with 9.0 %, behind “c” with 1.5 % (one to two seeds).")
     assert text.endswith("Of three pairs that the paper orders, two stand in its order here.")
     assert same_order(TABLE, {"a": 2.0, "b": 1.0, "c": 1.5}) == (0, 3)
     assert same_order({"a": ("x", 1.0), "b": ("y", 1.0)}, {"a": 1, "b": 2}) == (0, 0), "the paper has a tie"
 
 
 def test_what_is_not_measured_is_said():
-    assert ranking(TABLE, {"grid/a": {0: 1.0}}).startswith("Not measured yet")
+    order = "The paper's order: b (12); c (11); a (10)."
+    assert ranking(TABLE, {"grid/a": {0: 1.0}}) == f"Not measured here yet: only “a” is (1.0). {order}"
+    assert ranking(TABLE, {}) == f"Not measured here yet. {order}"
+    assert ranking({"x": ("grid/x", None)}, {}) == "Not measured here yet."
     text = ranking(TABLE, {name: ROWS[name] for name in ("grid/a", "grid/b", "grid/c")})
     assert text.endswith("One row is not measured yet.")
+
+
+def test_lines_within_one_point_are_not_put_in_an_order():
+    near = {"grid/a": {0: 95.2}, "grid/b": {0: 95.9}, "grid/c": {0: 95.0}}
+    assert "All lie within one point" in ranking(TABLE, near, " %") and "pairs" not in ranking(TABLE, near, " %")
+    own = {label: (metric, None) for label, (metric, _) in TABLE.items()}
+    assert "within" not in ranking(own, near, " %"), "no order to compare with"
+    assert ranking(own, {"grid/a": {0: 5.0}, "grid/b": {0: 5.0}}).startswith("All are level at 5.0 (one seed).")
+    assert "pairs" in ranking(TABLE, {**near, "grid/b": {0: 96.1}}, " %")
 
 
 def test_a_difference_is_a_result_only_where_its_interval_lies_clear_of_zero():
@@ -31,7 +43,7 @@ def test_a_difference_is_a_result_only_where_its_interval_lies_clear_of_zero():
     assert clear == difference(table, rows, "a", "b"), "the order asked for does not matter"
     assert difference(table, rows, "a", "c").endswith("holds 0, so these seeds do not tell them apart.")
     assert difference(table, {**rows, "m/c": {1: 1.0}}, "a", "c").endswith(
-        "by 10.0 points with one seed, which is a look and no result."
+        "by 10.0 points with one seed, which is a look, not a result."
     )
     assert "not measured" in difference(table, {**rows, "m/c": {7: 1.0}}, "a", "c")
     assert difference(table, {**rows, "m/c": {1: 11.0}}, "a", "c") == "“a” and “c” are level (one seed)."

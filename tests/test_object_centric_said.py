@@ -67,7 +67,7 @@ def test_costs_are_medians_of_what_is_there():
     names = {"oca": "OCA", "evl": "EVL"}
     text = said.costs({"cost/step.evl": {0: 1.0, 1: 1.3, 2: 9.0}, "cost/step.oca": {0: 1.0}}, names)
     assert "time of a step: EVL 1.30" in text and "OCA 1.00" not in text and "memory" not in text
-    assert "not measured here yet" in said.costs({}, names)
+    assert "Not measured here yet" in said.costs({}, names)
 
 
 def test_identities_lie_over_a_clip_and_the_ground_stays_as_it_is():

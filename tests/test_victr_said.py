@@ -28,7 +28,7 @@ def test_a_lead_rises_or_falls_only_clear_of_the_seeds():
 def test_a_lead_that_is_not_measured_is_said_to_be():
     assert said.leads(PLACES, {}, "V", "F") == "V and F are not measured on common seeds yet."
     half = said.leads(PLACES, rows([3, 4], []), "V", "F")
-    assert "long not measured yet" in half and half.endswith("these rows do not tell.")
+    assert "long not measured yet" in half and half.endswith("these rows do not say.")
 
 
 def test_the_clip_that_is_shown_is_chosen_by_a_rule_and_a_mistake_is_called_one():
@@ -77,9 +77,9 @@ def test_films_are_pixels_of_the_frame_that_plays():
 def test_a_reason_that_a_row_contradicts_is_refused():
     found = {"v": {0: 50.0, 1: 51, 2: 50}, "a": {0: 70.0, 1: 71, 2: 70.5}, "b": {0: 30.0, 1: 31, 2: 30.5}}
     say = said.explains("fixed targets are easier", {"A": "a", "B": "b"}, ("V", "v"), found)
-    assert (
-        say
-        == "Against V, at 98 %, ahead: A; behind: B. So it cannot be the whole reason that fixed targets are easier."
+    assert say == (
+        "Compared with V, clear at 98 %: ahead: A; behind: B. So it cannot be the whole reason that fixed targets are "
+        "easier."
     )
     assert said.explains("it is so", {"A": "a"}, ("V", "v"), found).endswith("if it is so; it is no proof.")
     noisy = found | {"c": {0: 90.0, 1: 20, 2: 60}}

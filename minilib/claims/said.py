@@ -18,6 +18,7 @@ from minilib.claims.words import in_words, number, several
 
 Printed = Mapping[str, tuple[str, float | None]]
 Rows = Mapping[str, Mapping[int, float]]
+NEAR = 1.0  # lines of a table in percent that all lie within so many points are not put in an order
 
 
 def means(table: Printed, rows: Rows) -> dict[str, float]:
@@ -29,19 +30,34 @@ def ranking(table: Printed, rows: Rows, unit: str = "") -> str:
     """Which line is ahead and which behind, by how many seeds, and how many pairs stand in the paper's order."""
     found = means(table, rows)
     if len(found) < 2:
-        return "Not measured yet: there is nothing to compare."
+        return unmeasured(table, found, unit)
     best, last = max(found, key=found.get), min(found, key=found.get)
     counts = sorted({len(rows[table[label][0]]) for label in found})
-    seeds = several(counts[0], "seeds") if len(counts) == 1 else f"{in_words(counts[0])} to {counts[-1]} seeds"
+    seeds = (
+        several(counts[0], "seeds") if len(counts) == 1 else f"{in_words(counts[0])} to {in_words(counts[-1])} seeds"
+    )
     ahead, behind = (f"“{label}” with {number(found[label])}{unit}" for label in (best, last))
     text = f"Ahead is {ahead}, behind {behind} ({seeds})."
+    if found[best] == found[last]:
+        text = f"All are level at {number(found[best])}{unit} ({seeds})."
     same, pairs = same_order(table, found)
-    if pairs:
+    if pairs and unit == " %" and found[best] - found[last] < NEAR:
+        text += " All lie within one point: too near to compare with the paper's order."
+    elif pairs:
         stand = f"{in_words(same)} stand" if same > 1 else f"{in_words(same) if same else 'none'} stands"
         text += f" Of {several(pairs, 'pairs')} that the paper orders, {stand} in its order here."
     if absent := len(table) - len(found):
         text += f" {several(absent, 'rows').capitalize()} {'is' if absent == 1 else 'are'} not measured yet."
     return text
+
+
+def unmeasured(table: Printed, found: Mapping[str, float], unit: str = "") -> str:
+    """What stands in for a comparison without two measured lines: which one there is, and the paper's own order."""
+    one = "".join(f"only “{label}” is ({number(value)}{unit})" for label, value in found.items())
+    paper = {label: value for label, (_, value) in table.items() if value is not None}
+    order = "; ".join(f"{label} ({paper[label]:g})" for label in sorted(paper, key=paper.get, reverse=True))
+    text = f"Not measured here yet{f': {one}' if one else ''}."
+    return f"{text} The paper's order: {order}." if order else text
 
 
 def same_order(table: Printed, found: Mapping[str, float]) -> tuple[int, int]:
@@ -66,7 +82,7 @@ def difference(table: Printed, rows: Rows, a: str, b: str, unit: str = " points"
         a, b, sample = b, a, Sample(-sample.mean, sample.std, sample.n)
     by = f"“{a}” is ahead of “{b}” by {number(sample.mean)}{unit}"
     if len(seeds) == 1:
-        return f"{by} with one seed, which is a look and no result."
+        return f"{by} with one seed, which is a look, not a result."
     low, high = sample.interval(EFFECT)
     text = f"{by} (98 % interval {number(low, '+')} to {number(high, '+')}, {several(len(seeds), 'seeds')})"
     return f"{text}." if low > 0 else f"{text}: the interval holds 0, so these seeds do not tell them apart."

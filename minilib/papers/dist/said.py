@@ -45,8 +45,8 @@ def mixes(noticed: Mapping[str, Tensor], gamma: int) -> str:
     for name, each in noticed.items():
         own = sum(int(each[t * gamma : (t + 1) * gamma, t].sum()) for t in range(each.shape[1]))
         foreign = int(each.sum()) - own
-        said.append(f"{name} {in_words(foreign) if foreign else 'none'}")
-    return f"Cells where a dense frame hears of another moment: {', '.join(said)}."
+        said.append(f"{in_words(foreign) if foreign else 'none'} with {name}")
+    return f"Cells in which a dense frame hears of another moment: {'; '.join(said)}."
 
 
 def helped(ours: Mapping[int, tuple[float, int]], other: Mapping[int, tuple[float, int]], classes: Sequence[str]):
@@ -72,7 +72,7 @@ def alike(matrices: Mapping[str, Tensor], paper: Sequence[str]) -> str:
     listed = ", ".join(f"{name} {mean[name]:.2f}" for name in order)
     if order == list(paper):
         return f"Most alike first: {listed}, which is the paper's order, with one seed."
-    return f"Most alike first: {listed}. The paper's order is {', '.join(paper)}; with one seed, ours is another."
+    return f"Most alike first: {listed}. The paper's order is {', '.join(paper)}; ours, with one seed, differs."
 
 
 def on_what_moves(name: str, on: Tensor, area: Tensor) -> str:
@@ -86,7 +86,7 @@ def on_what_moves(name: str, on: Tensor, area: Tensor) -> str:
         return text + "It looks at what moves."
     if high < 0 and ratio <= 1 / CLEARLY:
         return text + "It avoids what moves."
-    return text + "That is hardly another amount than even light has: it does not single out what moves."
+    return text + "That is about what even light would give: it does not single out what moves."
 
 
 def beyond_chance(what: str, table: Printed, rows: Rows, chance: float) -> str:

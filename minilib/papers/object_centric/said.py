@@ -107,5 +107,5 @@ def costs(rows: Rows, names: Mapping[str, str]) -> str:
         listed = ", ".join(f"{name} {median(rounds.values()):.2f}" for name, rounds in each.items() if rounds)
         said += [f"{words}: {listed}"] if listed else []
     if not said:
-        return "not measured here yet; `python -m minilib.study object_centric --costs` measures them."
-    return f"relative to OCA, medians of rounds on the CPU that measured the rows; {'; '.join(said)}."
+        return "Not measured here yet; `python -m minilib.study object_centric --costs` measures them."
+    return f"In multiples of OCA's, medians of rounds on the device that measured the rows: {'; '.join(said)}."

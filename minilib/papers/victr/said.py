@@ -38,7 +38,7 @@ def leads(places: Mapping[str, tuple[str, str]], rows: Rows, ahead: str, behind:
     first, last = (list(found)[end] for end in (0, -1))
     seeds = sorted(found[first].keys() & found[last].keys())
     if first == last or len(seeds) < 2:
-        return f"{text} Whether that changes, these rows do not tell."
+        return f"{text} Whether the lead changes, these rows do not say."
     sample = Sample.of([found[last][seed] - found[first][seed] for seed in seeds])
     low, high = sample.interval(EFFECT)
     way = "rises" if low > 0 else "falls" if high < 0 else "changes by an amount that these seeds do not tell from none"
@@ -110,7 +110,7 @@ def explains(reason: str, metrics: Mapping[str, str], reference: tuple[str, str]
     found = [f"{side}: {', '.join(labels)}" for side, labels in sides.items() if labels]
     if not found:
         return f"Whether {reason}: not measured yet."
-    text = f"Against {name}, at 98 %, {'; '.join(found)}."
+    text = f"Compared with {name}, clear at 98 %: {'; '.join(found)}."
     if sides["behind"]:
         return f"{text} So it cannot be the whole reason that {reason}."
     if sides["not told apart"]:

@@ -18,9 +18,9 @@ __all__ = ["attention_on", "axis_found", "follows", "told_apart", "within_pairs"
 
 def reached(reach: Mapping[str, Tensor]) -> str:
     """name -> bool (blocks, frames): how many frames have noticed a change of the last one after all blocks."""
-    said = [f"{name}, {in_words(int(seen[-1].sum()))}" for name, seen in reach.items()]
+    said = [f"{in_words(int(seen[-1].sum()))} with {name}" for name, seen in reach.items()]
     blocks, frames = next(iter(reach.values())).shape
-    start = f"Of {in_words(frames)} frames, so many know of the last one after {in_words(blocks)} blocks"
+    start = f"After {in_words(blocks)} blocks, of {in_words(frames)} frames this many know of the last one"
     return f"{start}: {'; '.join(said)}."
 
 
@@ -31,7 +31,7 @@ def costs(rows: Mapping[str, Mapping[int, float]]) -> str:
     }
     if "latency.merged" not in found:
         return "Time and memory are not measured here yet."
-    text = f"On this device merged ZeroI2V takes {number(found['latency.merged'])} of the image model's time."
+    text = f"On this device merged ZeroI2V takes {number(found['latency.merged'])} times as long as the image model."
     names = {"aim": "AIM", "evl": "EVL", "st_adapter": "ST-Adapter"}
     steps = [f"{word} {number(found[f'step.{name}'])}" for name, word in names.items() if f"step.{name}" in found]
-    return text + (f" A training step, ZeroI2V's as one: {', '.join(steps)}." if steps else "")
+    return text + (f" Of a training step, in multiples of ZeroI2V's: {', '.join(steps)}." if steps else "")
