@@ -78,7 +78,7 @@ def stage(source: Path, judged: Sequence[Card], notebooks: Path = NOTEBOOKS) -> 
     trees = [
         _tree("Notebooks", names),
         _tree("Claims, one by one", [f"claims_{card.claims.paper}" for card in judged]),
-        _tree("Beside them", ["glossary", *(f"model_{path.stem}" for path in cards_)]),
+        _tree("Glossary and models", ["glossary", *(f"model_{path.stem}" for path in cards_)]),
     ]
     pages = {card.claims.paper: taught_in(card.claims.paper, notebooks) for card in judged}
     short = macros.scorecard(judged, lambda card: f"{pages[card.claims.paper] or 'claims_' + card.claims.paper}.html")
