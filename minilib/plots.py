@@ -116,7 +116,8 @@ def dots(
     axis.set_xlabel("top-1 accuracy on test clips, %")
     if chance is not None:
         axis.axvline(chance, color=COLOURS[6], linewidth=0.8, linestyle=":")
-        axis.text(chance + 0.6, len(values) - 0.55, "chance", fontsize=7, va="bottom")
+        clear = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1}  # it lies on the last row's bar
+        axis.text(chance + 0.6, len(values) - 0.55, "chance", fontsize=8, va="bottom", bbox=clear)
 
 
 def ablation(

@@ -578,7 +578,7 @@ def test_words_at_the_papers_scale():
 def test_a_count_is_the_printed_number_once_rounded(value, same):
     found = judge(claims_of("parameters"), rows("parameters", [value], scale="smoke"))[0]
     assert (found.verdict, found.measured) == ("reproduced" if same else "not reproduced", value)
-    rounded = f"which is {'' if same else 'not '}86 rounded to 1"
+    rounded = f"which is {'' if same else 'not '}86 rounded to the nearest 1"
     assert found.why == f"Counted {value:g} M, {'as the paper prints' if value == 86 else rounded}."
 
 
@@ -599,7 +599,7 @@ def test_a_digit_off_is_off():
 def test_a_conflict_is_told_and_changes_no_verdict():
     off, right = (judge(claims_of("flops"), rows("cost_of_it", [value]))[0] for value in (4.0, 3.41))
     assert off.verdict == "not reproduced" and right.verdict == "reproduced"
-    assert off.why.startswith("The table adds wrongly: counted 4, which is not 3.4 rounded to 0.1")
+    assert off.why.startswith("The table adds wrongly: counted 4, which is not 3.4 rounded to the nearest 0.1")
 
 
 def test_counts_need_no_clean_checkout_but_barred_ones_do_not_count():

@@ -250,7 +250,7 @@ def test_what_is_merged_costs_what_it_does_then():
     rows["cost/work.a_merged"] = {0: 4.1}
     assert figures.advice(rows, "abc", [need]).rows[0][1] == "a"
     merged = figures.table(rows, "a").rows[1]
-    assert merged[:2] == ("a_merged", "81.0 ± 1.4") and "4" in merged
+    assert merged[:2] == ("a, merged", "81.0 ± 1.4") and "4" in merged
 
 
 def test_what_is_not_measured_stays_empty():
@@ -277,9 +277,11 @@ def test_who_is_beaten_costs_no_less_for_no_more():
     assert said.front([2, 1], [7, 7]) == [False, True]
     assert said.front([1, 1], [3, 3]) == [True, True]  # equal ones do not beat each other
     text = said.best_buys(synthetic(), ["a", "b", "c", "nobody"], "motion", "memory")
-    assert text == "From the cheapest on, nobody beats c (20 % at 10.00), b (80 % at 40.00), a (81 % at 100.00)."
+    assert (
+        text == "From the cheapest up, no other method beats c (20 % at 10.00), b (80 % at 40.00), a (81 % at 100.00)."
+    )
     dear = synthetic() | {"cost/memory.c": {0: 50.0}}
-    assert said.best_buys(dear, "abc", "motion", "memory").endswith("The other one cost no less for no more.")
+    assert said.best_buys(dear, "abc", "motion", "memory").endswith("The other one is beaten by one of these.")
     assert said.COMMAND in said.best_buys(synthetic(), "abc", "few", "memory")
 
 
@@ -297,6 +299,11 @@ def test_a_merged_method_is_compared_with_another():
     rows = {"cost/work.a_merged": {0: 3.0, 1: 5.0}, "cost/work.b": {0: 2.0}}
     assert said.merged_costs(rows, "a", "b") == "Beside b, merged a takes 2.00 of its multiply-adds."
     assert said.COMMAND in said.merged_costs({}, "a", "b")
+
+
+def test_every_method_has_a_name_for_readers():
+    assert set(figures.NAMES) == set(METHODS), "no key stands in a sentence or beside a point"
+    assert figures.named("zeroi2v_merged") == "ZeroI2V, merged" and figures.named("mine") == "mine"
 
 
 def test_whose_answer_turns_with_the_clip_sees_order():

@@ -405,6 +405,6 @@ def test_a_network_is_called_quiet_only_if_it_is():
     labels[:, :2, 1] = 1
     loud = 0.1 + 0.5 * labels
     assert said.quiet("vf", loud, labels) == (
-        "vf: 0.600 where a motion goes on, 0.100 where nothing does, 6.0 times less: it is quieter between actions."
+        "vf: 0.600 where a motion goes on, 0.100 where nothing does, a ratio of 6.0: it is quieter between actions."
     )
     assert "hardly tells" in said.quiet("cls", torch.full((2, 4, 3), 0.2), labels)

@@ -12,8 +12,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from PIL import Image
 
 from minilib.batch.report import LIMIT, clean, items, render, sections, write_report
-from minilib.batch.short import in_one_line, taught_in
-from minilib.claims import Row, judge
+from minilib.batch.short import NO_PAPER, in_one_line, introduction, taught_in
+from minilib.claims import Row, judge, papers
 from minilib.claims.model import Claims
 from minilib.claims.scorecard import Card
 
@@ -112,6 +112,10 @@ def test_scorecard_counts_verdicts():
     )
 
 
+def test_nine_of_the_cards_are_papers():
+    assert set(NO_PAPER) < set(papers()) and len(papers()) - len(NO_PAPER) == 9, "as page 00 says"
+
+
 def test_a_paper_is_one_line_and_one_bar():
     count = {"source": "T1", "statement": "x", "kind": "count", "paper_value": 1, "digit": 1}
     pair = {"source": "T2", "statement": "A.", "kind": "ordering", "cost": True}
@@ -127,7 +131,12 @@ def test_a_paper_is_one_line_and_one_bar():
         for k in range(10)
     ]
     card = Card(claims, judge(claims, rows))
-    assert in_one_line(card) == "1 of 2 counts to the digit; of 2 orderings 1 holds here, 1 is not measured."
+    assert in_one_line(card) == (
+        "1 of 2 counts agree to the last printed digit; of 2 orderings, 1 holds here, 1 is not measured yet."
+    )
+    unmeasured = in_one_line(Card(claims, judge(claims, [])))
+    assert unmeasured == "0 of 2 counts agree to the last printed digit; none of 2 orderings is measured yet."
+    assert introduction([card]).startswith("One paper on efficient video") and "comparison" not in introduction([card])
     page = render([], [card], [("python", "3")], "now")
     bar = page.split('class="bar"')[1].split("</div>")[0]
     assert bar.count("flex-grow: 1") == 2 and "flex-grow: 2" in bar, "as wide as the claims are many"

@@ -36,6 +36,9 @@ def test_a_notebook_is_prepared_for_the_site():
     cells = prepared(page("A")).cells
     assert "[next](02_b.html)" in cells[0].source and "02_b.html" in cells[2].outputs[0]["data"]["text/html"]
     html = cells[2].outputs[0]["data"]["text/html"]
+    told = nbformat.v4.new_output("display_data", {"text/markdown": "[on](02_b.ipynb)"})
+    whole = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("x", outputs=[told])])
+    assert prepared(whole).cells[0].outputs[0]["data"]["text/markdown"] == "[on](02_b.html)"
     assert "<td><code>make site</code> makes it</td>" in html and "<pre>`a`</pre>" in html
     assert cells[1].metadata["mystnb"] == {"image": {"alt": "one dot"}}
     assert [cell.metadata["tags"] for cell in cells[1:]] == [["hide-input"], ["parameters", "hide-input"]]

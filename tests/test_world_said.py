@@ -54,5 +54,5 @@ def test_one_frame_is_not_said_to_suffice_when_it_does_not():
 
 
 def test_broken_promises_are_named():
-    assert promises({"a": True, "b": True}) == "All two promises are kept."
-    assert promises({"a": True, "b": False}) == "Kept: one of two promises. Not kept: b."
+    assert promises({"a": True, "b": True}) == "All two measurements are as promised."
+    assert promises({"a": True, "b": False}) == "As promised: one of two measurements. Not so: b."

@@ -19,7 +19,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from minilib.batch.executed import read_notebook
-from minilib.batch.short import in_order, taught_in, templates
+from minilib.batch.short import in_order, introduction, taught_in, templates
 from minilib.claims.scorecard import Card, cards
 from minilib.commands import answer
 from minilib.course import GLOSSARY, chapters
@@ -45,6 +45,8 @@ def prepared(notebook: NotebookNode) -> NotebookNode:
                 cell.metadata["mystnb"] = {"image": {"alt": alt}}
             if html := "".join(output.get("data", {}).get("text/html", "")):
                 output["data"]["text/html"] = with_code(LINK.sub(".html", html))
+            if text := "".join(output.get("data", {}).get("text/markdown", "")):
+                output["data"]["text/markdown"] = LINK.sub(".html", text)
     return notebook
 
 
@@ -76,17 +78,11 @@ def stage(source: Path, judged: Sequence[Card], notebooks: Path = NOTEBOOKS) -> 
     trees = [
         _tree("Notebooks", names),
         _tree("Claims, one by one", [f"claims_{card.claims.paper}" for card in judged]),
-        _tree("Beside them", ["glossary", *(f"model_{path.stem}" for path in cards_)]),
+        _tree("Glossary and models", ["glossary", *(f"model_{path.stem}" for path in cards_)]),
     ]
     pages = {card.claims.paper: taught_in(card.claims.paper, notebooks) for card in judged}
     short = macros.scorecard(judged, lambda card: f"{pages[card.claims.paper] or 'claims_' + card.claims.paper}.html")
-    write_whole(source / "index.md", _page("Efficient video models", short, INTRODUCTION) + "\n".join(trees))
-
-
-INTRODUCTION = (
-    "Nine papers on efficient video understanding and editing, one notebook each: taught, counted, trained, ablated, "
-    "judged. Each line says what became of a paper's claims."
-)
+    write_whole(source / "index.md", _page("Efficient video models", short, introduction(judged)) + "\n".join(trees))
 
 
 def _page(title: str, html: str, text: str = "") -> str:

@@ -122,7 +122,7 @@ def _count(claim: Claim, counted: dict[str, float], paper: str) -> tuple[float |
     value, unit = counted[metric], f" {claim.unit}" if claim.unit else ""
     if value == claim.paper_value:
         return value, REPRODUCED, f"counted {exact(value)}{unit}, as the paper prints"
-    how = f"{'cut' if claim.cut else 'rounded'} to {claim.digit:g}"
+    how = f"cut to {claim.digit:g}" if claim.cut else f"rounded to the nearest {claim.digit:g}"
     if same_count(claim, value):
         return value, REPRODUCED, f"counted {exact(value)}{unit}, which is {exact(claim.paper_value)} {how}"
     why = f"{conflict}counted {exact(value)}{unit}, which is not {exact(claim.paper_value)} {how}"

@@ -78,9 +78,9 @@ def one_frame(proof: FrameProof) -> str:
 
 
 def promises(kept: Mapping[str, bool]) -> str:
-    """How many promises were kept, and which were not."""
+    """How many measurements are as promised, and which are not."""
     broken = [name for name, well in kept.items() if not well]
     if not broken:
-        return f"All {several(len(kept), 'promises')} are kept."
+        return f"All {several(len(kept), 'measurements')} are as promised."
     good = in_words(len(kept) - len(broken))
-    return f"Kept: {good} of {several(len(kept), 'promises')}. Not kept: {', '.join(broken)}."
+    return f"As promised: {good} of {several(len(kept), 'measurements')}. Not so: {', '.join(broken)}."

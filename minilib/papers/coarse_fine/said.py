@@ -84,9 +84,9 @@ def sampling(correlations: Mapping[str, float]) -> str:
     """Which trained grids agree with where things happen, each with its correlation."""
     listed = ", ".join(f"{name} {value:+.2f}" for name, value in correlations.items())
     pointing = [name for name, value in correlations.items() if value >= FOLLOWS]
-    if not pointing:
-        return f"correlations {listed}. None samples where things happen ({FOLLOWS:+.1f} would)."
-    return f"correlations {listed}. Where things happen samples: {', '.join(pointing)}."
+    if not (names := ", ".join(pointing)):
+        return f"correlations {listed}. None reaches {FOLLOWS:+.1f}, so none samples where things happen."
+    return f"correlations {listed}. With {FOLLOWS:+.1f} or more, these sample where things happen: {names}."
 
 
 def grids(lines: Mapping[str, Sequence[float]]) -> str:

@@ -36,22 +36,40 @@ COSTS = {  # what: (heading, format); times and memory are ratios to ST-Adapter'
     "throughput": ("clips a second, relative", "{:.2f}"),
 }
 OURS = ("zeroi2v", "dist", "oca", "victr")  # the four papers of notebooks 02 to 05
+NAMES = {  # what a reader calls the methods
+    "probe": "linear probe",
+    "full_image": "full fine-tuning",
+    "st_adapter": "ST-Adapter",
+    "aim": "AIM",
+    "evl": "EVL",
+    "xclip": "X-CLIP's head",
+    "zeroi2v": "ZeroI2V",
+    "dist": "DiST",
+    "oca": "OCA",
+    "victr": "VicTR",
+}
 ELSEWHERE = {  # what: ((paper, metric, whose), ...): rows of the methods' own notebooks, with their own recipes
     "zero-shot, unseen objects": (
-        ("dist", "grid/zeroshot/dist", "dist"),
+        ("dist", "grid/zeroshot/dist", "DiST"),
         ("dist", "grid/zeroshot/dist/clip", "plain CLIP"),
     ),
     "zero-shot, unseen combinations": (
-        ("victr", "tuned/zeroshot/victr", "victr"),
-        ("victr", "tuned/zeroshot/xclip", "xclip"),
+        ("victr", "tuned/zeroshot/victr", "VicTR"),
+        ("victr", "tuned/zeroshot/xclip", "X-CLIP's head"),
         ("victr", "tuned/zeroshot/clip_text", "plain texts"),
     ),
     "segmentation, J&F": (
-        ("object_centric", "grid/hard_appearance/oca/jf", "oca"),
-        ("object_centric", "grid/hard_appearance/oca/jf_crf", "oca and a random field"),
+        ("object_centric", "grid/hard_appearance/oca/jf", "OCA"),
+        ("object_centric", "grid/hard_appearance/oca/jf_crf", "OCA and a random field"),
         ("object_centric", "grid/hard_appearance/oca/jf_boxes", "a grid of boxes"),
     ),
 }
+
+
+def named(name: str) -> str:
+    """A method's name as a reader knows it: 'ZeroI2V', or 'ZeroI2V, merged'."""
+    itself = name.removesuffix(MERGED)
+    return NAMES.get(itself, itself) + (", merged" if name != itself else "")
 
 
 def values(measured: Measured, metric: str) -> list[float]:
@@ -77,7 +95,7 @@ def table(measured: Measured, methods: Sequence[str]) -> Table:
             costs = [values(measured, f"cost/{what}.{label}") for what in COSTS]
             cells = [form.format(np.median(c)) if c else "" for c, (_, form) in zip(costs, COSTS.values(), strict=True)]
             if label == name or any(cells):
-                rows.append((label, *(score(measured, task, name, recipe) for task, recipe in columns), *cells))
+                rows.append((named(label), *(score(measured, task, name, recipe) for task, recipe in columns), *cells))
     return Table(("method", *headings, *(heading for heading, _ in COSTS.values())), tuple(rows))
 
 
@@ -92,7 +110,7 @@ def sweep(measured: Measured, methods: Sequence[str], tuned: Tuned, task: str) -
         cells = [
             f"[{known[each]:.1f}]" if each == best else f"{known[each]:.1f}" if each in known else "" for each in tried
         ]
-        rows.append((name, *cells))
+        rows.append((named(name), *cells))
     headings = (f"{rate:.2g} x rate, {length:.2g} x steps" for rate, length in tuned.tries().values())
     return Table(("method", *headings), tuple(rows))
 
@@ -135,7 +153,7 @@ def scatter(axis, measured: Measured, methods: Sequence[str], task: str, cost: s
         axis.text(0.5, 0.5, MISSING, ha="center", va="center", transform=axis.transAxes)
         axis.set_axis_off()
         return
-    plots.names_beside(axis, points)
+    plots.names_beside(axis, {named(name): point for name, point in points.items()})
     for marker, colour, label in (("o", 5, "the four papers"), ("s", 1, "their rivals")):
         axis.plot([], [], marker, color=plots.COLOURS[colour], label=label)
     axis.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
@@ -183,8 +201,8 @@ def advice(measured: Measured, methods: Sequence[str], needs: Sequence[Need] = N
             continue
         best = max(means, key=means.get)
         spread = np.std(known[best], ddof=1) if len(known[best]) > 1 else 0.0
-        near = [name for name in means if name != best and means[name] >= means[best] - 2 * spread]
+        near = [named(name) for name in means if name != best and means[name] >= means[best] - 2 * spread]
         top1 = score(measured, need.task, best, need.recipe)
-        rows.append((need.words, best, top1, ", ".join(near) or "no other", measured_of))
+        rows.append((need.words, named(best), top1, ", ".join(near) or "no other", measured_of))
     headings = ("what you need", "best mean", "top-1, %", "others within two of its deviations", "methods measured")
     return Table(headings, tuple(rows))

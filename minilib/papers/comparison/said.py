@@ -9,7 +9,7 @@ from torch import Tensor
 
 from minilib.claims import Table
 from minilib.claims.words import in_words, several
-from minilib.papers.comparison.figures import MISSING, Measured, values
+from minilib.papers.comparison.figures import MISSING, Measured, named, values
 from minilib.papers.comparison.study import MERGED
 
 COMMAND = "python -m minilib.study image_to_video_compared"
@@ -33,10 +33,13 @@ def best_buys(measured: Measured, methods: Sequence[str], task: str, cost: str) 
         return f"Not measured yet; `{COMMAND}` measures it."
     kept = [name for name, free in zip(found, front(*zip(*found.values(), strict=True)), strict=True) if free]
     kept.sort(key=lambda name: found[name])
-    listed = ", ".join(f"{name} ({found[name][1]:.0f} % at {found[name][0]:.2f})" for name in kept)
+    listed = ", ".join(f"{named(name)} ({found[name][1]:.0f} % at {found[name][0]:.2f})" for name in kept)
     beaten = len(found) - len(kept)
-    text = f"From the cheapest on, nobody beats {listed}."
-    return f"{text} The other {in_words(beaten)} cost no less for no more." if beaten else text
+    text = f"From the cheapest up, no other method beats {listed}."
+    if not beaten:
+        return text
+    other = "The other one is" if beaten == 1 else f"Each of the other {in_words(beaten)} is"
+    return f"{text} {other} beaten by one of these."
 
 
 def missing(table: Table, command: str) -> str:
@@ -50,7 +53,7 @@ def missing(table: Table, command: str) -> str:
 
 def gradients(through: Mapping[str, bool]) -> str:
     """Through which methods' image model a gradient passes, and through which not."""
-    sides = [[name for name, passes in through.items() if passes == side] for side in (True, False)]
+    sides = [[named(name) for name, passes in through.items() if passes == side] for side in (True, False)]
     passing, sparing = (", ".join(side) or "none" for side in sides)
     return f"The gradient passes through the image model of {passing}; it does not through that of {sparing}."
 
@@ -64,8 +67,8 @@ def cheapest(measured: Measured, through: Mapping[str, bool], cost: str = "memor
     passing, sparing = sides
     low, high = min(passing, key=passing.get), max(sparing, key=sparing.get)
     most, least = COSTLY[cost]
-    text = f"Without gradients in the image model {most} is {high}'s, {sparing[high]:.2f}; with them {least} is "
-    text += f"{low}'s, {passing[low]:.2f}."
+    text = f"Without gradients in the image model {most} is {named(high)}'s, {sparing[high]:.2f}; with them {least} is "
+    text += f"{named(low)}'s, {passing[low]:.2f}."
     if sparing[high] < passing[low]:
         return f"{text} Here the question separates the two kinds."
     return f"{text} Here the question does not decide alone."
@@ -76,9 +79,9 @@ def merged_costs(measured: Measured, method: str, like: str) -> str:
     found = {what: [values(measured, f"cost/{what}.{name}") for name in (method + MERGED, like)] for what in WORDS}
     known = {what: median(one) / median(other) for what, (one, other) in found.items() if one and other}
     if not known:
-        return f"What {method} costs after merging is not measured yet; `{COMMAND}` measures it."
+        return f"What {named(method)} costs after merging is not measured yet; `{COMMAND}` measures it."
     listed = ", ".join(f"{ratio:.2f} of its {WORDS[what]}" for what, ratio in known.items())
-    return f"Beside {like}, merged {method} takes {listed}."
+    return f"Beside {named(like)}, merged {named(method)} takes {listed}."
 
 
 COSTLY = {"memory": ("the most memory", "the least"), "step": ("the longest step", "the shortest")}
@@ -91,8 +94,8 @@ def turned(answers: Mapping[str, tuple[Tensor, Tensor]]) -> str:
     share = {name: 100 * (there != back).double().mean().item() for name, (there, back) in answers.items()}
     blind = [name for name, changed in share.items() if changed == 0]
     count = len(next(iter(answers.values()))[0])
-    listed = ", ".join(f"{name} {changed:.0f} %" for name, changed in share.items())
+    listed = ", ".join(f"{named(name)} {changed:.0f} %" for name, changed in share.items())
     text = f"Played backward, so many of {several(count, 'clips')} get another answer: {listed}."
     if blind:
-        return f"{text} No answer of {' and '.join(blind)} depends on the order."
+        return f"{text} No answer of {' and '.join(map(named, blind))} depends on the order."
     return f"{text} Each of these methods sees something of the order."

@@ -39,4 +39,4 @@ def quiet(name: str, found: Tensor, labels: Tensor) -> str:
     loud, low = float(found[labels > 0].mean()), float(found[labels.sum(-1) == 0].mean())
     said = "hardly tells the two apart" if loud < 1.5 * low else "is quieter between actions"
     levels = f"{loud:.3f} where a motion goes on, {low:.3f} where nothing does"
-    return f"{name}: {levels}, {loud / low:.1f} times less: it {said}."
+    return f"{name}: {levels}, a ratio of {loud / low:.1f}: it {said}."
