@@ -40,7 +40,7 @@ class Playing:
         plays, still = (base64.b64encode(data).decode() for data in (self.webp, self.still))
         return (
             f'<figure style="margin:0;width:{self.width}px;max-width:100%">'
-            f'<figcaption style="display:flex;font-size:13px;line-height:1.3">{row}</figcaption><picture>'
+            f'<figcaption style="display:flex;font-size:13px;line-height:1.3;color:inherit">{row}</figcaption><picture>'
             f'<source media="(prefers-reduced-motion: reduce)" srcset="data:image/png;base64,{still}">'
             f'<img src="data:image/webp;base64,{plays}" alt="{escape(self.alt)}" '
             f'style="width:100%;image-rendering:pixelated"></picture></figure>'
