@@ -103,6 +103,10 @@ def test_controls_that_are_ahead_are_said_to_be_ahead():
     assert "find as much" in said.against(near, "shipped/ours", "shipped/control", "k-means", "")
     assert "not compared yet" in said.against({}, "shipped/ours", "shipped/control", "k-means", "")
     assert said.of_oracle(far, "shipped/ours", "shipped/control", {"DecRate": ""}).endswith("reach 63 % in DecRate.")
+    aimed = {"DecRate": ("", 60), "mAP50": ("/map50", 50)}
+    assert said.aims(far, "shipped/ours", "shipped/control", aimed).endswith("all reached, or not measured yet.")
+    missed = said.aims(far, "shipped/ours", "shipped/control", {"DecRate": ("", 70)})
+    assert missed == "The aims were 70 % in DecRate: missed in DecRate (63 %)."
     assert said.of_oracle({}, "shipped/ours", "shipped/control", {"DecRate": ""}) == "Not measured yet."
     assert "the words do not matter" in said.shuffled(far, "shipped/ours", "shipped/control", 12.5)
     assert "the words do not matter" not in said.shuffled(far, "shipped/control", "shipped/ours", 12.5)

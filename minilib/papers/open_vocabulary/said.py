@@ -176,6 +176,18 @@ def of_oracle(rows: Rows, ours: str, oracle: str, metrics: Mapping[str, str]) ->
     return f"Of what the oracle scores, our slots reach {listed(shares)}." if shares else "Not measured yet."
 
 
+def aims(rows: Rows, ours: str, oracle: str, aimed: Mapping[str, tuple[str, float]]) -> str:
+    """Which shares of the oracle's scores were aimed at, and which are missed; aimed: name -> what is put behind the
+    variant, and percent."""
+    missed = []
+    for name, (part, aim) in aimed.items():
+        a, b = rows.get(ours + part, {}), rows.get(oracle + part, {})
+        if a and b and (share := 100 * fmean(a.values()) / fmean(b.values())) < aim:
+            missed.append(f"{name} ({share:.0f} %)")
+    text = f"The aims were {listed([f'{aim:g} % in {name}' for name, (_, aim) in aimed.items()])}: "
+    return text + (f"missed in {listed(missed)}." if missed else "all reached, or not measured yet.")
+
+
 def against(rows: Rows, ours: str, control: str, what: str, why: str) -> str:
     """Whether our slots find more than a control, with the interval; `why` is said where the control is ahead."""
     sample = _paired(rows, ours, control)
