@@ -41,7 +41,7 @@ class Playing:
         return (
             f'<figure style="margin:0;width:{self.width}px;max-width:100%">'
             f'<figcaption style="display:flex;font-size:13px;line-height:1.3;color:inherit">{row}</figcaption><picture>'
-            f'<source media="(prefers-reduced-motion: reduce)" srcset="data:image/png;base64,{still}">'
+            f'<source media="(prefers-reduced-motion: reduce)" srcset="data:image/webp;base64,{still}">'
             f'<img src="data:image/webp;base64,{plays}" alt="{escape(self.alt)}" '
             f'style="width:100%;image-rendering:pixelated"></picture></figure>'
         )
@@ -71,7 +71,7 @@ def play(panels: Mapping[str, Tensor], alt: str, fps: float = 2.5, size: int = 1
         webp, "webp", save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0, lossless=False,
         quality=quality, method=6,
     )  # fmt: skip
-    pictures[t // 2].quantize(32).save(still, "png", optimize=True)
+    pictures[t // 2].save(still, "webp", quality=quality, method=6)
     if len(webp.getvalue()) > MOST_BYTES:
         raise BadInput(f"play: {len(webp.getvalue()):,} bytes, more than {MOST_BYTES:,}: show fewer or smaller frames")
     return Playing(tuple(panels), webp.getvalue(), still.getvalue(), size * len(clips), alt)
