@@ -40,8 +40,8 @@ class Playing:
         plays, still = (base64.b64encode(data).decode() for data in (self.webp, self.still))
         return (
             f'<figure style="margin:0;width:{self.width}px;max-width:100%">'
-            f'<figcaption style="display:flex;font-size:13px;line-height:1.3">{row}</figcaption><picture>'
-            f'<source media="(prefers-reduced-motion: reduce)" srcset="data:image/png;base64,{still}">'
+            f'<figcaption style="display:flex;font-size:13px;line-height:1.3;color:inherit">{row}</figcaption><picture>'
+            f'<source media="(prefers-reduced-motion: reduce)" srcset="data:image/webp;base64,{still}">'
             f'<img src="data:image/webp;base64,{plays}" alt="{escape(self.alt)}" '
             f'style="width:100%;image-rendering:pixelated"></picture></figure>'
         )
@@ -50,8 +50,9 @@ class Playing:
         return f"a clip that plays: {self.alt}"  # notebooks store this beside the HTML
 
 
-def play(panels: Mapping[str, Tensor], alt: str, fps: float = 2.5, size: int = 180) -> Playing:
+def play(panels: Mapping[str, Tensor], alt: str, fps: float = 2.5, size: int = 180, quality: int = 65) -> Playing:
     """Clips uint8 (t, h, w, 3) of one length, side by side in step, by title; `size` pixels wide each on the page.
+    `quality` is WebP's, 0 to 100: a page with many clips takes less.
 
     Raises BadInput for clips of different shapes, no `alt`, or more bytes than a page can spare.
     """
@@ -68,9 +69,9 @@ def play(panels: Mapping[str, Tensor], alt: str, fps: float = 2.5, size: int = 1
     webp, still = io.BytesIO(), io.BytesIO()
     pictures[0].save(
         webp, "webp", save_all=True, append_images=pictures[1:], duration=round(1000 / fps), loop=0, lossless=False,
-        quality=65, method=6,
+        quality=quality, method=6,
     )  # fmt: skip
-    pictures[t // 2].quantize(32).save(still, "png", optimize=True)
+    pictures[t // 2].save(still, "webp", quality=quality, method=6)
     if len(webp.getvalue()) > MOST_BYTES:
         raise BadInput(f"play: {len(webp.getvalue()):,} bytes, more than {MOST_BYTES:,}: show fewer or smaller frames")
     return Playing(tuple(panels), webp.getvalue(), still.getvalue(), size * len(clips), alt)

@@ -10,6 +10,7 @@ import torch
 from diffusers.models.attention_processor import Attention
 
 from minilib.claims import Measurements, load
+from minilib.claims.intervals import Sample
 from minilib.errors import BadInput
 from minilib.models.frame_attention import dense
 from minilib.models.second_clip import second_clip
@@ -412,9 +413,34 @@ def test_sentences_follow_from_numbers():
     assert said.agrees("It", said.agreement(rows, (*names, "v/d"), "good")) == "It: not measured yet."
 
 
+def test_paired_differences_say_no_more_than_their_intervals():
+    labels = {"v/a": "first", "v/b": "second"}
+    rows = {"v/a": {0: 1.0, 1: 2.0, 2: 3.0}, "v/b": {0: 2.0, 1: 3.1, 2: 3.9, 3: 9.0}}
+    assert said.measured(rows, labels) == "Measured: 3 to 4 videos by each variant."
+    assert "Not measured yet: third" in said.measured(rows, labels | {"v/c": "third"})
+    assert said.measured({}, labels).startswith("No video is measured yet")
+    up, noise = said.paired(rows, "v/b", "v/a"), Sample.of([-1.0, 1.0, 0.5])
+    assert up.n == 3 and up.mean == pytest.approx(1) and said.paired(rows, "v/b", "v/c") is None
+    table = said.differences({"second": {"ground": up, "truth": None}}, "against the first")
+    assert table.header == ("against the first", "ground", "truth")
+    assert table.rows[0][1].startswith("+1.0 (+0.") and table.rows[0][2] == "not measured"
+    assert "one leaves out zero: second, *ground*, +1.0." in said.clear({"second": {"ground": up, "truth": noise}})
+    assert said.clear({"second": {"truth": noise}}).startswith("Of one interval none leaves out zero")
+    assert said.clear({"second": {"truth": None}}) == "Nothing is compared yet."
+    assert "up to 1.1 points" in said.unchanged(rows, "v/a", "v/b", "They")
+    assert said.unchanged(rows, "v/a", "v/a", "They").endswith("rounding, and nothing else.")
+    assert said.unchanged(rows, "v/a", "v/c", "They") == "They: not measured yet."
+
+
+STILL = {"videos/static/motion": {0: 0.0}, "videos/static/temporal": {0: 100.0}}
+
+
 def test_pictures_take_what_is_there():
     labels, rows = {"videos/dense": "dense", "videos/sparse": "sparse"}, {"videos/dense/motion": {0: 50.0}}
     rows |= {"videos/dense/temporal": {0: 80.0}, "videos/dense/ground2": {0: 90.0}}
-    assert len(figures.against(rows, labels, "motion", "temporal").axes[0].lines) == 1
+    whole, enlarged = figures.against(rows | STILL, labels | {"videos/static": "still"}, "motion", "temporal").axes
+    assert len(whole.lines) == 2 and len(enlarged.lines) == 1
+    assert "dense" in [text.get_text() for text in enlarged.texts]
+    assert len(figures.against({}, labels, "motion", "temporal").axes[0].lines) == 0
     assert len(figures.growth(rows, labels).axes) == 2
     assert "script" in [text.get_text() for text in figures.idea().axes[0].texts]

@@ -203,6 +203,8 @@ def test_sentences_are_made_of_rows():
     assert "fails here" in figures.baseline_line(rows, "shape") and "not measured yet" in figures.baseline_line(
         rows, "ground"
     )
+    alone = figures.baseline_line({"edits/colour/fatezero": {0: 90.0}}, "colour")
+    assert "cannot be said yet" in alone and "not measured yet" not in alone
     assert "3.00 times (2.00 to 3.00 over 2 rounds)" in figures.ratio_line(rows, "total.a", "total.b", "x")
     assert figures.stored_line({"all": 30.0, "few": 3.0}, "all", "few").startswith("Few stores 10 times less than all")
     assert "More than half of it is left by b:" in figures.edited_line({"a": 10.0, "b": 21.0}, 40.0)

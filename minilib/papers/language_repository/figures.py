@@ -8,6 +8,7 @@ from statistics import fmean
 
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullLocator
 
 from minilib.papers.language_repository.method import Chunk
 from minilib.papers.language_repository.rules import event_of, seconds_of
@@ -106,9 +107,12 @@ def growth(rows: Rows, recipes: Mapping[int, str], names: Sequence[str]) -> Figu
         axis.set_xlabel("chunks of ten seconds")
         axis.set_title(title)
         if axis.lines:
-            axis.legend(fontsize=6)
+            axis.legend(fontsize=7)
         if metric:
             axis.set_yscale("log")
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axis.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+            axis.yaxis.set_minor_locator(NullLocator())
     axes[0].axhline(20, color="black", linewidth=0.8, linestyle=":")
     axes[0].set_ylim(0, 100)
     return figure

@@ -42,8 +42,9 @@ def lost(rows: Rows) -> str:
         return "Not measured yet."
     captions, repository, uniform = (fmean(found[name][seed] for seed in shared) for name in names)
     text = f"Read without error, over {several(len(shared), 'replicates')}: all captions {captions:.0f} %, the "
-    text += f"repository {repository:.0f} %, evenly spaced captions of its length {uniform:.0f} %. Of what could be "
-    return f"{text}answered writing loses {captions - repository:.0f} points, leaving out {captions - uniform:.0f}."
+    text += f"repository {repository:.0f} %, evenly spaced captions of its length {uniform:.0f} %. Writing loses "
+    text += f"{captions - repository:.0f} points of what could be answered, leaving captions out "
+    return f"{text}{captions - uniform:.0f}."
 
 
 def control(alone: Mapping[int, float], chance: float = 20) -> str:

@@ -10,9 +10,10 @@ from matplotlib.figure import Figure
 
 from minilib import diagrams as draw
 from minilib.papers.long_video.script import by_rule, rendered, written
-from minilib.plots import COLOURS
+from minilib.plots import COLOURS, names_beside
 
 Rows = Mapping[str, Mapping[int, float]]
+SPOKEN = {"temporal": "temporal consistency", "clip": "CLIP score"}
 META = "a red star on sand : moving right , moving down , moving left"
 IDEA = (
     "A prompt is split into three steps. Each step has a chunk of two frames, above each frame the position that the "
@@ -45,28 +46,44 @@ def idea() -> Figure:
 
 
 def against(rows: Rows, labels: Mapping[str, str], across: str, up: str) -> Figure:
-    """A point a variant, its means of two metrics."""
-    figure, axis = plt.subplots(figsize=(5.6, 3.2))
-    for at, (name, label) in enumerate(labels.items()):
+    """A point a variant, its means of two metrics: all of them on the left; those that the diffusion model made, which
+    lie close together, enlarged on the right."""
+    points = {}
+    for name, label in labels.items():
         found = [rows.get(f"{name}/{metric}", {}).values() for metric in (across, up)]
         if all(found):
-            x, y = (fmean(values) for values in found)
-            axis.plot(x, y, "o", color=COLOURS[at % 7], markersize=7)
-            axis.annotate(label, (x, y), (5, 4 if at % 2 else -9), textcoords="offset points", fontsize=7)
-    axis.set(xlabel=f"{across}, %", ylabel=f"{up}, %")
+            points[name, label] = tuple(fmean(values) for values in found)
+    near = {key: point for key, point in points.items() if key[0].startswith("videos/") and key[0] != "videos/static"}
+    figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.2))
+    colours = {name: COLOURS[at % 7] for at, name in enumerate(labels)}
+    for axis, shown in zip(axes, (points, near), strict=True):
+        for (name, _), (x, y) in shown.items():
+            axis.plot(x, y, "o", color=colours[name], markersize=7)
+        axis.set(xlabel=f"{SPOKEN.get(across, across)}, %", ylabel=f"{SPOKEN.get(up, up)}, %")
+        axis.margins(0.12)
+    for (name, label), point in points.items():
+        if (name, label) not in near:
+            side, by = ("left", 8) if point[0] < 50 else ("right", -8)
+            axes[0].annotate(label, point, (by, -1), textcoords="offset points", fontsize=8, ha=side, va="center")
+    if near:
+        low = min(near.values(), key=lambda point: point[0])
+        text = "by the diffusion model,\nenlarged on the right"
+        axes[0].annotate(text, low, (-10, 8), textcoords="offset points", fontsize=8, ha="right", va="center")
+    names_beside(axes[1], {label: point for (_, label), point in near.items()}, 8)
     return figure
 
 
 def growth(rows: Rows, labels: Mapping[str, str]) -> Figure:
     """The script's truth and the ground of single chunks, by the number of the chunk, means over videos."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 2.8))
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3))
     for axis, metric in zip(axes, ("truth", "ground"), strict=True):
         for at, (name, label) in enumerate(labels.items()):
             found = {n: rows.get(f"{name}/{metric}{n}", {}).values() for n in (1, 2, 4, 8)}
             points = {n: fmean(values) for n, values in found.items() if values}
             axis.plot(list(points), list(points.values()), "o-", color=COLOURS[at % 7], label=label)
-        axis.set(xlabel="chunk", ylabel=f"{metric}, %", xscale="log")
+        axis.set(xlabel="chunk", ylabel=f"{metric}, %", xscale="log", xlim=(0.9, 8.9))
         axis.set_xticks([1, 2, 4, 8], ["1", "2", "4", "8"])
         axis.minorticks_off()
-    axes[0].legend(fontsize=6)
+    if labels:
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=min(len(labels), 5))
     return figure

@@ -36,9 +36,14 @@ def baseline_line(rows: Rows, kind: str) -> str:
     """Whether the baseline edits this kind at all, and what follows."""
     part = "/outside" if kind == "ground" else ""
     left = share_left(rows, kind, "fatezero", part)
+    if left is None and rows.get(f"edits/{kind}/fatezero"):
+        return (
+            f"Edits of {kind}: FateZero is measured, but not the unedited video, so whether the baseline edits at all "
+            "cannot be said yet."
+        )
     if left is None:
         return f"Edits of {kind}: not measured yet; `python -m minilib.study object_centric_diffusion` measures them."
-    said = f"Edits of {kind}: FateZero leaves {100 * left:.0f} % of the error of leaving the video as it is"
+    said = f"Edits of {kind}: FateZero leaves {100 * left:.0f} % of the error that the unedited video has"
     if left <= 0.5:
         return f"{said}, so what is saved can be judged."
     return f"{said}, more than half: the baseline fails here, and what is saved on it cannot be judged."
@@ -156,4 +161,4 @@ def spared_line(kinds: Mapping[str, Tensor], mask: Tensor) -> str:
     for name, each in kinds.items():
         inside, outside = ((each[where] > 0).float().mean().item() for where in (mask, ~mask))
         parts.append(f"{name}: {100 * inside:.0f} and {100 * outside:.0f} %")
-    return f"Of the object's tokens and of the background's there stay: {'; '.join(parts)}."
+    return f"Tokens that are not merged away, of the object's and of the background's: {'; '.join(parts)}."

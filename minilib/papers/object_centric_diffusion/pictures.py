@@ -21,6 +21,7 @@ from minilib.papers.object_centric_diffusion.method import Generation, Object
 
 TOKENS = ListedColormap([plots.COLOURS[5], plots.COLOURS[0], plots.COLOURS[1]])  # merged, kept, destination
 KINDS = ("merged away", "kept as it is", "destination")
+MARKERS = ("o", "s", "^", "D")
 
 
 def outlined(video: Tensor, thing: Object, colour: tuple[int, int, int] = (255, 255, 255)) -> Tensor:
@@ -92,14 +93,17 @@ def speed_picture(
     printed: Mapping[tuple[float, int], float],
     measured: Mapping[tuple[float, int], float],
 ) -> Figure:
-    """The cost model against measured speed-ups, by gamma and the side of the crop as a part of 64."""
-    figure, axis = plt.subplots(figsize=(5.4, 3.6))
+    """The cost model against measured speed-ups: a colour for each gamma, a sign for each side of the crop as a part of
+    64, filled for the thesis and hollow for ours."""
+    figure, axis = plt.subplots(figsize=(6.6, 3.6))
     most = max([*expected.values(), *printed.values(), *measured.values()])
     axis.plot([1, most], [1, most], color="black", linewidth=0.8, label="as the multiply-adds say")
-    for colour, name, found in zip(plots.COLOURS, ("thesis, V100", "here"), (printed, measured), strict=False):
-        shared = sorted(set(found) & set(expected))
-        if shared:
-            axis.plot([expected[k] for k in shared], [found[k] for k in shared], "o", color=colour, label=name)
+    gammas, sides = (sorted({key[place] for key in expected}) for place in (0, 1))
+    shown = {"thesis, V100": ("full", printed), "here": ("none", measured)}
+    for fill, found in shown.values():
+        for gamma, side in set(found) & set(expected):
+            colour, marker = plots.COLOURS[gammas.index(gamma) % 7], MARKERS[sides.index(side) % len(MARKERS)]
+            axis.plot(expected[gamma, side], found[gamma, side], marker, color=colour, fillstyle=fill, markersize=6)
     axis.set_xscale("log")
     axis.set_yscale("log")
     ticks = [each for each in (1, 1.5, 2, 3, 5, 10) if each <= 1.05 * most]
@@ -107,11 +111,15 @@ def speed_picture(
         ticked.set_major_locator(FixedLocator(ticks))
         ticked.set_major_formatter(FormatStrFormatter("%g"))
         ticked.set_minor_locator(NullLocator())
-    names = {f"{gamma:g}, {side}": (value, printed[gamma, side]) for (gamma, side), value in expected.items()}
-    plots.names_beside(axis, names)
-    axis.set_xlabel("speed-up by multiply-adds (names: gamma, side of 64)")
+    for fill, name in ((fill, name) for name, (fill, found) in shown.items() if found):
+        axis.plot([], [], "o", color="0.4", fillstyle=fill, markersize=6, label=name)
+    for at, gamma in enumerate(gammas):
+        axis.plot([], [], "-", color=plots.COLOURS[at % 7], linewidth=5, label=f"gamma {gamma:g}")
+    for at, side in enumerate(sides):
+        axis.plot([], [], MARKERS[at % len(MARKERS)], color="0.4", markersize=6, label=f"crop of side {side} of 64")
+    axis.set_xlabel("speed-up by multiply-adds")
     axis.set_ylabel("speed-up by the clock")
-    axis.legend()
+    figure.legend(loc="outside right center")
     return figure
 
 
@@ -121,15 +129,13 @@ def crossing_picture(rows: Mapping[str, Mapping[int, float]]) -> Figure | None:
     for metric, values in rows.items():
         if metric.startswith("cost/attention."):
             way, keys, width, queries = metric.removeprefix("cost/attention.").split("_")
-            shape = f"{keys} keys x {width}, {queries} queries"
+            shape = f"{keys} keys\n{width} wide\n{queries} queries"
             found.setdefault(way, {})[shape] = 1e3 * float(np.median(list(values.values())))
     if not found:
         return None
     figure, axis = plt.subplots(figsize=(6.4, 2.8))
     for way, label in (("fused", "fused"), ("stored", "map stored"), ("merged", "half of the keys merged, fused")):
-        axis.plot(list(found[way]), list(found[way].values()), "o-", label=label)
-    axis.set_yscale("log")
-    axis.set_ylabel("milliseconds")
-    axis.tick_params(axis="x", labelrotation=15)
+        axis.plot(list(found.get(way, {})), list(found.get(way, {}).values()), "o-", label=label)
+    axis.set(yscale="log", ylabel="milliseconds", xlabel="size of the attention")
     axis.legend()
     return figure

@@ -65,15 +65,15 @@ def merged(kept: int, groups: int) -> str:
     """How many slots are kept of a group of clips, and how many groups they make."""
     text = f"Of the eight clips together {in_words(kept)} slots are kept"
     if kept == groups:
-        return f"{text}, and none of them is merged with another: here an object is one slot from the start."
+        return f"{text}, and none of them is merged with another: slots of one name also have to look alike for that."
     return f"{text}, which make {in_words(groups)} things."
 
 
 def live(scores: Mapping[str, Sequence[float]], start: Mapping[str, float]) -> str:
     """Name -> DecRate of each seed, and that of its slots with random weights: who left where it began, who leads."""
     means = {name: fmean(values) for name, values in scores.items()}
-    said = [f"slots of {name} from {start[name]:.0f} to {mean:.0f} %" for name, mean in means.items()]
-    text = f"DecRate went with {listed(said)}."
+    said = [f"from {start[name]:.0f} to {mean:.0f} % with slots of {name}" for name, mean in means.items()]
+    text = f"DecRate went {listed(said)}."
     stayed = [name for name, mean in means.items() if mean < start[name] + 10]
     if stayed:
         return f"{text} Those of {listed(stayed)} did not leave where they began, so nothing is compared yet."
@@ -96,7 +96,7 @@ def clear(share: float, chance: float, count: int) -> bool:
 def named(shares: Mapping[str, float], chance: float, count: int) -> str:
     """Reader -> percent of `count` objects that it calls rightly."""
     said = [f"{share:.0f} % by {reader}" for reader, share in shares.items()]
-    text = f"Of {count} objects that were found, their shape is said of {listed(said)} (chance {chance:.0f} %)."
+    text = f"Of {count} objects that were found, {listed(said)} are called by their shape (chance {chance:.0f} %)."
     lost = [reader for reader, share in shares.items() if not clear(share, chance, count)]
     return text + (f" Not clear of chance: {listed(lost)}." if lost else "")
 
@@ -107,7 +107,7 @@ def words_right(right: Mapping[str, tuple[float, float, float]], count: int) -> 
         f"{kind} {ours:.0f} % (CLIP's own patches {own:.0f}, chance {luck:.0f})"
         for kind, (ours, own, luck) in right.items()
     ]
-    return f"Under true masks, {count} objects, patch-CLIP says rightly: {'; '.join(said)}."
+    return f"Under the true masks of {count} objects patch-CLIP finds the right word for {'; '.join(said)}."
 
 
 def taken_for(truth: Tensor, found: Tensor, names: Sequence[str]) -> str:
@@ -172,8 +172,20 @@ def of_oracle(rows: Rows, ours: str, oracle: str, metrics: Mapping[str, str]) ->
     for name, part in metrics.items():
         a, b = rows.get(ours + part, {}), rows.get(oracle + part, {})
         if a and b:
-            shares.append(f"{100 * fmean(a.values()) / fmean(b.values()):.0f} % of its {name}")
-    return f"Of the true masks, rightly named, the slots reach {listed(shares)}." if shares else "Not measured yet."
+            shares.append(f"{100 * fmean(a.values()) / fmean(b.values()):.0f} % in {name}")
+    return f"Of what the oracle scores, our slots reach {listed(shares)}." if shares else "Not measured yet."
+
+
+def aims(rows: Rows, ours: str, oracle: str, aimed: Mapping[str, tuple[str, float]]) -> str:
+    """Which shares of the oracle's scores were aimed at, and which are missed; aimed: name -> what is put behind the
+    variant, and percent."""
+    missed = []
+    for name, (part, aim) in aimed.items():
+        a, b = rows.get(ours + part, {}), rows.get(oracle + part, {})
+        if a and b and (share := 100 * fmean(a.values()) / fmean(b.values())) < aim:
+            missed.append(f"{name} ({share:.0f} %)")
+    text = f"The aims were {listed([f'{aim:g} % in {name}' for name, (_, aim) in aimed.items()])}: "
+    return text + (f"missed in {listed(missed)}." if missed else "all reached, or not measured yet.")
 
 
 def against(rows: Rows, ours: str, control: str, what: str, why: str) -> str:
