@@ -59,6 +59,15 @@ def test_sentences_on_growth_follow_the_exponents():
     assert said.growth({}, recipes) == "Not measured yet at several lengths."
 
 
+def test_seconds_say_when_writing_has_paid():
+    taken = {"repository": {4: (9.0, 9.0), 16: (3.0, 0.5)}, "captions": {4: (0.0, 9.0), 16: (0.0, 1.2)}}
+    text = said.seconds(taken)
+    assert text.startswith("At 16 chunks") and "captions takes 1.20 s; writing the repository takes 3.00 s" in text
+    assert "writing has paid after five questions" in text  # 3 / 0.7
+    slow = taken | {"repository": {16: (3.0, 1.3)}}
+    assert said.seconds(slow).endswith("from it 1.30 s: in seconds nothing is saved.")
+
+
 def test_sentences_on_loss_and_control_say_the_numbers():
     rows = {f"grid/by_rule/{name}": {0: value, 1: value} for name, value in (("captions", 100), ("repository", 90))}
     assert said.lost(rows) == "Not measured yet."

@@ -154,4 +154,8 @@ def test_pictures_show_every_entry_and_the_exponents_of_cost():
     rows = {f"c{n}/captions{part}": {0: 50.0 * n, 1: 50.0 * n} for n in (1, 2) for part in ("", "/words")}
     grown = figures.growth(rows, {1: "c1", 2: "c2"}, ("captions", "repository"))
     assert [text.get_text() for text in grown.axes[1].get_legend().texts] == ["captions, exponent 1.00"]
+    taken = {"captions": {1: (0.0, 1.0), 2: (0.0, 2.0)}, "repository": {1: (1.0, 1.0)}}
+    right = figures.against(rows, {1: "c1", 2: "c2"}, taken).axes
+    assert [list(axis.lines[0].get_xdata()) for axis in right] == [[50, 100], [1, 2], [1, 2]]
+    assert not len(right[0].lines[1].get_xdata()), "what is not measured is not drawn"
     plt.close("all")

@@ -9,7 +9,7 @@ import torch
 
 from minilib.claims import Measurements, load
 from minilib.errors import BadInput
-from minilib.models.frame_attention import Pooling
+from minilib.models.frame_attention import Pooling, dense
 from minilib.models.small_diffusion import LATENT
 from minilib.papers.object_centric_diffusion import FATEZERO, OBJECT_CENTRIC, OPTIMIZED, costs, crossing, figures, small
 from minilib.papers.object_centric_diffusion.control import OBJECT_CENTRIC_CONTROL
@@ -136,6 +136,18 @@ def test_pipelines_can_be_cut_short(pipeline, steps):
     assert few.sampling.steps == steps and shortened(pipeline, None) is pipeline and shortened(pipeline, 99) is pipeline
     if pipeline is OBJECT_CENTRIC_CONTROL:  # nothing was inverted, so the background may not be skipped
         assert few.sampling.gamma == 1 or few.sampling.phi == few.sampling.apart
+
+
+def test_a_pass_of_the_unet_is_timed_by_its_parts(models, edits):
+    """The parts of Fig. 6.2, and what is said of the thesis' observations."""
+    latents = models.encode(edits.source.pixels[0])
+    rest, attention, maps = costs.seconds_of_pass(models, latents, edits.source.prompts[0], dense)
+    assert rest > 0 and attention > 0 and maps >= 0
+    said = figures.bottleneck_line({"own frame": (3.0, 1.0, 1.0), "dense": (3.0, 5.0, 9.0)})
+    assert "20 % (own frame), 53 % (dense) of a step that stores them: more than half with dense." in said[0]
+    assert "25 % (own frame), 62 % (dense): as much as all the rest with dense." in said[1]
+    assert "takes 2.0 times as long" in said[2]
+    assert "more than half with none" in figures.bottleneck_line({"own frame": (1, 1, 1), "dense": (1, 1, 1)})[0]
 
 
 def test_costs_are_taken_in_turns_and_stored_maps_are_counted(models, tmp_path):

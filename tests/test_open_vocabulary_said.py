@@ -107,6 +107,10 @@ def test_controls_that_are_ahead_are_said_to_be_ahead():
     assert said.aims(far, "shipped/ours", "shipped/control", aimed).endswith("all reached, or not measured yet.")
     missed = said.aims(far, "shipped/ours", "shipped/control", {"DecRate": ("", 70)})
     assert missed == "The aims were 70 % in DecRate: missed in DecRate (63 %)."
+    both = rows(**{"ours": [40], "ours/named": [30], "oracle": [80], "oracle/named": [100]})
+    lost = said.lost_in(both, "shipped/ours", "shipped/oracle")
+    assert lost == "More is lost in naming their shapes (30 % of the oracle's) than in finding objects (50 %)."
+    assert "not measured yet" in said.lost_in(far, "shipped/ours", "shipped/oracle")
     assert said.of_oracle({}, "shipped/ours", "shipped/control", {"DecRate": ""}) == "Not measured yet."
     assert "the words do not matter" in said.shuffled(far, "shipped/ours", "shipped/control", 12.5)
     assert "the words do not matter" not in said.shuffled(far, "shipped/control", "shipped/ours", 12.5)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import ceil
 from statistics import fmean
 
 from minilib.claims.words import number, several
@@ -31,6 +32,20 @@ def growth(rows: Rows, recipes: Mapping[int, str], less: str = "repository", mor
         return text
     paid = exponent(list(wrote), list(wrote.values()))
     return f"{text} Writing, paid once a video, grows with exponent {paid:.2f}."
+
+
+def seconds(
+    taken: Mapping[str, Mapping[int, tuple[float, float]]], less: str = "repository", more: str = "captions"
+) -> str:
+    """How long the longest chronicle's first and each further answer takes, and after how many questions writing has
+    paid."""
+    last = max(taken[less])
+    (wrote, read), (_, plain) = taken[less][last], taken[more][last]
+    text = f"At {several(last, 'chunks')}, on this machine, an answer from all {more} takes {plain:.2f} s; writing the "
+    text += f"{less} takes {wrote:.2f} s and each answer from it {read:.2f} s"
+    if read >= plain:
+        return f"{text}: in seconds nothing is saved."
+    return f"{text}: writing has paid after {several(ceil(wrote / (plain - read)), 'questions')} about the same video."
 
 
 def lost(rows: Rows) -> str:

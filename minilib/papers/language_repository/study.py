@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from statistics import fmean
+from time import perf_counter
 
 from minilib.claims import Measurements
 from minilib.claims.intervals import ROUNDS
@@ -120,6 +121,20 @@ VARIANTS: Mapping[str, Answering] = {
 GROWING = ("repository", "two_iterations", "captions")
 LENGTHS = (1, 2, 4, 8, 16)
 TABLES = {"contexts": {name.replace("_", " "): Row(name) for name in VARIANTS if "/" not in name}}
+
+
+def seconds_of_answer(name: str, chunks: int, index: int = 0) -> tuple[float, float]:
+    """Seconds of one chronicle's answer by a variant: of making its context, which for a repository is writing, and of
+    reading it for one question."""
+    answering = VARIANTS[name]
+    made, question = chronicle(SEED, "val", index, CHUNK * chunks)
+    model, began = answering.model(), perf_counter()
+    told = answering.context(
+        tuple(enumerate(made.captions)), question.text, Tools(model, shipped().embed, SMALL, index)
+    )
+    middle = perf_counter()
+    likeliest(told.text, question.text, question.answers, model, SMALL)
+    return middle - began, perf_counter() - middle
 
 
 def costs(rows: Measurements) -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
 
 from minilib.claims import Measurements
+from minilib.models.frame_attention import Now, Span, attached
 from minilib.models.small_diffusion import LATENT, SmallDiffusion, ddim
 from minilib.models.small_diffusion_frames import control_maps
 from minilib.papers.object_centric_diffusion import baselines as base
@@ -28,6 +29,7 @@ from minilib.papers.object_centric_diffusion.control import (
     generate_controlled,
 )
 from minilib.papers.object_centric_diffusion.crossing import SHAPES, attention_rounds, stack_rounds
+from minilib.papers.object_centric_diffusion.maps import Kept
 from minilib.papers.object_centric_diffusion.method import (
     FATEZERO,
     OBJECT_CENTRIC,
@@ -132,6 +134,25 @@ def cost_of_control(models: SmallDiffusion, clip: int, pipeline: ControlPipeline
         generate_controlled(models, ddim(), maps.to(latents), source.prompts[0], pipeline, thing, latents[:1])
         end = now()
     return {"generation": end - began, "unet": unet.seconds, "controlnet": controlnet.seconds}
+
+
+def seconds_of_pass(
+    models: SmallDiffusion, latents: torch.Tensor, prompt: str, span: Span
+) -> tuple[float, float, float]:
+    """One pass of the UNet over latents (t, d, h, w), after Fig. 6.2: seconds of all but attention, of fused attention,
+    and what making and storing its maps adds."""
+    at, tokens, found = Now(0, tuple(latents.shape[-2:])), models.tokens([prompt]).repeat(len(latents), 1, 1), []
+    for kept in (None, Kept(at, dtype=torch.float16)):
+        with torch.no_grad(), ExitStack() as stack:
+            stack.enter_context(attached(models.unet, len(latents), span, at, kept))
+            models.unet(latents, 500, tokens)
+            parts = (part for name, part in models.unet.named_modules() if name.endswith(("attn1", "attn2")))
+            clocks = [stack.enter_context(clock_of(part)) for part in parts]
+            began = now()
+            models.unet(latents, 500, tokens)
+            found.append((now() - began, sum(clock.seconds for clock in clocks)))
+    (fused, attention), (stored, _) = found
+    return fused - attention, attention, max(stored - fused, 0.0)
 
 
 def square(side: int, frames: int = 8) -> Object:

@@ -76,16 +76,16 @@ def token_picture(video: Tensor, kinds: Mapping[str, Tensor], mask: Tensor, fram
     return figure
 
 
-def bottleneck(axis: Axes, seconds: Mapping[str, tuple[float, float]]) -> None:
-    """Stacked bars: seconds of a step by itself, and what storing its maps adds (after Fig. 6.2)."""
-    names = list(seconds)
-    compute = [seconds[name][0] for name in names]
-    memory = [max(seconds[name][1] - seconds[name][0], 0) for name in names]
-    axis.barh(names, compute, color=plots.COLOURS[0], label="computing, attention fused")
-    axis.barh(names, memory, left=compute, color=plots.COLOURS[1], label="making and storing maps")
+def bottleneck(axis: Axes, seconds: Mapping[str, tuple[float, float, float]]) -> None:
+    """Stacked bars: seconds of all but attention, of attention, and what storing its maps adds (after Fig. 6.2)."""
+    starts = [0.0] * len(seconds)
+    labels = {"all but attention": 0, "attention, fused": 2, "making and storing maps": 1}
+    for part, (label, colour) in enumerate(labels.items()):
+        values = [each[part] for each in seconds.values()]
+        axis.barh(list(seconds), values, left=starts, color=plots.COLOURS[colour], label=label)
+        starts = [start + value for start, value in zip(starts, values, strict=True)]
     axis.invert_yaxis()
     axis.set_xlabel("seconds of all steps")
-    axis.legend(loc="upper right")  # where the bar is short
 
 
 def speed_picture(

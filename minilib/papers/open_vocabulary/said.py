@@ -188,6 +188,17 @@ def aims(rows: Rows, ours: str, oracle: str, aimed: Mapping[str, tuple[str, floa
     return text + (f"missed in {listed(missed)}." if missed else "all reached, or not measured yet.")
 
 
+def lost_in(rows: Rows, ours: str, oracle: str) -> str:
+    """Whether finding or naming loses more of what the oracle scores."""
+    parts = {"finding objects": "", "naming their shapes": "/named"}
+    if not all(rows.get(which + part) for which in (ours, oracle) for part in parts.values()):
+        return "Where it is lost is not measured yet."
+    means = {name: [fmean(rows[which + part].values()) for which in (ours, oracle)] for name, part in parts.items()}
+    shares = {name: 100 * mine / most for name, (mine, most) in means.items()}
+    less, more = sorted(shares, key=shares.get)
+    return f"More is lost in {less} ({shares[less]:.0f} % of the oracle's) than in {more} ({shares[more]:.0f} %)."
+
+
 def against(rows: Rows, ours: str, control: str, what: str, why: str) -> str:
     """Whether our slots find more than a control, with the interval; `why` is said where the control is ahead."""
     sample = _paired(rows, ours, control)
