@@ -66,15 +66,11 @@ def test_its_links_lead_to_notebooks_that_are_there(notebook):
     assert not gone
 
 
-AWAITS_ROWS = pytest.mark.xfail(reason="executed again once the rows of the new recipes are there", strict=False)
-
-
 def test_it_is_executed_in_order(notebook):
     cells = code_cells(notebook[1])
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
 
 
-@AWAITS_ROWS
 def test_its_outputs_are_as_new_as_its_code(notebook):
     path, _ = notebook
     assert is_current(path), f"{path.name} shows older code: `make notebooks ONLY={path.stem[:2]}` renews it"
