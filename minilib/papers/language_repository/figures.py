@@ -122,22 +122,28 @@ def against(rows: Rows, recipes: Mapping[int, str], taken: Mapping[str, Mapping[
     """Right answers over words read and over seconds, a line a context, from the shortest chronicle (small) to the
     longest (large dot). taken: context -> chunks -> seconds of making it and of reading it once."""
     figure, axes = plt.subplots(1, 3, figsize=(9, 2.9), sharey=True)
-    titles = ("words that are read", "seconds a question, once it is written", "seconds of the first question")
-    for axis, title in zip(axes, titles, strict=True):
-        for name, colour in zip(taken, COLOURS, strict=False):
-            right, words = by_length(rows, recipes, name), by_length(rows, recipes, name, "/words")
-            shared = sorted(set(right) & set(words) & set(taken[name]))
-            x = {
-                titles[0]: [words[n] for n in shared],
-                titles[1]: [taken[name][n][1] for n in shared],
-                titles[2]: [sum(taken[name][n]) for n in shared],
-            }[title]
-            y = [right[n] for n in shared]
+    for name, colour in zip(taken, COLOURS, strict=False):
+        right, words = by_length(rows, recipes, name), by_length(rows, recipes, name, "/words")
+        shared = sorted(set(right) & set(words) & set(taken[name]))
+        if len(shared) < 2:
+            continue
+        y, sizes = [right[n] for n in shared], [12 + 8 * k for k in range(len(shared))]
+        prices = {
+            "words that are read": [words[n] for n in shared],
+            "seconds of a further question": [taken[name][n][1] for n in shared],
+            "seconds of the first question": [sum(taken[name][n]) for n in shared],
+        }
+        for axis, (title, x) in zip(axes, prices.items(), strict=True):
             axis.plot(x, y, color=colour, linewidth=1, label=name.replace("_", " "))
-            axis.scatter(x, y, [12 + 8 * k for k in range(len(shared))], color=colour)
+            axis.scatter(x, y, sizes, color=colour)
+            axis.set_xlabel(title)
+    for axis in axes:
         axis.set_xscale("log")
-        axis.set_xlabel(title)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(FormatStrFormatter("%g"))
+        axis.xaxis.set_minor_locator(NullLocator())
         axis.axhline(20, color="black", linewidth=0.8, linestyle=":")
     axes[0].set(ylabel="right, %", ylim=(0, 100))
-    axes[0].legend(fontsize=8)
+    if axes[0].get_legend_handles_labels()[1]:
+        axes[0].legend(fontsize=8)
     return figure
