@@ -35,7 +35,7 @@ SIGNS = (
     (ROOM, r"\broom: "),
     (CONTROL, r"\bcontrols: |chance or oracle of the task"),
     (HALF, r"\blength: "),
-    (MORE, r"would (not )?decide"),
+    (MORE, r"would (not )?decide|^ratio "),  # a ratio of as many rounds as are needed, and still undecided
 )
 SECONDS = (UNMEASURED, FEW, OLD, HALF, CONTROL, MORE)  # what further rows, that is computing time, can mend
 
