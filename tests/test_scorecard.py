@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+from dataclasses import replace
 
 import pytest
 
 from minilib.claims import Claims, Row, judge, load, papers
 from minilib.claims import scorecard as sc
 from minilib.claims.scorecard import Card, contradictions
+from minilib.claims.verdicts import Verdict
 from minilib.files import RESULTS, ROOT
 from minilib.papers.language_repository import write
 from minilib.papers.victr import VicTR
@@ -87,6 +89,14 @@ def test_reasons_are_those_of_the_verdicts():
     assert reason(card(*seeds(5), *quiet, *half), "better") == sc.DECIDED
     wide = [row(name, 50 + sign * 9 * (s % 2), s) for name, sign in (("grid/a", 1), ("grid/b", -1)) for s in range(5)]
     assert reason(card(*wide, *quiet), "better") in (sc.MORE, sc.CONTROL)
+
+
+def test_an_undecided_ratio_wants_more_rounds():
+    claim = card().claims["better"]
+    why = "Ratio 0.97, 95 % interval [0.9, 1.05], ten rounds."
+    verdict = Verdict("better", "ordering", "", None, 0.97, "undecided", why)
+    assert sc.reason(claim, verdict) == sc.MORE
+    assert sc.reason(claim, replace(verdict, why="Ratio 0.97, three rounds, ten are needed.")) == sc.FEW
 
 
 def test_every_verdict_of_today_has_a_reason_and_is_counted_once():
