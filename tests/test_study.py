@@ -519,6 +519,21 @@ def test_seconds_are_those_of_earlier_runs(rows, folder):
     assert expected("tuned/weighted", shipped, {"grid/also": 0.1}) == pytest.approx(6 * UNKNOWN)
 
 
+@pytest.mark.parametrize(("gpu", "times"), [(False, 4), (True, 1)])
+def test_on_a_cpu_a_larger_batch_takes_longer(gpu, times, rows, folder):
+    wide = replace(RECIPE, steps=6, batch=4 * RECIPE.batch)
+    study = replace(STUDY, recipes=STUDY.recipes | {"tuned": Tuned(wide)})
+    for timed in ("grid/plain", "grid/also"):  # the same variant by another recipe, and another variant
+        assert expected("tuned/plain", study, {timed: 8.0}, gpu) == pytest.approx(8 * 6 / 4 * times)
+        assert expected("tuned.rate3/plain", study, {timed: 8.0}, gpu) == pytest.approx(8 * 2 / 4 * times)
+    at = {"device": "H200" if gpu else "here, 2 cores", "seconds": 8.0}
+    rows.record("grid/plain", 50.0, 0, study.settings("grid/plain", rows))
+    append_rows(rows.path, [rows.rows()[0].model_copy(update=at | {"seed": 9})])
+    rows.device = "cuda:0" if gpu else "cpu"
+    missing = {each.metric: each.seconds for each in wanted(study, load("toy", folder), rows, range(2))}
+    assert missing["tuned/plain"] == pytest.approx(8 * 6 / 4 * times)
+
+
 def test_a_variant_says_what_its_step_takes_until_it_was_timed():
     slow = SaysSo(*(getattr(STUDY.variants["plain"], each.name) for each in fields(Variant)))
     assert describe(slow) == describe(replace(slow, step_seconds=9.0))  # no setting

@@ -15,7 +15,7 @@ from minilib.claims.intervals import UNDECIDED
 from minilib.claims.pairs import CANNOT, NO_HALF, NOT_TESTABLE
 from minilib.claims.scores import halved
 from minilib.claims.verdicts import Verdict, judge
-from minilib.study.recipes import Tuned, parts_of
+from minilib.study.recipes import Recipe, Tuned, parts_of
 from minilib.study.study import Study
 
 UNKNOWN = 0.12  # seconds of a step where nothing was timed
@@ -42,11 +42,11 @@ def wanted(
     study: Study, claims: Claims, rows: Measurements, seeds: Sequence[int], metrics: Sequence[str] = ()
 ) -> list[Wanted]:
     """Missing rows of `metrics` (all of them by default) and of their sweeps, most wanted first."""
-    timed = seconds_of(rows)
+    timed, gpu = seconds_of(rows), on_gpu(rows)
     verdicts = [verdict for verdict in judge(claims, rows.rows()) if verdict.kind == "ordering"]
     runs = {verdict.id: runs_of(study, claims, verdict) for verdict in verdicts}
     names = dict.fromkeys([*(name for each in runs.values() for name in each), *study.metrics()])
-    missing = {name: missing_of(study, name, rows, seeds, timed) for name in names}
+    missing = {name: missing_of(study, name, rows, seeds, timed, gpu) for name in names}
     found: dict[tuple[str, int], Wanted] = {}
     for rank, why, wants in ranked(claims, verdicts, runs, missing):
         for name in wants:
@@ -68,14 +68,14 @@ def runs_of(study: Study, claims: Claims, verdict: Verdict) -> list[str]:
 
 
 def missing_of(
-    study: Study, metric: str, rows: Measurements, seeds: Sequence[int], timed: dict[str, float]
+    study: Study, metric: str, rows: Measurements, seeds: Sequence[int], timed: dict[str, float], gpu: bool = False
 ) -> list[Wanted]:
     """The rows that a metric lacks, its sweep's first."""
     untried = tuple(study.untried(metric, rows))
     settings = None if untried else study.settings(metric, rows)
     lacking = [seed for seed in seeds if untried or rows.row(metric, seed, settings) is None]
-    tries = [Wanted(study.paper, each, study.seed_of(each), expected(each, study, timed)) for each in untried]
-    seconds = expected(metric, study, timed)
+    tries = [Wanted(study.paper, each, study.seed_of(each), expected(each, study, timed, gpu)) for each in untried]
+    seconds = expected(metric, study, timed, gpu)
     return [*tries, *(Wanted(study.paper, metric, seed, seconds, untried) for seed in lacking)]
 
 
@@ -108,7 +108,7 @@ def seconds_of(rows: Measurements) -> dict[str, float]:
     and of CPUs only for a CPU, for what takes long on the one need not on the other."""
     taken: dict[str, dict[str, list[float]]] = {}
     for row in rows.rows():
-        if row.seconds and is_gpu(row.device) == rows.device.startswith("cuda"):
+        if row.seconds and is_gpu(row.device) == on_gpu(rows):
             devices = taken.setdefault(row.metric, {})
             devices[row.device] = [*devices.pop(row.device, []), row.seconds]
     return {metric: median(list(devices.values())[-1]) for metric, devices in taken.items()}
@@ -119,33 +119,48 @@ def is_gpu(device: str) -> bool:
     return not device.endswith(" cores")
 
 
-def expected(metric: str, study: Study, timed: dict[str, float]) -> float:
-    """Seconds of one run: as it was timed; else by its steps, from its variant under another recipe, from what the
-    variant says a step takes (`step_seconds`, on one core), from the other runs of the study that are trained as it is
-    or not trained as it is not, or from a guess."""
+def on_gpu(rows: Measurements) -> bool:
+    """Whether what is missing would be measured on a GPU."""
+    return rows.device.startswith("cuda")
+
+
+def expected(metric: str, study: Study, timed: dict[str, float], gpu: bool = False) -> float:
+    """Seconds of one run: as it was timed; else in proportion to its work, from its variant under another recipe, from
+    what the variant says a step takes (`step_seconds`, on one core), from the other runs of the study that are trained
+    as it is or not trained as it is not, or from a guess."""
     if metric in timed:
         return timed[metric]
-    which, steps = parts_of(metric)[2], steps_of(study, metric)
+    which, work = parts_of(metric)[2], work_of(study, metric, gpu)
     for other in study.recipes:
         if f"{other}/{which}" in timed:
-            return timed[f"{other}/{which}"] * steps / steps_of(study, other)
+            return timed[f"{other}/{which}"] * work / work_of(study, other, gpu)
     if said := getattr(study.variants[which], "step_seconds", None):
-        return said * steps
+        return said * steps_of(study, metric)
     alike = [each for each in study.metrics() if each in timed and trains(study, each) == trains(study, metric)]
-    rates = [timed[each] / steps_of(study, each) for each in alike]
-    return (median(rates) if rates else UNKNOWN) * steps
+    rates = [timed[each] / work_of(study, each, gpu) for each in alike]
+    return median(rates) * work if rates else UNKNOWN * steps_of(study, metric)
 
 
 def trains(study: Study, metric: str) -> bool:
     """Whether the metric's recipe has steps."""
-    recipe = study.recipes[parts_of(metric)[0]]
-    return hasattr(recipe.recipe if isinstance(recipe, Tuned) else recipe, "steps")
+    return hasattr(recipe_of(study, metric), "steps")
+
+
+def work_of(study: Study, metric: str, gpu: bool) -> float:
+    """What the seconds of a metric's run grow with: its steps, on a CPU times the samples of a step; on a GPU, which
+    these models do not fill, a larger step takes no longer."""
+    return steps_of(study, metric) * (1 if gpu else getattr(recipe_of(study, metric), "batch", 1))
 
 
 def steps_of(study: Study, metric: str) -> float:
     """Training steps of a metric's run, as far as its recipe tells."""
+    return getattr(recipe_of(study, metric), "steps", STEPS) * (0.5 if parts_of(metric)[1] == "half" else 1.0)
+
+
+def recipe_of(study: Study, metric: str) -> Recipe:
+    """What a metric's run is trained by: of a tuned recipe the try that its name says, else its whole length."""
     name, suffix, _ = parts_of(metric)
     recipe = study.recipes[name]
     if isinstance(recipe, Tuned):
-        recipe = recipe.trying(suffix) if suffix in recipe.tries() else recipe.recipe
-    return getattr(recipe, "steps", STEPS) * (0.5 if suffix == "half" else 1.0)
+        return recipe.trying(suffix) if suffix in recipe.tries() else recipe.recipe
+    return recipe
