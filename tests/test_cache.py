@@ -72,7 +72,7 @@ def test_shapes_and_types(made):
     assert made.cls.dtype == made.patches.dtype == torch.float16
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(indices=st.lists(st.integers(0, 5), min_size=1, max_size=8))
 def test_equal_to_the_models_own_in_any_order(clip, made, indices):
     found = made.batch(indices)
@@ -153,7 +153,7 @@ def test_every_change_of_clips_or_layers_makes_another_cache(clip, tmp_path):
         assert len(files(tmp_path)) == count
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(data=st.data())
 def test_every_number_of_the_tower_is_in_its_hash(data):
     model = tiny()
@@ -283,7 +283,7 @@ def test_other_tensors_under_the_right_key_are_foreign(clip, cache):
 def test_damage_is_named_and_removing_the_file_mends_it(clip, cache):
     whole, patches = cache.read_bytes(), load_file(cache)["patches"].clone()  # of the file that is overwritten below
 
-    @settings(max_examples=30, deadline=None)
+    @settings(max_examples=30)
     @given(share=st.floats(0, 0.999), garbage=st.binary(max_size=200))
     def damaged(share, garbage):
         for content in (whole[: int(share * len(whole))], garbage):

@@ -198,7 +198,7 @@ def test_missing_files_and_splits_are_named(read, tmp_path):
         read(tmp_path, "dev")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\0"), max_size=40))
 def test_any_text_of_actions_is_read_or_refused_in_one_line(tmp_path_factory, text):
     root = tmp_path_factory.mktemp("any")
@@ -214,7 +214,6 @@ def test_any_text_of_actions_is_read_or_refused_in_one_line(tmp_path_factory, te
 # --- few shots -------------------------------------------------------------------------------------------------------
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(0, 4), min_size=1, max_size=60), st.integers(1, 6), st.integers(0, 2**30))
 def test_few_shot_takes_k_of_each(labels, k, seed):
     counts = np.bincount(labels)

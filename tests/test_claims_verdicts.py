@@ -323,11 +323,11 @@ def test_undecided_says_how_many_seeds_would_decide():
     n = 6
     while scipy.stats.t.interval(0.98, n - 1, differences.mean(), differences.std(ddof=1) / math.sqrt(n))[0] <= 0:
         n += 1
-    assert f"five seeds; about {n} would decide" in found.why and "last look" not in found.why
+    assert f"five seeds; about {n} seeds would decide" in found.why and "last look" not in found.why
     nearly = verdict(scores(tuned__a=np.add(a, -1.0).tolist(), tuned__b=b))
     assert "would decide, the last look is at 20" in nearly.why
     none = verdict(scores(tuned__a=np.add(b, [9, -9, 9, -9, 0.3]).tolist(), tuned__b=b))
-    assert "200 would not decide, the last look is at 20" in none.why
+    assert "200 seeds would not decide, the last look is at 20" in none.why
 
 
 def test_clips_have_looks_of_their_own_and_no_length():

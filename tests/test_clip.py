@@ -87,7 +87,7 @@ def test_frame_features_are_the_blocks_outputs(clip):
         assert torch.allclose(found.patches[layer].flatten(0, 1), tokens[:, 1:], atol=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.integers(-2, 1), min_size=1, max_size=5))
 def test_layers_come_in_the_order_asked(layers):
     torch.manual_seed(0)
@@ -235,7 +235,7 @@ def test_openais_archive_comes_back(tmp_path):
 
 @pytest.mark.parametrize("name", ["garbage.pt", "garbage.safetensors", "empty.pt", "empty.safetensors"])
 @given(content=st.binary(min_size=1, max_size=300))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_garbage_is_one_clear_line(tmp_path_factory, name, content):
     path = tmp_path_factory.mktemp("garbage") / name
     path.write_bytes(b"" if name.startswith("empty") else content)

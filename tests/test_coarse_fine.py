@@ -48,7 +48,7 @@ def naive_sample(x, locations):
     return out
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(frames=st.integers(1, 6), points=st.integers(1, 5), seed=st.integers(0, 1000))
 def test_sampling_equals_a_naive_loop(frames, points, seed):
     draw = torch.Generator().manual_seed(seed)
@@ -78,7 +78,7 @@ def test_released_grid_runs_from_the_first_frame_to_the_last_and_is_dense_where_
     assert text[0].tolist() == pytest.approx([17 * 0.45 - 1, 17 * 0.5 - 1, 17 * 0.55 - 1, 16], abs=1e-4)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.lists(st.floats(0.05, 0.95), min_size=2, max_size=6))
 def test_inverse_undoes_the_grid(confidence):
     places, _ = grid.leading_zero_grid(torch.tensor([confidence], dtype=torch.float64), 9)

@@ -71,7 +71,7 @@ def test_equal_to_a_loop_over_pairs(shape):
         assert (seen - soft).abs().max() > 0.05
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 6), st.integers(1, 6), st.floats(0.3, 30), st.floats(2, 200), st.integers(0, 999))
 def test_kernels_equal_their_matrices(height, width, near, alike, seed):
     frames, _ = example(1, height, width, seed=seed)

@@ -30,7 +30,7 @@ def naive(scores, labels):
     return sum(precisions) / len(precisions)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), frames=st.integers(1, 30), classes=st.integers(1, 6))
 def test_scores_equal_a_naive_ranking(seed, frames, classes):
     rng = np.random.default_rng(seed)

@@ -91,7 +91,7 @@ def test_one_frame_is_too_few(augmentation):
 # --- Volume Freeze ---
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.data())
 def test_freeze_equals_the_concatenation_of_the_text(data):
     n = data.draw(st.integers(2, 9))
@@ -146,7 +146,7 @@ def naive_alpha(n1, r, n2, t):
 WINDOWS = st.tuples(st.integers(0, 7), st.integers(1, 8), st.integers(0, 7), st.integers(1, 8))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(WINDOWS)
 def test_ramps_equal_their_closed_forms(drawn):
     s1, l1, s2, l2 = drawn

@@ -137,7 +137,7 @@ def test_phi_is_a_loop_over_frames(kind, frames, gamma):
 
 
 @given(z=st.integers(0, 10_000))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 def test_temporal_adaptive_convolution_has_weights_for_each_frame(z):
     torch.manual_seed(z)
     block = variants.TAdaConv(4).double()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import builtins
 import re
 
 import nbformat
@@ -104,6 +106,45 @@ def test_every_solution_passes_its_check_and_every_stub_asks_for_one(path, capsy
         assert f"{each.name}: solved" in said or said.endswith("right\n"), said
         exec(each.cell, space)
         assert re.search(r"not (solved|answered) yet", capsys.readouterr().out)
+
+
+def shown(cell: str) -> bool:
+    """Whether an exercise's cell itself holds the right answer: a literal, or a function that asks nothing outside."""
+    tree = ast.parse(cell)
+    call = next(
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("check", "answered")
+    )
+    right = call.args[1]
+    functions = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    right = functions.get(ast.unparse(right), right)
+    own = {node.id for node in ast.walk(right) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    own |= {node.arg for node in ast.walk(right) if isinstance(node, ast.arg)}
+    read = {node.id for node in ast.walk(right) if isinstance(node, ast.Name)} - own
+    return not read - set(dir(builtins)) - {"torch", "np"}
+
+
+@pytest.mark.parametrize("path", sorted(NOTEBOOKS.glob("[0-9]*.ipynb")), ids=lambda path: path.stem)
+def test_no_exercise_shows_its_answer(path):
+    assert [each.name for each in exercises(read_notebook(path)) if shown(each.cell)] == []
+
+
+@pytest.mark.parametrize(
+    ("right", "is_shown"),
+    [
+        ("3", True),
+        ("(1, 'two')", True),
+        ("lambda x: torch.flip(x, 0)", True),
+        ("twice", True),
+        ("library.twice", False),
+        ("lambda x: library.twice(x)", False),
+        ("asks", False),
+    ],
+)
+def test_a_shown_answer_is_seen(right, is_shown):
+    cell = "def twice(x):\n    y = x\n    return x + y\n\n\ndef asks(x):\n    return folded(x)\n\n\n"
+    assert shown(f"{cell}check(my_double, {right}, [(1,)])") == is_shown
 
 
 def test_a_solutions_notebook_runs_alone(tmp_path):

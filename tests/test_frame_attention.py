@@ -224,7 +224,7 @@ def test_layers_know_their_own_resolution(unet, inputs):
 # --- token merging ---------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     h=st.integers(2, 9), w=st.integers(2, 9), sy=st.integers(1, 3), sx=st.integers(1, 3),
     share=st.floats(0, 1), seed=st.integers(0, 10**6),

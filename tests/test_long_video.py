@@ -11,6 +11,7 @@ from diffusers.models.attention_processor import Attention
 
 from minilib.claims import Measurements, load
 from minilib.claims.intervals import Sample
+from minilib.claims.said import paired
 from minilib.errors import BadInput
 from minilib.models.frame_attention import dense
 from minilib.models.second_clip import second_clip
@@ -419,8 +420,8 @@ def test_paired_differences_say_no_more_than_their_intervals():
     assert said.measured(rows, labels) == "Measured: 3 to 4 videos by each variant."
     assert "Not measured yet: third" in said.measured(rows, labels | {"v/c": "third"})
     assert said.measured({}, labels).startswith("No video is measured yet")
-    up, noise = said.paired(rows, "v/b", "v/a"), Sample.of([-1.0, 1.0, 0.5])
-    assert up.n == 3 and up.mean == pytest.approx(1) and said.paired(rows, "v/b", "v/c") is None
+    up, noise = paired(rows, "v/b", "v/a"), Sample.of([-1.0, 1.0, 0.5])
+    assert up.n == 3 and up.mean == pytest.approx(1) and paired(rows, "v/b", "v/c") is None
     table = said.differences({"second": {"ground": up, "truth": None}}, "against the first")
     assert table.header == ("against the first", "ground", "truth")
     assert table.rows[0][1].startswith("+1.0 (+0.") and table.rows[0][2] == "not measured"

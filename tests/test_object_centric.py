@@ -87,7 +87,7 @@ def test_temporal_fusion_is_a_depthwise_convolution_and_starts_as_nothing(frames
 
 
 @given(frames=st.integers(2, 7), data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_state_changes_are_the_loop(frames, data):
     deltas = data.draw(st.lists(st.integers(1, frames - 1), min_size=1, max_size=4))
     change = oc.StateChanges(5, frames, deltas).double()

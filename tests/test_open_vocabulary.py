@@ -313,7 +313,7 @@ def one_pair_at_a_time(assigned, names, kept, offsets):
         alive.remove(j)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10**6), slots=st.integers(2, 7), offsets=st.sampled_from([IN_FRAME, RELEASED]))
 def test_merging_is_its_own_fixed_point(seed, slots, offsets):
     generator = seeded(seed)

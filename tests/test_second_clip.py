@@ -85,7 +85,7 @@ def said(scenes) -> np.ndarray:
     return np.stack([*(kind[:, 0] for kind in about), scenes.ground], -1)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 2**40), first=st.integers(0, 10**6))
 def test_look_alikes_differ_in_one_word(seed, first):
     pictures = Pictures()

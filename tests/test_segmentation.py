@@ -92,7 +92,7 @@ def videos(draw):
     return truth, proposals
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(videos())
 def test_equal_to_a_loop_over_frames_and_pairs(pair):
     truth, proposals = pair
@@ -110,7 +110,7 @@ def test_equal_to_a_loop_over_frames_and_pairs(pair):
     assert len(set(used)) == len(used) == min(objects, count)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(videos(), st.randoms(use_true_random=False))
 def test_the_names_of_proposals_do_not_matter(pair, random):
     truth, proposals = pair
@@ -130,7 +130,7 @@ def test_radius_grows_with_the_frame(shape):
     assert np.allclose(seen[0], j) and np.allclose(seen[1], f) and f.max() > 0.05
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(1, 9), st.integers(1, 9), st.integers(0, 9), st.integers(0, 999))
 def test_boundaries_and_dilation(height, width, radius, seed):
     masks = np.random.default_rng(seed).random((2, 3, height, width)) < 0.3

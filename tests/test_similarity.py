@@ -58,7 +58,7 @@ def test_many_inputs_come_to_kornbliths_formula():
     assert cka_matrix(([a], [b]) for a, b in batches).item() == pytest.approx(direct.item(), abs=2e-2)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), scale=st.floats(1e-3, 1e3), shift=st.floats(-1e3, 1e3))
 def test_rotation_scale_and_shift_change_nothing(seed, scale, shift):
     x, y = related(12, seed)
@@ -71,7 +71,7 @@ def test_a_stretched_axis_does_change_it():
     assert abs(cka(x * torch.tensor([9.0, 1, 1, 1, 1]), y) - cka(x, y)) > 0.05
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(count=st.integers(4, 30), seed=st.integers(0, 1000))
 def test_a_layer_with_itself_is_one_and_order_of_sides_is_nothing(count, seed):
     x, y = related(count, seed)

@@ -54,7 +54,7 @@ def gru(cell, x, h):
 
 
 @pytest.mark.parametrize("kind", [SlotAttention, ProjectedSlotAttention])
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(
     shape=st.sampled_from([(), (1,), (3,), (2, 3)]),
     count=st.integers(4, 7),

@@ -255,7 +255,7 @@ def test_run_lengths_that_do_not_fill_their_picture_are_named(counts):
 SIDES = st.tuples(st.integers(1, 12), st.integers(1, 12))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(SIDES, st.randoms(use_true_random=False), st.booleans())
 def test_run_lengths_come_back_as_text_and_as_a_list(size, random, as_list):
     mask = np.asfortranarray([[random.random() < 0.4 for _ in range(size[1])] for _ in range(size[0])]).astype(np.uint8)
@@ -267,7 +267,7 @@ def test_run_lengths_come_back_as_text_and_as_a_list(size, random, as_list):
     assert np.array_equal(decoded(Rle(size, runs if as_list else text), ""), mask.astype(bool))
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(SIDES, st.one_of(st.text(max_size=12), st.lists(st.integers(-5, 2**40), max_size=6)))
 def test_no_run_lengths_leave_pixels_open(size, counts):
     """A mask that fills its picture exactly, or one line; pycocotools shows memory where runs are too few."""
@@ -281,7 +281,7 @@ def test_no_run_lengths_leave_pixels_open(size, counts):
         assert sum(counts) == mask.size and sum(counts[1::2]) == mask.sum()
 
 
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 @given(st.lists(st.floats() | st.floats(-2, 14), min_size=4, max_size=4), SIDES)
 def test_boxes_end_within_their_picture_or_are_refused(box, size):
     try:

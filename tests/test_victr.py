@@ -134,7 +134,7 @@ def test_equals_the_equations_in_double_precision_with_gradients(clips, frames, 
         assert torch.allclose(head(*inputs).logits, results[0][0], rtol=1e-12, atol=1e-12)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(1, 4), st.integers(1, 6), st.integers(1, 12), st.lists(st.integers(1, 4), max_size=3))
 def test_any_shape_equals_the_direct_weighting(clips, frames, classes, groups):
     torch.manual_seed(frames)

@@ -36,7 +36,7 @@ from minilib.world.scenes import LOG_RADIUS, X, Y
 from minilib.world.vocabulary import SPINNABLE, held_out_colour
 
 TIMES = sample_times(4)
-some = settings(max_examples=20, deadline=None)
+some = settings(max_examples=20)
 
 
 def same(a: Scenes, b: Scenes) -> bool:

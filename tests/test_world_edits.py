@@ -48,7 +48,7 @@ def test_pairs_are_seen_ones_and_every_target_occurs(kind):
     assert set(after if kind == "ground" else after[:, 0]) == set(range(len(words)))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     kind=st.sampled_from(KINDS),
     size=st.sampled_from(list(RADII)),

@@ -32,7 +32,7 @@ from minilib.world.questions import ANSWERS, SPINS, Question, question_clips
 from minilib.world.scenes import LOG_RADIUS, OPACITY
 from minilib.world.vocabulary import SPINNABLE, held_out_colour
 
-some = settings(max_examples=20, deadline=None)
+some = settings(max_examples=20)
 RHYTHMS = [BUSY, SPARSE, Rhythm(actions=(0.02, 0.05), rests=(0.02, 0.1), objects=(1, 4))]
 
 

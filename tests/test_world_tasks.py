@@ -42,7 +42,7 @@ from minilib.world.segmentation import LARGE, VOID
 from minilib.world.vocabulary import held_out_colour
 
 PATCH = np.array([1 / 8, 1 / 8, 0.25, 0.4])  # a change of x, y, log radius and angle that is seen as one of a patch
-some = settings(max_examples=20, deadline=None)
+some = settings(max_examples=20)
 
 
 def of_class(name: str, count: int = 200):

@@ -32,7 +32,7 @@ def scrambled(model: nn.Module) -> nn.Module:
 # --- convolutions ---
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     kind=st.sampled_from(["depthwise", "over time", "pointwise", "frames"]),
     frames=st.integers(1, 4),

@@ -76,7 +76,7 @@ def pixels(kind, clips=2, frames=FRAMES):
 
 
 @given(steps=st.integers(1, 6), offset=st.integers(-7, 7))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_from_frame_is_the_loop(steps, offset):
     x = torch.arange(2.0 * steps * 3).view(2, steps, 3)
     got = from_frame(x, offset)

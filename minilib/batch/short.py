@@ -64,16 +64,21 @@ NO_PAPER = {  # what has claims of its own and is no paper
 }
 
 
-def introduction(judged: Sequence[Card]) -> str:
-    """What the lines are: so many papers, the comparison and the plan."""
+def judged_here(judged: Sequence[Card]) -> str:
+    """Of what the claims are: so many papers, the comparison and the plan."""
     beside = [NO_PAPER[card.claims.paper] for card in judged if card.claims.paper in NO_PAPER]
     count = len(judged) - len(beside)
     papers = f"{in_words(count)} paper{'' if count == 1 else 's'} on efficient video understanding and editing"
-    whole = sentence("; ".join([papers, *beside]))
+    return "; ".join([papers, *beside])
+
+
+def introduction(judged: Sequence[Card]) -> str:
+    """What the lines are."""
     return (
-        f"{whole} Each has a notebook that teaches it, counts what can be counted, trains it on a small drawn world, "
-        "and judges its claims. A line says what became of them, and leads to the notebook. A *count* is a number such "
-        "as parameters or operations, which is the same at any size; an *ordering* says that one method beats another."
+        f"{sentence(judged_here(judged))} Each has a notebook that teaches it, counts what can be counted, trains it "
+        "on a small drawn world, and judges its claims. A line says what became of them, and leads to the notebook. A "
+        "*count* is a number such as parameters or operations, which is the same at any size; an *ordering* says that "
+        "one method beats another."
     )
 
 

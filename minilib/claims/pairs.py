@@ -127,7 +127,8 @@ def _said(claim: Claim, pair: Pair, differences: Mapping[int, float], look: Look
     if look.word == UNDECIDED:
         enough = needed(every, looks, pair.test, claim.margin)
         last = enough is None or enough > looks[-1]
-        text += f"; about {enough:,} would decide" if enough else f"; {10 * looks[-1]:,} would not decide"
+        many = f"about {enough:,}" if enough else f"{10 * looks[-1]:,}"
+        text += f"; {many} {claim.replicates} would {'' if enough else 'not '}decide"
         text += f", the last look is at {looks[-1]}" if last else ""
     elif absent or pair.test != "greater":
         sign = "-" if pair.test == "not_worse" else "±"

@@ -68,23 +68,28 @@ def same_order(table: Printed, found: Mapping[str, float]) -> tuple[int, int]:
     return sum((paper[a] - paper[b]) * (found[a] - found[b]) > 0 for a, b in pairs), len(pairs)
 
 
+def paired(rows: Rows, metric: str, other: str, least: int = 2) -> Sample | None:
+    """The differences of two metrics over the replicates that both have; None for fewer than `least` of them."""
+    ours, theirs = rows.get(metric, {}), rows.get(other, {})
+    shared = sorted(ours.keys() & theirs.keys())
+    return Sample.of([ours[k] - theirs[k] for k in shared]) if len(shared) >= least else None
+
+
 def difference(table: Printed, rows: Rows, a: str, b: str, unit: str = " points") -> str:
     """By how much line a beats line b over the seeds that both have, with the 98 % interval of the paired differences;
     where that holds 0, that these seeds do not tell. A sentence that the rows do not bear out cannot come of it."""
-    ours, theirs = (rows.get(table[label][0], {}) for label in (a, b))
-    seeds = sorted(ours.keys() & theirs.keys())
-    if not seeds:
+    sample = paired(rows, table[a][0], table[b][0], least=1)
+    if sample is None:
         return f"“{a}” and “{b}” are not measured on common seeds yet."
-    sample = Sample.of([ours[seed] - theirs[seed] for seed in seeds])
     if sample.mean == 0:
-        return f"“{a}” and “{b}” are level ({several(len(seeds), 'seeds')})."
+        return f"“{a}” and “{b}” are level ({several(sample.n, 'seeds')})."
     if sample.mean < 0:
         a, b, sample = b, a, Sample(-sample.mean, sample.std, sample.n)
     by = f"“{a}” is ahead of “{b}” by {number(sample.mean)}{unit}"
-    if len(seeds) == 1:
+    if sample.n == 1:
         return f"{by} with one seed, which is a look, not a result."
     low, high = sample.interval(EFFECT)
-    text = f"{by} (98 % interval {number(low, '+')} to {number(high, '+')}, {several(len(seeds), 'seeds')})"
+    text = f"{by} (98 % interval {number(low, '+')} to {number(high, '+')}, {several(sample.n, 'seeds')})"
     return f"{text}." if low > 0 else f"{text}: the interval holds 0, so these seeds do not tell them apart."
 
 

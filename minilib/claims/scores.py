@@ -10,20 +10,22 @@ from minilib.claims.chosen import by_metric, by_setup, weighted
 from minilib.claims.rows import Row
 from minilib.claims.tasks import ENDS, Control, Task
 
+Found = Mapping[str, Mapping[int, Row]]  # metric -> replicate -> row
+
 
 @dataclass(frozen=True)
 class Scores:
-    """Rows of one scale by metric and replicate, the same within each setup, and how metrics are derived from them."""
+    """Rows of one scale, the same of each setup by itself (that of the newest row last), and how metrics are derived
+    from them."""
 
-    found: Mapping[str, Mapping[int, Row]]
+    found: Found
     derived: Mapping[str, Mapping[str, float]]
-    setups: Sequence[Scores] = ()
+    setups: Sequence[Found] = ()
 
     @classmethod
     def of(cls, rows: Iterable[Row], scale: str, derived: Mapping[str, Mapping[str, float]]) -> Scores:
         rows = list(rows)
-        setups = [cls(found, derived) for found in by_setup(rows, scale)]
-        return cls(by_metric(rows, scale), derived, setups)
+        return cls(by_metric(rows, scale), derived, by_setup(rows, scale))
 
     def parts(self, metric: str) -> tuple[str, ...]:
         """The measured metrics behind this one."""
@@ -31,10 +33,13 @@ class Scores:
 
     def rows(self, metric: str, half: bool = False) -> Mapping[int, Row]:
         """The metric by replicate, or what it was with half the steps."""
+        return self._rows(self.found, metric, half)
+
+    def _rows(self, found: Found, metric: str, half: bool) -> Mapping[int, Row]:
         name = halved if half else str
         if metric in self.derived:
-            return weighted({name(part): weight for part, weight in self.derived[metric].items()}, self.found)
-        return self.found.get(name(metric), {})
+            return weighted({name(part): weight for part, weight in self.derived[metric].items()}, found)
+        return found.get(name(metric), {})
 
     def mean(self, metric: str, n: int) -> float | None:
         """Over the replicates 0 to n - 1 that are there."""
@@ -50,24 +55,24 @@ class Scores:
         """The rows of both sides by replicate, where they share device, dtype and threads; of several setups in which
         both were measured, the newest."""
         pairs = {}
-        for scores in self.setups:
-            pairs |= scores._within(pair, task, half)
+        for found in self.setups:
+            pairs |= self._within(found, pair, task, half)
         return dict(sorted(pairs.items()))
 
-    def _within(self, pair: Control, task: Task | None, half: bool) -> dict[int, tuple[Row, Row]]:
-        """The pairs of this one setup."""
-        better, worse = (self._side(name, task, half) for name in (pair.better, pair.worse))
+    def _within(self, found: Found, pair: Control, task: Task | None, half: bool) -> dict[int, tuple[Row, Row]]:
+        """The pairs of one setup."""
+        better, worse = (self._side(found, name, task, half) for name in (pair.better, pair.worse))
         if isinstance(better, float):
             better = {seed: row.model_copy(update={"value": better}) for seed, row in worse.items()}
         if isinstance(worse, float):
             worse = {seed: row.model_copy(update={"value": worse}) for seed, row in better.items()}
         return {seed: (better[seed], worse[seed]) for seed in better.keys() & worse.keys()}
 
-    def _side(self, name: str, task: Task | None, half: bool) -> float | Mapping[int, Row]:
+    def _side(self, found: Found, name: str, task: Task | None, half: bool) -> float | Mapping[int, Row]:
         if name not in ENDS:
-            return self.rows(name, half)
+            return self._rows(found, name, half)
         end = getattr(task, name)
-        return self.rows(end) if isinstance(end, str) else float(end)
+        return self._rows(found, end, False) if isinstance(end, str) else float(end)
 
     def points(self, pair: Control, task: Task, n: int, half: bool = False) -> dict[int, float]:
         """Differences better - worse by replicate; a point is 1 % of the way from chance to oracle."""

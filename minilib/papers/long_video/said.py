@@ -61,13 +61,6 @@ def measured(rows: Rows, labels: Mapping[str, str]) -> str:
     return text
 
 
-def paired(rows: Rows, metric: str, other: str) -> Sample | None:
-    """The differences of two metrics over the videos that both have; None for fewer than two."""
-    a, b = rows.get(metric, {}), rows.get(other, {})
-    shared = sorted(a.keys() & b.keys())
-    return Sample.of([a[k] - b[k] for k in shared]) if len(shared) > 1 else None
-
-
 def differences(found: Differences, first: str) -> Table:
     """Means with their 98 % intervals, a line a variant and a column a metric."""
     metrics = list(dict.fromkeys(metric for each in found.values() for metric in each))

@@ -12,7 +12,8 @@ from statistics import fmean
 
 from torch import Tensor
 
-from minilib.claims.intervals import EFFECT, Sample, quantile
+from minilib.claims.intervals import EFFECT, quantile
+from minilib.claims.said import paired
 from minilib.claims.words import in_words, number, several
 
 Rows = Mapping[str, Mapping[int, float]]
@@ -145,7 +146,7 @@ def changed(table: Printed, rows: Rows, after: str, before: str, what: str) -> s
     """What a step does in the paper and here, with its interval: from line `before` to line `after` of a table."""
     (metric, printed), (old, old_printed) = table[after], table[before]
     text = f"{what}: in the paper {_moves(printed - old_printed)}"
-    sample = _paired(rows, metric, old)
+    sample = paired(rows, metric, old)
     if sample is None:
         return f"{text}; not measured here yet."
     low, high = sample.interval(EFFECT)
@@ -153,13 +154,6 @@ def changed(table: Printed, rows: Rows, after: str, before: str, what: str) -> s
     if low <= 0 <= high:
         return f"{text}, which may be nothing."
     return f"{text}, {'the same way' if (sample.mean > 0) == (printed > old_printed) else 'the other way'}."
-
-
-def _paired(rows: Rows, metric: str, other: str) -> Sample | None:
-    """The differences of two metrics over the replicates that both have; None for fewer than two."""
-    a, b = rows.get(metric, {}), rows.get(other, {})
-    shared = sorted(a.keys() & b.keys())
-    return Sample.of([a[k] - b[k] for k in shared]) if len(shared) > 1 else None
 
 
 def _moves(by: float) -> str:
@@ -201,7 +195,7 @@ def lost_in(rows: Rows, ours: str, oracle: str) -> str:
 
 def against(rows: Rows, ours: str, control: str, what: str, why: str) -> str:
     """Whether our slots find more than a control, with the interval; `why` is said where the control is ahead."""
-    sample = _paired(rows, ours, control)
+    sample = paired(rows, ours, control)
     if sample is None:
         return f"Slots and {what} are not compared yet."
     low, high = sample.interval(EFFECT)
