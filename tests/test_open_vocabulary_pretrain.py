@@ -105,7 +105,8 @@ def test_every_training_leaves_weights_scores_and_the_choice_ships_them(trained,
     reader = json.loads((tmp_path / "open_vocabulary.json").read_text())["reader"]
     rates = {name: found[f"patch_clip_{name}"]["scores"]["shape"] for name in ("released", "alone_crops")}
     assert rates[reader] == max(rates.values())
-    assert f"**slots_{best}**" in card and "nan" not in card.replace("finance", "")
+    assert f"`slots_{best}`, chosen" in card
+    assert "CorLoc, after joint optimisation" in card and "nan" not in card.replace("finance", "")
     before = torch.get_rng_state()
     localizer = small_localizer(tmp_path)
     assert torch.equal(torch.get_rng_state(), before)

@@ -20,6 +20,15 @@ after joint optimisation. `pretrain painted --clips 976 --minutes 27 --device cp
 patch-CLIP of Eq. 1-3, taught by the slots; of 400 of its 976 clips the slots were not widened before painting.
 """
 
+WORDS = {
+    "iou": "mean best IoU",
+    "cor_loc": "CorLoc",
+    "dec_rate": "DecRate",
+    "named": "named rightly",
+    "apart": "slots as they are",
+    "joint": "after joint optimisation",
+}
+
 TAIL = """
 **What it cannot do.** It knows the small world's clips of 8 frames and has seen no other video. Two objects of one
 shape that touch and look alike become one.
@@ -31,6 +40,12 @@ def table(rows: list[list[str]]) -> str:
     return "\n".join([lines[0], "|" + "---|" * len(rows[0]), *lines[1:]])
 
 
+def title(key: str) -> str:
+    """What a column of slots holds: "joint cor_loc" is "CorLoc, after joint optimisation"."""
+    state, metric = key.split()
+    return f"{WORDS[metric]}, {WORDS[state]}"
+
+
 def card(best: str, files: Mapping[str, str], found: Mapping[str, dict], size: int) -> str:
     """Markdown: what was trained how long, to which loss, and what each setting of slots scores on validation clips."""
     trained = [["training", "device", "seconds", "steps", "batch", "loss at the end", "shipped as"]]
@@ -40,16 +55,17 @@ def card(best: str, files: Mapping[str, str], found: Mapping[str, dict], size: i
             continue
         loss = f"{each['losses'][-1][2]:.4f}" if each["losses"] else "-"
         numbers = [f"{each['seconds']:.0f}", str(each["steps"]), str(each["batch"]), loss]
-        trained.append([name, each["device"], *numbers, shipped.get(name, "")])
+        trained.append([f"`{name}`", each["device"], *numbers, f"`{shipped[name]}`" if name in shipped else ""])
     slots = {name: each["scores"] for name, each in found.items() if name.startswith("slots_")}
     metrics = list(next(iter(slots.values()))) if slots else []
-    scored = [["slots (validation clips, percent)", *metrics]]
+    scored = [["slots (validation clips, percent)", *map(title, metrics)]]
     for name, scores in slots.items():
-        mark = "**" if name == f"slots_{best}" else ""
-        scored.append([f"{mark}{name}{mark}", *(f"{scores.get(metric, float('nan')):.1f}" for metric in metrics)])
+        chosen = f"`{name}`, chosen" if name == f"slots_{best}" else f"`{name}`"
+        scored.append([chosen, *(f"{scores.get(metric, float('nan')):.1f}" for metric in metrics)])
     readers = {name: each["scores"] for name, each in found.items() if name.startswith(("patch_clip", "vanilla"))}
     kinds = list(next(iter(readers.values()))) if readers else []
     named = [["patch-CLIP, names of true masks (validation clips, percent)", *kinds]]
-    named += [[name, *(f"{scores.get(kind, float('nan')):.1f}" for kind in kinds)] for name, scores in readers.items()]
+    for name, scores in readers.items():
+        named.append([f"`{name}`", *(f"{scores.get(kind, float('nan')):.1f}" for kind in kinds)])
     tables = "\n\n".join(table(rows) for rows in (trained, scored, named))
     return f"{HEAD.format(size=size / 1e6)}\n{tables}\n{TAIL}"
