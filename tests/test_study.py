@@ -543,6 +543,13 @@ def test_a_variant_says_what_its_step_takes_until_it_was_timed():
     assert expected("tuned/weighted", study, {"grid/weighted": 8.0}) == pytest.approx(8.0 * 6 / 4)
 
 
+def test_a_try_is_not_scored_by_what_does_not_choose(rows):
+    study = replace(STUDY, grids=STUDY.grids | {"tuned": ("also",)})
+    study.measure("tuned/also", 0, rows)
+    scored = {row.metric for row in rows.rows() if row.metric.endswith("/norm")}
+    assert scored == {"tuned/also/norm"} and {row.metric for row in rows.rows()} >= {"tuned.rate1/also", "tuned/also"}
+
+
 def test_two_processes_do_not_measure_the_same_row(tmp_path):
     lock = tmp_path / "locks" / "a"
     with alone(lock) as mine, alone(lock) as second:

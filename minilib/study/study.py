@@ -64,7 +64,7 @@ class Runnable(Protocol):
 class Variant:
     """One row of a table. build(train inputs) makes the model, most often without looking at them; `objective` None is
     the cross-entropy; lr multiplies the recipe's rate; also(model, test inputs, device) -> more metrics of the trained
-    model, recorded as "<recipe>/<variant>/<metric>"."""
+    model, recorded as "<recipe>/<variant>/<metric>"; a try of a sweep is chosen by its score and has none."""
 
     build: Callable[[Feed], nn.Module]
     task: Task
@@ -78,7 +78,7 @@ class Variant:
         test_inputs = self.task.feed(trial.split, trial.seed, trial.device)
         model, history = self.trained(train_inputs, recipe, trial)
         score = self.task.score(model, test_inputs, trial.device)
-        more = self.also(model, test_inputs, trial.device) if self.also else {}
+        more = self.also(model, test_inputs, trial.device) if self.also and trial.split == "test" else {}
         return Outcome(model, history, {"": score, **more})
 
     def trained(self, inputs: Feed, recipe: TrainSettings, trial: Trial) -> tuple[nn.Module, History]:
