@@ -105,7 +105,8 @@ def dots(
     """One line a row of a table: every seed a dot, their mean a bar; the paper's value as a hollow diamond."""
     for place, (name, seeds) in enumerate(values.items()):
         if seeds:
-            axis.plot(seeds, [place] * len(seeds), "o", color=method_colour(name, COLOURS[0]), alpha=0.55, zorder=3)
+            colour = method_colour(name, COLOURS[0])
+            axis.plot(seeds, [place] * len(seeds), "o", color=colour, alpha=0.55, zorder=3, clip_on=False)
             fill = method_colour(name, COLOURS[5])
             axis.barh(place, sum(seeds) / len(seeds), height=0.62, color=fill, alpha=0.6, zorder=1)
         if paper and name in paper:

@@ -265,6 +265,8 @@ def test_a_pair_is_of_the_newest_setup_that_both_sides_share():
     both = [*alone, *rows("tuned/b", [40.0, 41, 42, 43, 44], device="there")]
     assert verdict(extra=both[:5] + both[5:7]).measured != verdict().measured  # two seeds there, three here
     assert verdict(extra=both).measured == pytest.approx(114.0)  # 57 of 0.5 a point
+    other = rows("grid/other", [1.0] * 5)  # of another metric, here: it makes no pair older
+    assert verdict(extra=[*both, *other]).measured == pytest.approx(114.0)
     assert verdict(extra=[*both, *measured(scores())]).measured == verdict().measured  # here is newer now
 
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from minilib.claims.rows import Row
 
+Setup = tuple[str, str, int]  # device, dtype, threads
+
 
 def latest(rows: Iterable[Row], experiment: int) -> list[Row]:
     """The current experiment's rows, the last one of each measurement, in the order in which they were measured.
@@ -39,11 +41,17 @@ def by_metric(rows: Iterable[Row], scale: str) -> dict[str, dict[int, Row]]:
     return found
 
 
-def by_setup(rows: Iterable[Row], scale: str) -> list[dict[str, dict[int, Row]]]:
-    """The same for each setup by itself, that of the newest row last."""
+def by_setup(rows: Iterable[Row], scale: str) -> dict[Setup, dict[str, dict[int, Row]]]:
+    """The same for each setup by itself."""
     rows = newest(row for row in rows if row.scale == scale)
-    last = {row.setup: k for k, row in enumerate(rows)}
-    return [by_metric([row for row in rows if row.setup == setup], scale) for setup in sorted(last, key=last.get)]
+    setups = dict.fromkeys(row.setup for row in rows)
+    return {setup: by_metric([row for row in rows if row.setup == setup], scale) for setup in setups}
+
+
+def last_measured(rows: Iterable[Row], scale: str) -> dict[tuple[str, Setup], int]:
+    """When each metric was last measured in a setup: the place of that row among all."""
+    rows = newest(row for row in rows if row.scale == scale)
+    return {(row.metric, row.setup): place for place, row in enumerate(rows)}
 
 
 def weighted(parts: Mapping[str, float], found: Mapping[str, Mapping[int, Row]]) -> dict[int, Row]:

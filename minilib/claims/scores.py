@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from statistics import fmean
 
-from minilib.claims.chosen import by_metric, by_setup, weighted
+from minilib.claims.chosen import Setup, by_metric, by_setup, last_measured, weighted
 from minilib.claims.rows import Row
 from minilib.claims.tasks import ENDS, Control, Task
 
@@ -15,17 +15,18 @@ Found = Mapping[str, Mapping[int, Row]]  # metric -> replicate -> row
 
 @dataclass(frozen=True)
 class Scores:
-    """Rows of one scale, the same of each setup by itself (that of the newest row last), and how metrics are derived
-    from them."""
+    """Rows of one scale, how metrics are derived from them, the same rows of each setup by itself, and when each metric
+    was last measured in a setup."""
 
     found: Found
     derived: Mapping[str, Mapping[str, float]]
-    setups: Sequence[Found] = ()
+    setups: Mapping[Setup, Found] = field(default_factory=dict)
+    last: Mapping[tuple[str, Setup], int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, rows: Iterable[Row], scale: str, derived: Mapping[str, Mapping[str, float]]) -> Scores:
         rows = list(rows)
-        return cls(by_metric(rows, scale), derived, by_setup(rows, scale))
+        return cls(by_metric(rows, scale), derived, by_setup(rows, scale), last_measured(rows, scale))
 
     def parts(self, metric: str) -> tuple[str, ...]:
         """The measured metrics behind this one."""
@@ -53,10 +54,12 @@ class Scores:
 
     def paired(self, pair: Control, task: Task | None, half: bool = False) -> dict[int, tuple[Row, Row]]:
         """The rows of both sides by replicate, where they share device, dtype and threads; of several setups in which
-        both were measured, the newest."""
+        both were measured, the one in which a side was measured last: rows of other metrics change nothing."""
+        metrics = {*self.parts(pair.better), *self.parts(pair.worse)}
+        newest = {setup: max(self.last.get((each, setup), -1) for each in metrics) for setup in self.setups}
         pairs = {}
-        for found in self.setups:
-            pairs |= self._within(found, pair, task, half)
+        for setup in sorted(newest, key=newest.get):
+            pairs |= self._within(self.setups[setup], pair, task, half)
         return dict(sorted(pairs.items()))
 
     def _within(self, found: Found, pair: Control, task: Task | None, half: bool) -> dict[int, tuple[Row, Row]]:
