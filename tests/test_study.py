@@ -479,13 +479,49 @@ def test_of_two_headlines_the_cheaper_comes_first_and_a_decided_one_last(rows, f
         :2
     ] == (False, False)
     runs = {"cheap": ["grid/weighted"], "main": ["grid/also", "grid/plain"], "dull": ["grid/plain"]}
-    lacking = {name: [each for each in missing if each.metric == name] for names in runs.values() for name in names}
+    lacking = {id: [each for each in missing if each.metric in names] for id, names in runs.items()}
     judged = [
         replace(verdict, verdict="holds here") if verdict.id == "cheap" else verdict for verdict in judge(claims, [])
     ]
-    assert [names for _, _, names in ranked(claims, judged, runs, lacking)][:3] == [
-        ["grid/also", "grid/plain"], ["grid/weighted"], ["grid/plain"]
-    ]  # fmt: skip
+    assert [wants for _, _, wants in ranked(claims, judged, lacking)] == [
+        lacking[id] for id in ("main", "cheap", "dull")
+    ]
+
+
+def lay(rows, **values):
+    """Rows that judge, in the plan's own keys: {variant: a value a seed}, by the short recipe."""
+    for variant, each in values.items():
+        metric = f"grid/{variant}"
+        for seed, value in enumerate(each):
+            rows.record(metric, value, seed, STUDY.settings(metric, rows))
+    clean = [row.model_copy(update={"commit": "0123456789ab"}) for row in rows.rows()]
+    rows.path.unlink()
+    append_rows(rows.path, clean)
+
+
+FAR, AT_CHANCE = [59.0, 60, 61, 60, 60], [8.3333] * 5
+TO_TEN, TO_TWENTY, NEVER = [1.0, 9, -1, 6, 5], [1.0, 11, -4, 7, 2], [30.0, -30, 1, 29, -30]  # points, undecided at five
+
+
+@pytest.mark.parametrize(
+    ("apart", "plain", "wrong", "further"),
+    [
+        (TO_TEN, FAR, AT_CHANCE, {"also": 10, "shuffled": 10}),
+        (TO_TWENTY, FAR, AT_CHANCE, {"also": 20, "shuffled": 20}),
+        (NEVER, FAR, AT_CHANCE, {}),
+        ([30.0, 31, 32, 33, 30], [9.0, 17, 7, 14, 13.0], AT_CHANCE, {"plain": 10}),  # its positive control is undecided
+        ([30.0, 31, 32, 33, 30], FAR, [9.0, 11.3, 5.3, 8, 8.3], {"wrong": 10}),  # and its negative one
+        ([30.0, 31, 32, 33, 30], FAR, [40.0, 41, 42, 43, 40], {}),  # which no more seeds would mend
+    ],
+)
+def test_a_later_look_is_wanted_where_it_would_decide(apart, plain, wrong, further, rows, folder):
+    claims = load("toy", folder)
+    lay(rows, also=[40 + each for each in apart], shuffled=[40.0] * 5, plain=plain, wrong=wrong)
+    dull = next(verdict for verdict in judge(claims, rows.rows()) if verdict.id == "dull")
+    assert dull.verdict in ("undecided", "cannot show it here"), dull.why
+    wants = [(each.metric, each.seed) for each in wanted(STUDY, claims, rows) if each.seed in range(5, 1000)]
+    assert wants == [(f"grid/{name}", seed) for name, count in further.items() for seed in range(5, count)]
+    assert not [each for each in wanted(STUDY, claims, rows, range(5)) if each.seed in range(5, 1000)]
 
 
 def test_half_the_steps_are_wanted_where_nothing_else_lacks(rows, folder):

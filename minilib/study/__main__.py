@@ -1,4 +1,4 @@
-"""`python -m minilib.study PAPER ...`: measures what papers' studies lack, or says what that is and what it costs."""
+"""`python -m minilib.study [PAPER ...]`: measures what papers' studies lack, or says what that is and what it costs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from minilib import cluster
 from minilib.claims import load
+from minilib.claims.files import papers
 from minilib.commands import answer
 from minilib.errors import BadInput
 from minilib.files import writable_folder
@@ -23,10 +24,16 @@ def parser() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(
         prog="python -m minilib.study", description=__doc__.split(": ", 1)[1], allow_abbrev=False
     )
-    made.add_argument("papers", nargs="+", metavar="PAPER", help="the name of its claims file, for instance zeroi2v")
+    made.add_argument(
+        "papers", nargs="*", metavar="PAPER", help="names of claims files, such as zeroi2v (default: all)"
+    )
     made.add_argument("--variants", nargs="*", default=[], metavar="NAME", help='"<variant>" or "<recipe>/<variant>"')
     made.add_argument("--recipe", default="", help="only this recipe: core, grid, tuned (default: all)")
-    made.add_argument("--seeds", type=int, help="seeds 0 to SEEDS - 1 (default: 5; 64 where they are clips)")
+    made.add_argument(
+        "--seeds",
+        type=int,
+        help="seeds 0 to SEEDS - 1 (default: the first look, 5 or 64 clips, and a later one that would decide)",
+    )
     made.add_argument("--jobs", type=int, default=1, help="runs side by side, which share the cores (default: 1)")
     made.add_argument("--minutes", type=float, help="begin no run after so many minutes")
     made.add_argument("--device", default="cpu", help="cpu or cuda (default: cpu)")
@@ -57,7 +64,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(args: argparse.Namespace) -> int:
     """What `main` was asked for."""
-    studies = {paper: load_study(paper).at(args.scale) for paper in args.papers}
+    studies = {paper: load_study(paper).at(args.scale) for paper in args.papers or papers()}
     if args.list:
         print("\n".join(name for study in studies.values() for name in study.metrics(args.recipe)))
         return 0
@@ -77,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     every = [
         each
         for paper, study in studies.items()
-        for each in wanted(study, load(paper), rows[paper], range(args.seeds or study.replicates), args.variants)
+        for each in wanted(study, load(paper), rows[paper], args.seeds and range(args.seeds), args.variants)
         if args.recipe in ("", parts_of(each.metric)[0])
     ]
     missing = sorted(every, key=lambda each: each.rank)

@@ -1,19 +1,22 @@
 """What of a study is missing, in which order it is wanted, and what it costs.
 
 A claim is decided by all of its rows together, so rows are wanted claim by claim: headline claims first, of those what
-more rows would decide, and of these the cheapest. The tries of a sweep stand before the rows that wait for them.
+more rows would decide, and of these the cheapest. The tries of a sweep stand before the rows that wait for them. What
+the first look needs is always wanted; a later look only where, by the interval so far, it would decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from statistics import median
 
 from minilib.claims import Claims, Measurements
-from minilib.claims.intervals import UNDECIDED
-from minilib.claims.pairs import CANNOT, NO_HALF, NOT_TESTABLE
-from minilib.claims.scores import halved
+from minilib.claims.intervals import LOOKS, UNDECIDED, Sample, first_look, needed
+from minilib.claims.model import COST, Claim
+from minilib.claims.pairs import CANNOT, NO_HALF, NOT_TESTABLE, NOTHING
+from minilib.claims.scores import Scores, halved
 from minilib.claims.verdicts import Verdict, judge
 from minilib.study.recipes import Recipe, Tuned, parts_of
 from minilib.study.study import Study
@@ -39,21 +42,53 @@ class Wanted:
 
 
 def wanted(
-    study: Study, claims: Claims, rows: Measurements, seeds: Sequence[int], metrics: Sequence[str] = ()
+    study: Study, claims: Claims, rows: Measurements, seeds: Sequence[int] | None = None, metrics: Sequence[str] = ()
 ) -> list[Wanted]:
-    """Missing rows of `metrics` (all of them by default) and of their sweeps, most wanted first."""
+    """Missing rows of `metrics` (all of them by default) and of their sweeps, most wanted first.
+
+    They are those of `seeds`, or by default those of the first look and of the `later` one that would decide a claim.
+    """
     timed, gpu = seconds_of(rows), on_gpu(rows)
+    scores = Scores.of([row for row in rows.rows() if row.judges], rows.scale, claims.derived)
+
+    @cache
+    def missing(name: str, count: int) -> list[Wanted]:
+        if metrics and name not in metrics and name.partition("/")[2] not in metrics:
+            return []
+        return missing_of(study, name, rows, range(count) if seeds is None else seeds, timed, gpu)
+
     verdicts = [verdict for verdict in judge(claims, rows.rows()) if verdict.kind == "ordering"]
-    runs = {verdict.id: runs_of(study, claims, verdict) for verdict in verdicts}
-    names = dict.fromkeys([*(name for each in runs.values() for name in each), *study.metrics()])
-    missing = {name: missing_of(study, name, rows, seeds, timed, gpu) for name in names}
+    lacking = {}
+    for verdict in verdicts:
+        further = later(study, claims, claims[verdict.id], scores) if verdict.verdict in OPEN else {}
+        counts = {name: max(study.replicates, further.get(name, 0)) for name in runs_of(study, claims, verdict)}
+        lacking[verdict.id] = [each for name, count in counts.items() for each in missing(name, count)]
+    rest = [each for name in study.metrics() for each in missing(name, study.replicates)]
     found: dict[tuple[str, int], Wanted] = {}
-    for rank, why, wants in ranked(claims, verdicts, runs, missing):
-        for name in wants:
-            if not metrics or name in metrics or name.partition("/")[2] in metrics:
-                for each in missing[name]:
-                    found.setdefault((each.metric, each.seed), replace(each, rank=rank, why=why))
+    for rank, why, wants in [*ranked(claims, verdicts, lacking), (LAST, "no claim waits for it", rest)]:
+        for each in wants:
+            found.setdefault((each.metric, each.seed), replace(each, rank=rank, why=why))
     return list(found.values())
+
+
+def later(study: Study, claims: Claims, claim: Claim, scores: Scores) -> dict[str, int]:
+    """{run: replicates} of the next look that would decide a pair of the claim, or a control of its task, which the
+    looks so far leave undecided; nothing for a pair that no look would decide."""
+    if claim.task is None or any(pair.better.startswith(COST) for pair in claim.pairs):
+        return {}
+    task, looks, known, found = claims.tasks[claim.task], LOOKS[claim.replicates], set(study.metrics()), {}
+    controls = ((task.positive, "greater", NOTHING), (task.negative, "equal", NOTHING))
+    for pair, test, margin in (*((pair, pair.test, claim.margin) for pair in claim.pairs), *controls):
+        differences = scores.points(pair, task, looks[0]) if pair else {}
+        look = first_look(differences, looks, test, margin)
+        if look is None or look.word != UNDECIDED:
+            continue
+        enough = needed(Sample.of(list(differences.values())), looks, test, margin) or looks[-1] + 1
+        if count := next((each for each in looks if each >= max(enough, look.n + 1)), None):
+            for metric in (part for name in pair.metrics for part in scores.parts(name)):
+                for run in filter(None, (run_of(each, known) for each in (metric, halved(metric)))):
+                    found[run] = max(count, found.get(run, 0))
+    return found
 
 
 def runs_of(study: Study, claims: Claims, verdict: Verdict) -> list[str]:
@@ -80,16 +115,16 @@ def missing_of(
 
 
 def ranked(
-    claims: Claims, verdicts: Sequence[Verdict], runs: Mapping[str, list[str]], missing: Mapping[str, list[Wanted]]
-) -> list[tuple[Rank, str, Iterable[str]]]:
-    """(rank, why, runs) of each claim, the most wanted first; at the end all runs, of which some stand in no claim."""
+    claims: Claims, verdicts: Sequence[Verdict], lacking: Mapping[str, Sequence[Wanted]]
+) -> list[tuple[Rank, str, Sequence[Wanted]]]:
+    """(rank, why, what it lacks) of each claim, the most wanted first."""
     found = []
     for verdict in verdicts:
         headline, open_ = claims[verdict.id].headline, verdict.verdict in OPEN
-        lacking = {(each.metric, each.seed): each.seconds for name in runs[verdict.id] for each in missing[name]}
+        seconds = sum({(each.metric, each.seed): each.seconds for each in lacking[verdict.id]}.values())
         why = f"{'headline' if headline else 'ordering'} {verdict.id}, {verdict.verdict}"
-        found.append(((not headline, not open_, sum(lacking.values())), why, runs[verdict.id]))
-    return [*sorted(found, key=lambda each: each[0]), (LAST, "no claim waits for it", missing)]
+        found.append(((not headline, not open_, seconds), why, lacking[verdict.id]))
+    return sorted(found, key=lambda each: each[0])
 
 
 def run_of(metric: str, known: set[str]) -> str | None:
