@@ -18,6 +18,7 @@ from diffusers import (
 )
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from minilib.claims import load
 from minilib.errors import BadInput
 from minilib.files import ROOT
 from minilib.models.frame_attention import FrameAttention, Now, attached, dense, own_frame, sparse
@@ -746,10 +747,32 @@ def test_the_controlnets_frames_stand_alone_unless_its_keys_are_merged(controlle
     assert not torch.allclose(together, alone, atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        (dict(eta=-0.1), "eta=-0.1"),
+        (dict(eta=1.5), "eta=1.5"),
+        (dict(keep=0.0), "keep=0"),
+        (dict(keep=1.1), "keep=1.1"),
+    ],
+)
+def test_parts_of_keys_and_eta_outside_their_range_are_refused(setting, message):
+    with pytest.raises(BadInput, match=message):
+        MergingSettings(**setting)
+
+
+def test_two_tables_print_other_seconds_for_the_same_model():
+    claims = load("object_centric_diffusion")
+    for part, there, here in (("inversion", 9.54, 8.90), ("generation", 10.14, 10.38)):
+        assert [claims.number(f"{table}.{part}.optimized") for table in ("t61", "t63")] == [there, here]
+
+
 def test_the_smoother_averages_every_second_frame_in_turn():
     frames = torch.tensor([0, 100, 40, 200, 60], dtype=torch.uint8).view(5, 1, 1, 1).expand(5, 2, 2, 3)
     assert interleaved(frames, 1)[:, 0, 0, 0].tolist() == [0, 20, 40, 50, 60]
-    assert interleaved(frames, 0)[:, 0, 0, 0].tolist() == [50, 100, 150, 200, 60]
+    assert interleaved(frames, 0)[:, 0, 0, 0].tolist() == [50, 100, 150, 200, 130]
+    assert interleaved(frames[:4], 1)[:, 0, 0, 0].tolist() == [0, 20, 40, 200]
+    assert interleaved(frames[:4], 0)[:, 0, 0, 0].tolist() == [50, 100, 150, 200]
 
 
 @pytest.mark.parametrize("prediction", ["v_prediction", "epsilon"])

@@ -179,6 +179,20 @@ def test_masks_come_as_videos_pictures_and_folders(mp4, tmp_path):
     assert torch.equal(read_mask(tmp_path / "masks" / "000.png", 12, 64)[7], edits.source.mask[0][0])
 
 
+@pytest.mark.parametrize(("late", "word"), [(0, "empty"), (255, "full")])
+def test_a_window_without_object_or_background_is_named_before_the_first_is_edited(
+    late, word, editor, mp4, tmp_path, monkeypatch
+):
+    video, source, target, edits = mp4
+    (tmp_path / "masks").mkdir()
+    for t, mask in enumerate(edits.source.mask[0].numpy()):
+        picture = mask.astype(np.uint8) * 255 if t < 4 else np.full_like(mask, late, np.uint8)
+        Image.fromarray(picture).save(tmp_path / "masks" / f"{t:03}.png")
+    monkeypatch.setattr(own, "edit", None)
+    with pytest.raises(BadInput, match=f"{word} in frames 4 to 11"):
+        edit_file(editor, video, tmp_path / "out.mp4", source, target, str(tmp_path / "masks"))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

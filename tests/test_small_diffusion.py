@@ -481,6 +481,8 @@ def test_the_card_says_whether_the_target_is_reached(shape, word):
     text = card(rows_with(shape, 29.0), 100, dict.fromkeys(PARTS, 3_250_000))
     assert "13.0 MB" in text and "Not there yet" not in text
     assert f"target 0.7 each: {word}." in text and f"shape {shape / 0.9:.2f}" in text and set(NAMED) <= set(ATTRIBUTES)
+    low, high = {0.64: (0.60, 0.81), 0.62: (0.58, 0.79)}[shape]  # Wilson's interval of 64 or 62 of 100, by 0.9
+    assert f"[{low:.2f}, {high:.2f}]" in text
     assert "(target 28 each: reached)" in text and "not reached)" in card(rows_with(shape, 27.9), 100, {})
 
 

@@ -89,12 +89,13 @@ def generate_controlled(
     inside, how = nullcontext(), dict(now=now, reduce=merged, processor=pipeline.attention)
     if pipeline.joint_control:
         inside = attached(models.controlnet, frames, pipeline.span, **how)
-    with attached(models.unet, frames, pipeline.span, **how) as processors, inside:
+    with attached(models.unet, frames, pipeline.span, **how) as processors, inside as helpers:
         denoise = Controlled(models, maps, models.tokens(["", prompt]), pipeline, thing, times, now)
         latents = object_centric_sampling(
             denoise, noise.expand(frames, -1, -1, -1), thing.region, times, solver, pipeline.sampling
         )
     check_ran(processors, pipeline.sampling.steps)
+    check_ran(helpers or {})
     return latents
 
 
@@ -171,11 +172,11 @@ class Smoothed:
 
 
 def interleaved(frames: Tensor, first: int) -> Tensor:
-    """uint8 (t, H, W, 3) with every second frame, from `first` on, the mean of its neighbours. Frame 0, which has one
-    only, is the mean of itself and the next; a last frame that has one only stays."""
+    """uint8 (t, H, W, 3) with every second frame, from `first` on, the mean of its neighbours. Of those with one
+    only, as in the released code, frame 0 and an even last one are the mean of it and themselves; an odd one stays."""
     out = frames.clone()
     for t in range(first, len(frames), 2):
-        before, after = max(t - 1, 0), t + 1
-        if after < len(frames):
+        before, after = max(t - 1, 0), min(t + 1, len(frames) - 1)
+        if first == 0 or after > t:
             out[t] = ((frames[before].float() + frames[after].float()) / 2).round().to(torch.uint8)
     return out

@@ -1,6 +1,6 @@
 """From how many keys on merging pays, and what a step costs on Stable Diffusion's shapes.
 
-On the small model's 512 keys merging can only cost, beside fused attention; so its quality is judged there, and its
+On the small model's 2,048 keys merging can only cost, beside fused attention; so its quality is judged there, and its
 speed here. The matching is counted in.
 
 Axes: n queries of a frame, m keys of a video, d channels.
@@ -21,7 +21,13 @@ from minilib.models.token_merging import token_merging
 from minilib.papers.object_centric_diffusion.merging import MergedKeys, MergingSettings
 from minilib.study.speed import Rounds, rounds_of
 
-SHAPES = ((512, 64, 256), (2048, 64, 256), (2048, 128, 1024), (8192, 128, 1024))  # keys, width, queries of a frame
+SHAPES = (  # keys, width, queries of a frame; the last are of Stable Diffusion's widest level
+    (512, 64, 256),
+    (2048, 64, 256),
+    (2048, 128, 1024),
+    (8192, 128, 1024),
+    (8192, 320, 4096),
+)
 
 
 def attention_rounds(device: str, rounds: int, shapes: tuple[tuple[int, int, int], ...] = SHAPES) -> dict[str, Rounds]:
@@ -31,8 +37,13 @@ def attention_rounds(device: str, rounds: int, shapes: tuple[tuple[int, int, int
     for keys, width, queries in shapes:
         tokens, query = torch.randn(1, keys, width, device=device), torch.randn(1, queries, width, device=device)
         for way in (fused, stored, merged):
-            calls[f"{way.__name__}_{keys}_{width}_{queries}"] = Attend(way, query, tokens)
+            calls[f"{way.__name__}_{named(keys, width, queries)}"] = Attend(way, query, tokens)
     return {"attention": rounds_of(calls, rounds)}
+
+
+def named(keys: int, width: int, queries: int) -> str:
+    """A shape in the names of rows."""
+    return f"{keys}_{width}_{queries}"
 
 
 @dataclass(frozen=True)
@@ -100,7 +111,7 @@ class StackStep:
 
 
 def stack_rounds(device: str, rounds: int, side: int = 32) -> dict[str, Rounds]:
-    """A step on SD-1.5's shapes: all keys, merged, and merged with the object spared."""
+    """A step on SD-1.5's shapes: all keys, and merged."""
     net = stack().to(device)
     kinds = {"all_keys": None, "merged": MergingSettings()}
     return {"step": rounds_of({name: StackStep(net, each, side) for name, each in kinds.items()}, rounds)}

@@ -11,10 +11,13 @@ from statistics import fmean, median
 import torch
 from torch import Tensor
 
+from minilib.claims.intervals import EFFECT, HOLDS, LOOKS, OPPOSITE, first_look
 from minilib.claims.model import Claims
+from minilib.claims.pairs import NOTHING
 from minilib.models.clip import ImageText
 from minilib.models.frame_attention import Now, dense
 from minilib.papers.object_centric_diffusion.counts import first_tokens, unet_cost
+from minilib.papers.object_centric_diffusion.crossing import SHAPES, named
 from minilib.papers.object_centric_diffusion.method import Object, Pipeline, merged_keys
 from minilib.papers.object_centric_diffusion.quality import temporal_consistency
 
@@ -33,8 +36,8 @@ def share_left(rows: Rows, kind: str, name: str, part: str = "") -> float | None
 
 
 def baseline_line(rows: Rows, kind: str) -> str:
-    """Whether the baseline edits this kind at all, and what follows."""
-    part = "/outside" if kind == "ground" else ""
+    """Whether the baseline edits this kind at all, by the test that is the gate of its claims, and what follows."""
+    part, half = ("/outside", "halfway_outside") if kind == "ground" else ("", "halfway")
     left = share_left(rows, kind, "fatezero", part)
     if left is None and rows.get(f"edits/{kind}/fatezero"):
         return (
@@ -43,10 +46,29 @@ def baseline_line(rows: Rows, kind: str) -> str:
         )
     if left is None:
         return f"Edits of {kind}: not measured yet; `python -m minilib.study object_centric_diffusion` measures them."
+    found, halfway = rows[f"edits/{kind}/fatezero{part}"], rows.get(f"edits/{kind}/unedited/{half}", {})
+    ahead = {clip: found[clip] - halfway[clip] for clip in found.keys() & halfway.keys()}
+    look = first_look(ahead, LOOKS["clips"], "greater", NOTHING)
     said = f"Edits of {kind}: FateZero leaves {100 * left:.0f} % of the error that the unedited video has"
-    if left <= 0.5:
-        return f"{said}, so what is saved can be judged."
-    return f"{said}, more than half: the baseline fails here, and what is saved on it cannot be judged."
+    if look is None:
+        return f"{said}; whether that is less than half, {len(ahead)} clips cannot say."
+    if look.word == HOLDS:
+        return f"{said}, less than half, so what is saved can be judged."
+    if look.word == OPPOSITE:
+        return f"{said}, more than half: the baseline fails here, and what is saved on it cannot be judged."
+    low, high = look.sample.interval(EFFECT)
+    return (
+        f"{said}. Whether that is less than half cannot be told: it takes {look.sample.mean:.2f} [{low:.2f}, "
+        f"{high:.2f}] points of error away beyond half. So what is saved on it cannot be judged."
+    )
+
+
+def on_shared_clips(table: Mapping[str, tuple[str, float | None]], rows: Rows) -> dict[str, dict[int, float]]:
+    """The measured lines of a table, {metric: {clip: score}}, on the clips that all of them have: means over different
+    clips are not compared."""
+    there = [metric for metric, _ in table.values() if rows.get(metric)]
+    shared = sorted(set.intersection(*(set(rows[metric]) for metric in there))) if there else []
+    return {metric: {clip: rows[metric][clip] for clip in shared} for metric in there if shared}
 
 
 def saved_line(seconds: Mapping[str, float], slow: str, fast: str, what: str) -> str:
@@ -63,6 +85,29 @@ def ratio_line(rows: Rows, slow: str, fast: str, what: str) -> str:
         return f"{what}: not timed yet."
     low, high, middle = ratios[0], ratios[-1], ratios[len(ratios) // 2]
     return f"{what}: {middle:.2f} times ({low:.2f} to {high:.2f} over {len(ratios)} rounds)."
+
+
+def crossing_line(rows: Rows) -> str:
+    """From how many keys on merging half of them pays, and what storing a map costs; of each size of `SHAPES`."""
+    took = {metric.removeprefix("cost/attention."): median(each.values()) for metric, each in rows.items() if each}
+    sizes = [size for size in SHAPES if all(f"{way}_{named(*size)}" in took for way in ("fused", "stored", "merged"))]
+    if not sizes:
+        return "From how many keys on merging pays is not timed yet."
+    ratio = {
+        way: {size: took[f"{way}_{named(*size)}"] / took[f"fused_{named(*size)}"] for size in sizes}
+        for way in ("stored", "merged")
+    }
+    pays = [
+        f"{keys:,} keys of width {width} and {n:,} queries"
+        for keys, width, n in sizes
+        if ratio["merged"][keys, width, n] < 1
+    ]
+    low, high = min(ratio["stored"].values()), max(ratio["stored"].values())
+    return (
+        f"Merging half of the keys, matching counted in, is faster than fused attention over all of them at "
+        f"{' and at '.join(pays) or 'none'} of {len(sizes)} sizes; storing the map takes {low:.1f} to {high:.1f} times "
+        "as long as fused attention."
+    )
 
 
 def frozen_line(clip: ImageText, truth: Tensor, still: Tensor) -> str:

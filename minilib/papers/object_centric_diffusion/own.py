@@ -42,8 +42,9 @@ def edit_file(editor: Editor, video: Path | str, edited: Path | str, source: str
     mask: a file (an mp4, or a picture for all frames) or a folder of pictures, bright where the object is; or a word of
     the source prompt, whose attention finds it; needed where the pipeline spares the background. What is read is the
     middle square of the video, at the model's size. Every window of frames is edited by itself, the last one reaching
-    back into the one before; a video of fewer frames is one window. Raises BadInput before the first step for files
-    that cannot be read, masks that do not fit, and prompts that cannot be mapped.
+    back into the one before; a video of fewer frames is one window, which the pipeline's window of merging has to
+    divide. Raises BadInput before the first step for files that cannot be read, masks that do not fit or have a window
+    without an object or a background, and prompts that cannot be mapped.
     """
     if not Path(edited).parent.is_dir():
         raise BadInput(f"edited {edited}: the folder {Path(edited).parent} does not exist, make it first")
@@ -59,11 +60,11 @@ def edit_file(editor: Editor, video: Path | str, edited: Path | str, source: str
         where = read_mask(mask, len(frames), editor.size) if Path(mask).exists() else None
         if where is None:
             prompts.find(source, mask)
-    out = torch.empty_like(frames)
-    for start in sorted(
-        {*range(0, max(len(frames) - editor.window, 0), editor.window), max(len(frames) - editor.window, 0)}
-    ):
-        part = slice(start, start + editor.window)
+    out, last = torch.empty_like(frames), max(len(frames) - editor.window, 0)
+    parts = [slice(start, start + editor.window) for start in (*range(0, last, editor.window), last)]
+    if where is not None:
+        _check_windows(where, parts, mask)
+    for part in parts:
         inside = where[part] if where is not None else None
         if inside is None and editor.pipeline.needs_mask:
             inside = mask_by_words(editor.models, editor.scheduler, frames[part], prompts, [mask])
@@ -88,6 +89,14 @@ def read_mask(path: Path | str, frames: int, size: int) -> Tensor:
     if len(found) != frames:
         raise BadInput(f"mask {path}: {len(found)} frames, the video has {frames}")
     return torch.from_numpy(crop(found, size).copy()).float().mean(-1) > 127.5
+
+
+def _check_windows(where: Tensor, parts: list[slice], name: str) -> None:
+    """BadInput for a window of a mask bool (t, s, s) in which there is nothing to edit, or nothing beside it."""
+    for part in parts:
+        if not where[part].any() or where[part].all():
+            word = "full" if where[part].any() else "empty"
+            raise BadInput(f"mask {name}: {word} in frames {part.start} to {min(part.stop, len(where)) - 1}, a window")
 
 
 def _picture(path: Path) -> np.ndarray:
