@@ -12,7 +12,17 @@ from pathlib import Path
 
 from minilib.files import IN_CHECKOUT, ROOT
 
-PACKAGES = ("efficient-video-suite", "torch", "timm", "open_clip_torch", "numpy", "decord", "av")
+PACKAGES = (
+    "efficient-video-suite",
+    "torch",
+    "timm",
+    "open_clip_torch",
+    "diffusers",
+    "transformers",
+    "numpy",
+    "decord",
+    "av",
+)
 
 
 def cores() -> int:

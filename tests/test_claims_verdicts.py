@@ -351,6 +351,26 @@ def test_clips_have_looks_of_their_own_and_no_length():
     assert of(63).verdict == "cannot show it here" and of(63).why.startswith("63 of the clips 0 to 63")
 
 
+def test_a_tasks_ends_and_controls_may_have_other_replicates_than_a_claim_on_it():
+    task = {
+        "replicates": "groups",
+        "positive": {"better": "oracle", "worse": "chance"},
+        "negative": {"better": "still/lowest", "worse": "still/other_way"},
+    }
+    claims = claims_of("over_parameters", tasks={"still": task}, replicates="seeds")
+    values = {"still/a": [18.0, 18.1, 18, 18.2, 18], "still/b": [14.1, 14, 14, 14.1, 14]}
+    values |= {halved("still/a"): values["still/a"], halved("still/b"): values["still/b"]}
+    ends = {"still/lowest": [10.0] * 5 + [12.0] * 11, "still/highest": [30.0] * 5 + [32.0] * 11}
+    ends["still/other_way"] = [low + (0.1 if k % 2 else -0.1) for k, low in enumerate(ends["still/lowest"])]
+    found = judge(claims, measured(values | ends))[0]
+    assert found.verdict == "holds here" and found.measured == pytest.approx(5 * fmean([3.9, 4.1, 4, 4.1, 4]))
+    few = {name: each[:15] for name, each in ends.items()}
+    found = judge(claims, measured(values | few))[0]
+    assert found.verdict == "cannot show it here" and "control of the task (still) is not measured" in found.why
+    noisy = ends | {"still/other_way": [low + (6 if k % 2 else -6) for k, low in enumerate(ends["still/lowest"])]}
+    assert "negative control must lie within 3 points" in judge(claims, measured(values | noisy))[0].why
+
+
 def test_ends_that_are_metrics_are_measured_on_the_first_looks_replicates():
     task = {
         "positive": {"better": "oracle", "worse": "chance"},

@@ -19,7 +19,7 @@ from minilib.resume import Diverged, History
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
 from minilib.study.feeds import Kept, pair_metric, random_labels
-from minilib.study.plan import STEPS, UNKNOWN, expected, ranked, runs_of, seconds_of, wanted
+from minilib.study.plan import STEPS, UNKNOWN, expected, first_looks, ranked, seconds_of, wanted
 from minilib.study.work import alone, rows_of
 from minilib.training import TrainSettings
 from minilib.world import WorldClips, shuffled, train_batches
@@ -527,9 +527,14 @@ def test_a_later_look_is_wanted_where_it_would_decide(apart, plain, wrong, furth
 def test_half_the_steps_are_wanted_where_nothing_else_lacks(rows, folder):
     claims = load("toy", folder)
     dull = next(verdict for verdict in judge(claims, []) if verdict.id == "dull")
-    assert runs_of(STUDY, claims, dull) == ["grid/also", "grid/shuffled", "grid/plain", "grid/wrong"]
+    assert list(first_looks(STUDY, claims, dull)) == ["grid/also", "grid/shuffled", "grid/plain", "grid/wrong"]
     gated = replace(dull, why=f"Length: {NO_HALF}; more")
-    assert runs_of(STUDY, claims, gated)[:4] == ["grid/also", "grid.half/also", "grid/shuffled", "grid.half/shuffled"]
+    assert list(first_looks(STUDY, claims, gated))[:4] == [
+        "grid/also",
+        "grid.half/also",
+        "grid/shuffled",
+        "grid.half/shuffled",
+    ]
 
 
 def test_seconds_are_those_of_earlier_runs(rows, folder):

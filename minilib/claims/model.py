@@ -26,7 +26,7 @@ from typing import Any, Literal
 
 from pydantic import Field, FiniteFloat, PositiveFloat, ValidationInfo, field_validator, model_validator
 
-from minilib.claims.tasks import Name, Pair, Strict, Task, Text
+from minilib.claims.tasks import Name, Pair, Replicates, Strict, Task, Text
 from minilib.errors import BadInput
 
 HEADLINES = 5  # at most so many a paper
@@ -55,9 +55,7 @@ class Claim(Strict):
     task: Name | None = None
     pairs: tuple[Pair, ...] = ()
     margin: PositiveFloat | None = None  # points (costs: percent); a number once the file is loaded
-    replicates: Literal["seeds", "clips", "groups"] = (
-        "seeds"  # where nothing is trained, clips or groups of eight clips
-    )
+    replicates: Replicates = "seeds"  # where nothing is trained, clips or groups of eight clips
     cost: bool = False  # rows are interleaved rounds, and less is better
     setting: Text | None = None  # how our setting differs; shown, and no part of the verdict
     # magnitude

@@ -79,6 +79,7 @@ def room(scores: Scores, pair: Pair, task: Task, n: int, first: int) -> str | No
 
 def controls(scores: Scores, name: str, task: Task, looks: tuple[int, ...]) -> str | None:
     """Why the task's controls do not vouch for it."""
+    looks = LOOKS[task.replicates] if task.replicates else looks
     wanted = (("positive", task.positive, "greater"), ("negative", task.negative, "equal"))
     for kind, control, test in wanted:
         if control is None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from statistics import fmean
 
 from minilib.claims.chosen import Setup, by_metric, by_setup, last_measured, weighted
+from minilib.claims.intervals import LOOKS
 from minilib.claims.rows import Row
 from minilib.claims.tasks import ENDS, Control, Task
 
@@ -48,7 +49,8 @@ class Scores:
         return fmean(values) if values else None
 
     def ends(self, task: Task, n: int) -> tuple[float, float] | None:
-        """Chance and oracle; where they are metrics their means over the first look's n replicates."""
+        """Chance and oracle; where they are metrics their means over the first look's n replicates, or the task's."""
+        n = LOOKS[task.replicates][0] if task.replicates else n
         chance, oracle = (self.mean(end, n) if isinstance(end, str) else end for end in (task.chance, task.oracle))
         return None if chance is None or oracle is None or chance == oracle else (chance, oracle)
 

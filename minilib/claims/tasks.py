@@ -10,6 +10,7 @@ ENDS = ("chance", "oracle")  # words that stand for a task's two ends where a me
 Name = Annotated[str, Field(min_length=1, max_length=300)]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Test = Literal["greater", "not_worse", "equal"]
+Replicates = Literal["seeds", "clips", "groups"]
 
 
 class Strict(BaseModel):
@@ -47,9 +48,11 @@ class Pair(Control):
 
 class Task(Strict):
     """What an ordering is measured on. An end is a number, or the metric whose rows give it. moved: on which task its
-    claims were first, and why that one could not show them."""
+    claims were first, and why that one could not show them. replicates: those of its ends and controls, where a claim
+    on it has others."""
 
     moved: Text | None = None
+    replicates: Replicates | None = None
     chance: FiniteFloat | Name
     oracle: FiniteFloat | Name
     positive: Control | None = None  # an effect that is true by construction and must show

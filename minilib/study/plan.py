@@ -60,8 +60,12 @@ def wanted(
     verdicts = [verdict for verdict in judge(claims, rows.rows()) if verdict.kind == "ordering"]
     lacking = {}
     for verdict in verdicts:
-        further = later(study, claims, claims[verdict.id], scores) if verdict.verdict in OPEN else {}
-        counts = {name: max(study.replicates, further.get(name, 0)) for name in runs_of(study, claims, verdict)}
+        counts = first_looks(study, claims, verdict)
+        if verdict.verdict in OPEN:
+            counts = {
+                name: max(count, later(study, claims, claims[verdict.id], scores).get(name, 0))
+                for name, count in counts.items()
+            }
         lacking[verdict.id] = [each for name, count in counts.items() for each in missing(name, count)]
     rest = [each for name in study.metrics() for each in missing(name, study.replicates)]
     found: dict[tuple[str, int], Wanted] = {}
@@ -76,9 +80,11 @@ def later(study: Study, claims: Claims, claim: Claim, scores: Scores) -> dict[st
     looks so far leave undecided; nothing for a pair that no look would decide."""
     if claim.task is None or any(pair.better.startswith(COST) for pair in claim.pairs):
         return {}
-    task, looks, known, found = claims.tasks[claim.task], LOOKS[claim.replicates], set(study.metrics()), {}
-    controls = ((task.positive, "greater", NOTHING), (task.negative, "equal", NOTHING))
-    for pair, test, margin in (*((pair, pair.test, claim.margin) for pair in claim.pairs), *controls):
+    task, known, found = claims.tasks[claim.task], set(study.metrics()), {}
+    asked = [(pair, pair.test, claim.margin, LOOKS[claim.replicates]) for pair in claim.pairs]
+    looks = LOOKS[task.replicates or claim.replicates]
+    asked += [(task.positive, "greater", NOTHING, looks), (task.negative, "equal", NOTHING, looks)]
+    for pair, test, margin, looks in asked:
         differences = scores.points(pair, task, looks[0]) if pair else {}
         look = first_look(differences, looks, test, margin)
         if look is None or look.word != UNDECIDED:
@@ -91,15 +97,19 @@ def later(study: Study, claims: Claims, claim: Claim, scores: Scores) -> dict[st
     return found
 
 
-def runs_of(study: Study, claims: Claims, verdict: Verdict) -> list[str]:
-    """The runs behind an ordering and behind its gates: those of its task, and half the steps of a training if it is a
-    headline or lacks nothing else to be decided."""
+def first_looks(study: Study, claims: Claims, verdict: Verdict) -> dict[str, int]:
+    """{run: replicates of the first look} behind an ordering and behind its gates: those of its task, and half the
+    steps of a training if it is a headline or lacks nothing else to be decided."""
     claim, known, runs = claims[verdict.id], set(study.metrics()), []
     halves = claim.replicates == "seeds" and (claim.headline or NO_HALF in verdict.why)
     for metric in claims.base_metrics(claim):
         runs += [metric, halved(metric)] if halves else [metric]
-    found = (run_of(metric, known) for metric in (*runs, *claims.gate_metrics(claim)))
-    return list(dict.fromkeys(run for run in found if run))
+    gates = claims.tasks[claim.task].replicates if claim.task else None
+    counts: dict[str, int] = {}
+    for metrics, replicates in ((runs, claim.replicates), (claims.gate_metrics(claim), gates or claim.replicates)):
+        for run in filter(None, (run_of(metric, known) for metric in metrics)):
+            counts[run] = max(LOOKS[replicates][0], counts.get(run, 0))
+    return counts
 
 
 def missing_of(

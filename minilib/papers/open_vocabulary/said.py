@@ -193,18 +193,18 @@ def lost_in(rows: Rows, ours: str, oracle: str) -> str:
     return f"More is lost in {less} ({shares[less]:.0f} % of the oracle's) than in {more} ({shares[more]:.0f} %)."
 
 
-def against(rows: Rows, ours: str, control: str, what: str, why: str) -> str:
-    """Whether our slots find more than a control, with the interval; `why` is said where the control is ahead."""
-    sample = paired(rows, ours, control)
+def against(rows: Rows, one: str, control: str, what: str, why: str, ours: str = "Slots") -> str:
+    """Whether `ours` find more than a control, with the interval; `why` is said where the control is ahead."""
+    sample = paired(rows, one, control)
     if sample is None:
-        return f"Slots and {what} are not compared yet."
+        return f"{ours} and {what} are not compared yet."
     low, high = sample.interval(EFFECT)
     interval = f"(98 % interval {number(low, '+')} to {number(high, '+')})"
     if low <= 0 <= high:
-        return f"Slots and {what} find as much, as far as these groups tell {interval}."
+        return f"{ours} and {what} find as much, as far as these groups tell {interval}."
     if low > 0:
-        return f"Slots find {number(sample.mean)} points more than {what} {interval}."
-    return f"**Slots find {number(-sample.mean)} points fewer than {what}** {interval}. {why}"
+        return f"{ours} find {number(sample.mean)} points more than {what} {interval}."
+    return f"**{ours} find {number(-sample.mean)} points fewer than {what}** {interval}. {why}"
 
 
 def failed(cases: Mapping[str, int], total: int) -> str:

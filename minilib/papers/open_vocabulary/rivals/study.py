@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from minilib.models.small_clip import small_clip
 from minilib.papers.object_centric.losses import Objective, OnPixels
 from minilib.papers.object_centric.method import oca
+from minilib.papers.open_vocabulary.fresh import FIRST
 from minilib.papers.open_vocabulary.live import GROUPS, tested
 from minilib.papers.open_vocabulary.pipelines import (
     OURS,
@@ -116,8 +117,9 @@ def scored(looks: list[SlotMasks], groups: list[tuple[int, str, str]], rules: Ru
 @torch.no_grad()
 def scores_on_test(model: Looks, seed: int, split: str) -> dict[str, float]:
     """After joint optimisation under their bare names, DecRate as the score; before it under "apart/". Of slots that
-    know one frame also those of their tubes, `linked`: "linked/" and "linked_apart/"."""
-    groups = [(GROUPS * seed + number, split, "seen") for number in range(GROUPS)]
+    know one frame also those of their tubes, `linked`: "linked/" and "linked_apart/". The groups are fresh, as those of
+    the controls are."""
+    groups = [(FIRST + GROUPS * seed + number, split, "seen") for number in range(GROUPS)]
     looks = [model.look(clips_of(*which).frames, torch.Generator().manual_seed(which[0])) for which in groups]
     ways = {"": (looks, OURS), "apart/": (looks, None)}
     if not looks[0].tubes:

@@ -1,0 +1,52 @@
+"""Sentences that weigh our slots against another way, an aim, or the boxes that controls emit, made from rows.
+
+Rows are {metric: {replicate: value}}; replicates are groups of eight clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import sqrt
+from statistics import fmean, stdev
+
+from minilib.claims.intervals import EFFECT, quantile
+from minilib.claims.said import paired
+from minilib.claims.words import number, several
+
+Rows = Mapping[str, Mapping[int, float]]
+
+
+def moved(rows: Rows, after: str, before: str, what: str = "It") -> str:
+    """By how many points one metric lies above or below another, on the groups that both have."""
+    sample = paired(rows, after, before)
+    if sample is None:
+        return f"{what}: not measured yet."
+    low, high = sample.interval(EFFECT)
+    way = "rises" if sample.mean > 0 else "falls"
+    text = f"{what} {way} by {number(abs(sample.mean))} points"
+    reach = f"(98 % interval {number(low, '+')} to {number(high, '+')}, {several(sample.n, 'groups')})"
+    return f"{text} {reach}{', which may be nothing' if low <= 0 <= high else ''}."
+
+
+def named_by_aim(rows: Rows, metric: str, aim: float) -> str:
+    """Whether the shapes of found objects are named rightly as often as was aimed at."""
+    values = list(rows.get(metric, {}).values())
+    if len(values) < 2:
+        return f"The aim for names was {aim:g} % of the shapes of found objects: not measured yet."
+    mean, half = fmean(values), quantile(EFFECT, len(values) - 1) * stdev(values) / sqrt(len(values))
+    word = "reached" if mean >= aim else "missed"
+    return (
+        f"The aim for names was {aim:g} % of the shapes of found objects: {word}, with {number(mean)} % (98 % interval "
+        f"{number(mean - half)} to {number(mean + half)})."
+    )
+
+
+def boxes_each(rows: Rows, table: Mapping[str, tuple[str, float | None]]) -> str:
+    """How many boxes a frame each line of a table emits: whoever emits more finds more by luck."""
+    found = {label: rows.get(f"{metric}/boxes") for label, (metric, _) in table.items()}
+    counts = {label: fmean(each.values()) for label, each in found.items() if each}
+    if not counts:
+        return "How many boxes each emits is not measured yet."
+    most = sorted(counts, key=counts.get, reverse=True)
+    listed = ", ".join(f"{label} {number(counts[label])}" for label in most)
+    return f"Boxes a frame, which joint optimisation leaves to chance: {listed}. Whoever emits more finds more by luck."

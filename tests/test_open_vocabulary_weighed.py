@@ -1,0 +1,46 @@
+"""Sentences that weigh one way to find objects against another: they say what the rows bear out, and no more."""
+
+import pytest
+
+from minilib.papers.open_vocabulary import said, weighed
+
+
+def rows(**metrics):
+    return {name.replace("__", "/"): dict(enumerate(values)) for name, values in metrics.items()}
+
+
+@pytest.mark.parametrize(
+    ("after", "text"),
+    [
+        ([30.0, 31, 32, 31], "It rises by 20.8 points (98 % interval +19.6 to +21.9, four groups)."),
+        ([9.0, 8, 14, 8], "It falls by 0.5 points (98 % interval -5.9 to +4.9, four groups), which may be nothing."),
+        ([], "It: not measured yet."),
+    ],
+)
+def test_what_a_step_changes_is_said_with_its_interval(after, text):
+    assert weighed.moved(rows(new=after, old=[10.0, 10, 11, 10]), "new", "old") == text
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ([55.0, 53, 57], "of the shapes of found objects: missed, with 55.0 % (98 % interval 47.0 to 63.0)."),
+        ([65.0, 66, 64], "of the shapes of found objects: reached, with 65.0 % (98 % interval 61.0 to 69.0)."),
+        ([65.0], "not measured yet."),
+    ],
+)
+def test_an_aim_is_reached_by_the_mean_and_shown_with_its_interval(values, text):
+    assert weighed.named_by_aim(rows(named=values), "named", 60).endswith(text)
+
+
+def test_boxes_are_counted_for_each_line_that_has_any():
+    table = {"ours": ("a", None), "grid": ("b", None), "none": ("c", None)}
+    text = weighed.boxes_each(rows(a__boxes=[3.0, 4.0], b__boxes=[5.0]), table)
+    assert "grid 5, ours 3.5. " in text.replace("5.0", "5") and "none" not in text
+    assert "not measured yet" in weighed.boxes_each({}, table)
+
+
+def test_a_comparison_names_both_sides():
+    found = rows(one=[10.0, 11, 12], other=[4.0, 5, 6.5])
+    assert said.against(found, "one", "other", "luck", "", ours="Clusters").startswith("Clusters find 5.8 points more")
+    assert said.against(found, "other", "one", "luck", "So.").startswith("**Slots find 5.8 points fewer than luck**")
