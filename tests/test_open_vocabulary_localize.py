@@ -1,5 +1,7 @@
 """`localize` on videos whose answer is known: slots that see places, a reader that knows the names of colours."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,6 +12,8 @@ from minilib.models.videomae import VideoEncoder
 from minilib.papers.open_vocabulary import Localizer, Vocabulary, foreground, localize
 from minilib.papers.open_vocabulary.localize import Track, linked
 from minilib.papers.open_vocabulary.method import Tubes
+from minilib.papers.open_vocabulary.pipelines import OURS
+from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
 
 WORDS = Vocabulary(("red", "green"), ("grey",))
 
@@ -153,6 +157,21 @@ def test_a_window_that_errs_in_the_name_is_outvoted():
     assert len(moved) == 1  # 0.6 counts half, 0.3
     assert len(linked([track("red", (3, 2))], [track("green", (3, 4), (4, 4))], 3, 4)) == 2
     assert len(linked([track("red", (3, 2))], [track("red", (3, 4), (4, 4))], 3, 4)) == 1  # a third
+
+
+def test_neighbours_are_those_that_the_localizer_names():
+    assert len(localize(video(), WORDS, localizer())) == 2  # red's two columns are one
+    in_time_alone = replace(localizer(), offsets=((1, 0, 0),))
+    assert len(localize(video(), WORDS, in_time_alone)) == 3
+
+
+def test_the_shipped_localizer_keeps_and_merges_as_the_measured_one():
+    shipped = small_localizer()
+    assert (shipped.offsets, shipped.likeness, shipped.content is not None) == (
+        OURS.offsets,
+        OURS.likeness,
+        OURS.content,
+    )
 
 
 def test_thresholds_and_bad_input():

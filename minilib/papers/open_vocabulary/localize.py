@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from minilib.errors import BadInput
 from minilib.models.clip import ImageText
 from minilib.models.videomae import VideoEncoder
-from minilib.papers.open_vocabulary.joint import joint_optimisation, mask_boxes
+from minilib.papers.open_vocabulary.joint import RELEASED, joint_optimisation, mask_boxes
 from minilib.papers.open_vocabulary.method import VideoSlots, clip_features
 from minilib.papers.open_vocabulary.naming import Vocabulary
 
@@ -40,7 +40,7 @@ class Localizer:
     """What `localize` needs. reader: frames (..., h, w, 3) to patch features (..., r, c, e); clip: for the words;
     layer: the block of the encoder whose features the slots read; content: frames to the content (..., r, c) of each
     patch, by which slots are kept (see `wanted`), or None where names alone say so, as in the text and as released;
-    likeness: of slots that are merged (see `joint_optimisation`)."""
+    likeness and offsets: of slots that are merged (see `joint_optimisation`)."""
 
     encoder: VideoEncoder
     slots: VideoSlots
@@ -49,6 +49,7 @@ class Localizer:
     layer: int = -1
     content: nn.Module | None = None
     likeness: float | None = None
+    offsets: tuple[tuple[int, int, int], ...] = RELEASED
 
 
 @torch.no_grad()
@@ -101,6 +102,7 @@ def _window(
         names,
         targets,
         threshold,
+        localizer.offsets,
         content=content,
         over=vocabulary.over,
         likeness=localizer.likeness,

@@ -22,10 +22,10 @@ from minilib.papers.open_vocabulary.figures import coloured, slot_boxes, with_bo
 from minilib.papers.open_vocabulary.joint import Joined, joint_optimisation
 from minilib.papers.open_vocabulary.method import VideoSlots
 from minilib.papers.open_vocabulary.naming import Vocabulary
-from minilib.papers.open_vocabulary.pipelines import boxed, content_of, names_of, patches_of, proposed
+from minilib.papers.open_vocabulary.pipelines import OURS, boxed, content_of, names_of, patches_of, proposed
 from minilib.papers.open_vocabulary.pipelines import test_clips as clips_of
 from minilib.papers.open_vocabulary.proposals import Proposal
-from minilib.papers.open_vocabulary.small import LIKENESS, OBJECTS, Found, joined_boxes, sentences
+from minilib.papers.open_vocabulary.small import OBJECTS, Found, joined_boxes, sentences
 from minilib.world.localization import Localization, localization_scenes
 from minilib.world.vocabulary import COLOURS, GROUNDS, PLACES, SHAPES, SIZES, TEXTURES
 
@@ -75,7 +75,15 @@ def walk(which: Which, vocabulary: Vocabulary = OBJECTS) -> Walk:
     cosine = naming.cosines(naming.slot_sums(patches, slots.assigned, slots.slots), names, over)
     inside = naming.slot_means(content[..., None], slots.assigned, slots.slots)[..., 0]
     joined = joint_optimisation(
-        slots.assigned, slots.slots, patches, names, targets, content=content, over=over, likeness=LIKENESS
+        slots.assigned,
+        slots.slots,
+        patches,
+        names,
+        targets,
+        offsets=OURS.offsets,
+        content=content,
+        over=over,
+        likeness=OURS.likeness,
     )
     apart, _ = boxed(clips, slots, patches, vocabulary, None)
     after = joined_boxes(joined, clips.frames.shape[1], clips.frames.shape[2])

@@ -10,6 +10,7 @@ import torch
 from minilib.errors import BadInput
 from minilib.models.checkpoints import load_strictly, read_state
 from minilib.models.second_clip import second_clip
+from minilib.papers.open_vocabulary.joint import IN_FRAME
 from minilib.papers.open_vocabulary.localize import Localizer
 from minilib.papers.open_vocabulary.patch_clip import Content
 from minilib.papers.open_vocabulary.pretrain.driver import WEIGHTS
@@ -33,5 +34,12 @@ def small_localizer(folder: Path = WEIGHTS) -> Localizer:
     reader = small_patch_clip(folder / "patch_clip.safetensors", chosen["reader"])
     content = OnReduced(Content(small_patch_clip(folder / "patch_content.safetensors", chosen["content"])))
     return Localizer(
-        encoder, slots.eval().requires_grad_(False), OnReduced(reader), clip, grouping.layer, content, LIKENESS
+        encoder,
+        slots.eval().requires_grad_(False),
+        OnReduced(reader),
+        clip,
+        grouping.layer,
+        content,
+        LIKENESS,
+        IN_FRAME,
     )
