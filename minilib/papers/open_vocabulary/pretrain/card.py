@@ -16,8 +16,9 @@ mask and no sentence. Patch-CLIP's teacher is the second CLIP, which learned fro
 
 **How.** `python -m minilib.papers.open_vocabulary.pretrain all --minutes 9 --device cuda`: everything in parallel on
 one device, for minutes; `TRIED` has the settings of slots. The best of them on validation clips was chosen, by DecRate
-after joint optimisation. `pretrain painted --clips 976 --minutes 27 --device cpu --batch 32` goes on from the best
-patch-CLIP of Eq. 1-3, taught by the slots; of 400 of its 976 clips the slots were not widened before painting.
+after joint optimisation by the text's rules, before this suite had its own.
+`pretrain painted --clips 976 --minutes 27 --device cpu --batch 32` goes on from the best patch-CLIP of Eq. 1-3, taught
+by the slots; of 400 of its 976 clips the slots were not widened before painting.
 """
 
 WORDS = {
@@ -26,7 +27,7 @@ WORDS = {
     "dec_rate": "DecRate",
     "named": "named rightly",
     "apart": "slots as they are",
-    "joint": "after joint optimisation",
+    "joint": "after joint optimisation by the text's rules",
 }
 
 TAIL = """
@@ -41,7 +42,7 @@ def table(rows: list[list[str]]) -> str:
 
 
 def title(key: str) -> str:
-    """What a column of slots holds: "joint cor_loc" is "CorLoc, after joint optimisation"."""
+    """What a column of slots holds: "joint cor_loc" is "CorLoc, after joint optimisation by the text's rules"."""
     state, metric = key.split()
     return f"{WORDS[metric]}, {WORDS[state]}"
 
