@@ -172,7 +172,7 @@ def test_every_option_says_what_it_does_and_has_the_default_that_it_names():
     }  # fmt: skip
     for name in ("jobs", "device"):
         assert f"(default: {given[name]})" in options[name].help
-    assert "(default: 5;" in options["seeds"].help  # which a paper's study may set higher
+    assert "(default: the first look, 5 or 64 clips, and a later one that would decide)" in options["seeds"].help
 
 
 def test_a_line_is_shown_as_soon_as_its_run_is_done(toy, monkeypatch):
@@ -310,6 +310,13 @@ def test_several_papers_are_measured_in_one_call_most_wanted_first(toy, capsys, 
     code, out, _ = lines(capsys, "other", "--out", toy, "--recipe", "grid", "--seeds", 1)
     assert not code and out[0] == "other grid/b seed 0: 20.0 (0 s)" and out[2] == "toy grid/a seed 0: 10.0 (0 s)"
     assert rows_of("other", str(toy), "small", "cpu").seeds_of()["grid/b"] == {0: 20.0}
+
+
+def test_without_a_name_the_plan_is_of_all_papers(toy, capsys, monkeypatch):
+    monkeypatch.setattr(command, "papers", lambda: ["toy"])
+    named = lines(capsys, "--plan", "--out", toy)[1]
+    assert command.main(["--plan", "--out", str(toy)]) == 0
+    assert capsys.readouterr().out.splitlines() == named
 
 
 def test_no_job_begins_after_so_many_minutes(toy, monkeypatch):
