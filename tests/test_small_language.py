@@ -237,7 +237,7 @@ def test_the_card_says_whether_it_answers_above_chance(tmp_path, monkeypatch, ri
 
 
 def test_missing_weights_say_how_to_make_them(tmp_path):
-    with pytest.raises(BadInput, match="minilib.models.small_language --minutes"):
+    with pytest.raises(BadInput, match="minilib.models.small_language_training --minutes"):
         small_language(tmp_path / "none.safetensors")
 
 

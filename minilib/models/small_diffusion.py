@@ -4,8 +4,8 @@ All three are classes of diffusers, at a size that trains in minutes, and the wo
 `minilib.models.second_clip`. What is said about Stable Diffusion's parts holds of these: attention in the same places,
 the same noise schedule, the same time steps.
 
-    python -m minilib.models.small_diffusion all --minutes 9 --device cuda
-    python -m minilib.models.small_diffusion unet --minutes 60        # one part; goes on where it was stopped
+    python -m minilib.models.small_diffusion_training all --minutes 9 --device cuda
+    python -m minilib.models.small_diffusion_training unet --minutes 60        # one part; goes on where it was stopped
 
 Axes: b frames, h and w pixels, n tokens of a sentence, d width of a token.
 """
@@ -212,9 +212,3 @@ def small_diffusion(
         control = load_half(new_controlnet(unet), weights_file("controlnet", folder)) if controlnet else None
     parts = [part.to(device).eval().requires_grad_(False) for part in (autoencoder, unet, control) if part is not None]
     return SmallDiffusion(second_clip().to(device), *parts)
-
-
-if __name__ == "__main__":
-    from minilib.models.small_diffusion_training import main
-
-    main()

@@ -170,3 +170,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         train_part(args.part, args.minutes, device, args.out)
         write_card(args.out, device)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """The small world's language model: its transformer, and how it completes and scores text.
 
 A decoder of about a million parameters that reads the words of `small_language_words`. `small_language_training`
-teaches it; `python -m minilib.models.small_language --minutes M` is the command.
+teaches it; `python -m minilib.models.small_language_training --minutes M` is the command.
 
 Axes: b texts, t tokens, h heads, d channels, v words.
 """
@@ -201,7 +201,9 @@ class SmallLanguage:
 def small_language(path: Path | str = WEIGHTS) -> SmallLanguage:
     """The trained model, frozen; the global random state is left as it was."""
     if not Path(path).is_file():
-        raise BadInput(f"weights {path}: no such file; python -m minilib.models.small_language --minutes 60 makes it")
+        raise BadInput(
+            f"weights {path}: no such file; python -m minilib.models.small_language_training --minutes 60 makes it"
+        )
     with torch.random.fork_rng(devices=[]):
         model = SmallTransformer()
     load_strictly(model, {name: value.float() for name, value in read_state(path).items()}, path)
@@ -213,9 +215,3 @@ def save_small_language(model: SmallTransformer, path: Path | str) -> None:
     state = {name: value.detach().half().cpu().contiguous() for name, value in model.state_dict().items()}
     with whole_file(path) as part:
         save_file(state, part)
-
-
-if __name__ == "__main__":
-    from minilib.models.small_language_training import main
-
-    main()

@@ -61,8 +61,8 @@ answers, as all captions, some of them, or lines of a repository that has merged
 rephrase; chunks to summarise for a question; captions of pictures; captions in two wordings, whose embeddings are to be
 alike. Nothing that a person wrote.
 
-**How.** `python -m minilib.models.small_language --minutes M`, one thread of a shared processor: {minutes:.1f} minutes,
-{steps} steps.
+**How.** `python -m minilib.models.small_language_training --minutes M`, one thread of a shared processor:
+{minutes:.1f} minutes, {steps} steps.
 
 **What it answers** (test split, percent right of five answers; chance is {chance:g}, exactly so for
 whoever reads the question alone, by the siblings):

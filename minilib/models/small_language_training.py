@@ -201,3 +201,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if not 0 < args.minutes < float("inf"):
         parser.error("--minutes: above 0")
     write_card(fit(Budget(60 * args.minutes, every=300), args.out, args.checkpoint), args.out)
+
+
+if __name__ == "__main__":
+    main()

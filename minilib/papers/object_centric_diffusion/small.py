@@ -35,8 +35,8 @@ from minilib.world.edits import RADII
 
 RANDOM, PARTS = "random", ("autoencoder", "unet", "controlnet")
 MISSING = (
-    "the small diffusion model's {} is not shipped: `python -m minilib.models.small_diffusion all` trains it, and "
-    "weights=random runs everything without"
+    "the small diffusion model's {} is not shipped: `python -m minilib.models.small_diffusion_training all` trains it, "
+    "and weights=random runs everything without"
 )
 
 
