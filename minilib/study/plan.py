@@ -62,10 +62,8 @@ def wanted(
     for verdict in verdicts:
         counts = first_looks(study, claims, verdict)
         if verdict.verdict in OPEN:
-            counts = {
-                name: max(count, later(study, claims, claims[verdict.id], scores).get(name, 0))
-                for name, count in counts.items()
-            }
+            further = later(study, claims, claims[verdict.id], scores)
+            counts = {name: max(count, further.get(name, 0)) for name, count in counts.items()}
         lacking[verdict.id] = [each for name, count in counts.items() for each in missing(name, count)]
     rest = [each for name in study.metrics() for each in missing(name, study.replicates)]
     found: dict[tuple[str, int], Wanted] = {}
