@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minilib.papers.open_vocabulary.naming import best, cosines, slot_means, slot_sums, wanted
+from minilib.papers.open_vocabulary.naming import CONTENT, best, cosines, slot_means, slot_sums, wanted
 
 IN_FRAME = ((0, 0, 1), (0, 1, 0))  # the text: spatial neighbours in at least one frame
 RELEASED = tuple(offset for offset in product((0, 1), repeat=3) if any(offset))  # forward, diagonals and time as well
@@ -85,19 +85,20 @@ def joint_optimisation(
     content: Tensor | None = None,
     over: Callable[[Tensor], Tensor] = best,
     likeness: float | None = None,
+    least: float = CONTENT,
 ) -> Joined:
     """Names the slots, keeps those of interest and merges them.
 
     assigned (b, u, r, c), patch features (b, t, r', c', e), unit vectors of names (k, p, e), the first `targets` of
-    which are looked for; `threshold` is lambda; content (b, t, r', c') of each patch, see `wanted`, or None to go by
-    names alone, as in the text and as released; `over` the prompts of a name, see `cosines`; likeness, this suite's:
-    the least cosine of two slots that are merged, or None, as in the text. Parts of one object look alike, and two
-    objects under one wrong name do not.
+    which are looked for; `threshold` is lambda; content (b, t, r', c') of each patch, of which slots need `least`, see
+    `wanted`, or None to go by names alone, as in the text and as released; `over` the prompts of a name, see `cosines`;
+    likeness, this suite's: the least cosine of two slots that are merged, or None, as in the text. Parts of one object
+    look alike, and two objects under one wrong name do not.
     """
     sums = slot_sums(patches, assigned, slots)
     cosine = cosines(sums, names, over)
     in_slots = None if content is None else slot_means(content[..., None], assigned, slots)[..., 0]
-    kept = wanted(cosine, targets, threshold, in_slots)
+    kept = wanted(cosine, targets, threshold, in_slots, least)
     label = cosine[..., :targets].argmax(-1)
     neighbours = touching(assigned, slots, offsets)
     if likeness is not None:
@@ -106,6 +107,18 @@ def joint_optimisation(
     group_of = torch.arange(slots, device=sums.device).repeat(len(sums), 1)
     group_of.scatter_(1, assigned.flatten(1), tokens.flatten(1))  # a slot without tokens stays by itself
     return Joined(tokens, groups, cosines(group_sums(sums, group_of), names, over), label)
+
+
+def solidity(tokens: Tensor, slots: int) -> Tensor:
+    """This suite's: how much of its boxes each group fills, over all steps together, (b, u, r, c) -> (b, s) in 0 to 1.
+
+    What follows one object is a blob in all steps; what was put together of pieces has boxes that are mostly empty. 0
+    for a group without tokens.
+    """
+    masks = F.one_hot(tokens, slots).movedim(-1, 2).bool()  # (b, u, s, r, c)
+    boxes = mask_boxes(masks)
+    area = (boxes[..., 2:] - boxes[..., :2]).prod(-1).sum(1)
+    return masks.sum((1, 3, 4)) / area.clamp(min=1)
 
 
 def mask_boxes(masks: Tensor, scale: int = 1) -> Tensor:

@@ -115,10 +115,12 @@ def cosines(sums: Tensor, names: Tensor, over: Callable[[Tensor], Tensor] = best
     return over((F.normalize(sums, dim=-1) @ names.flatten(0, 1).T).unflatten(-1, names.shape[:2]))
 
 
-def wanted(cosine: Tensor, targets: int, threshold: float = 0.0, content: Tensor | None = None) -> Tensor:
+def wanted(
+    cosine: Tensor, targets: int, threshold: float = 0.0, content: Tensor | None = None, least: float = CONTENT
+) -> Tensor:
     """Which slots are kept, bool (b, s): the best of all names is a target, and its cosine exceeds lambda, `threshold`.
 
-    content (b, s), this suite's: Eq. 1's mean weight in each slot, of which more than CONTENT is asked. What CLIP says
+    content (b, s), this suite's: Eq. 1's mean weight in each slot, of which more than `least` is asked. What CLIP says
     of a picture lies in its objects, so no names of backgrounds are needed. Of a clip in which no slot is kept, the one
     of the best target is, as released; where there is one with content, the best of those.
     """
@@ -126,8 +128,8 @@ def wanted(cosine: Tensor, targets: int, threshold: float = 0.0, content: Tensor
     target = cosine[..., :targets].amax(-1)
     kept = (best < targets) & (target > threshold)
     if content is not None:
-        kept = kept & (content > CONTENT)
-        target = target - 2.0 * (content <= CONTENT)  # two cosines differ by less
+        kept = kept & (content > least)
+        target = target - 2.0 * (content <= least)  # two cosines differ by less
     fallback = F.one_hot(target.argmax(-1), cosine.shape[1]).bool()
     return torch.where(kept.any(1, keepdim=True), kept, fallback)
 

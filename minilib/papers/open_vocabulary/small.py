@@ -38,11 +38,12 @@ LIKENESS = 0.9  # of slots that are merged; of 0.5 to 0.9 the best on validation
 @dataclass(frozen=True)
 class Found:
     """Boxes int64 (b, t, s, 4) in pixels, those of slots that are no group without area; names int64 (b, s); cosines
-    (b, s, k)."""
+    (b, s, k); weights (b, s) of the scores of each slot's boxes, or None where all weigh the same."""
 
     boxes: Tensor
     names: Tensor
     cosines: Tensor
+    weights: Tensor | None = None
 
 
 def frame_boxes(assigned: Tensor, slots: int, frames: int, size: int) -> Tensor:
@@ -96,12 +97,14 @@ def localization_scores(found: Found, truth: Localization) -> dict[str, float]:
 
 def named_boxes(found: Found, truth: Localization, targets: int = len(SHAPES)) -> NamedBoxes:
     """Every frame's boxes, each once for every name that is looked for, as released: with the soft-max of its
-    cosines."""
+    cosines, times the slot's weight where it has one."""
     frames = found.boxes.shape[1]
-    scores = (SCALE * found.cosines[..., :targets]).softmax(-1).repeat_interleave(frames, 0)
+    scores = (SCALE * found.cosines[..., :targets]).softmax(-1)
+    if found.weights is not None:
+        scores = scores * found.weights[..., None]
     return NamedBoxes(
         found.boxes.flatten(0, 1),
-        scores,
+        scores.repeat_interleave(frames, 0),
         truth.boxes.flatten(0, 1),
         truth.names.repeat_interleave(frames, 0),
         truth.there.flatten(0, 1),

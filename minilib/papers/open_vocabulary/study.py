@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from minilib.papers.open_vocabulary import live, proposals
+from minilib.papers.open_vocabulary import blocks, live, proposals
+from minilib.papers.open_vocabulary.blocks import BLOCKS
 from minilib.papers.open_vocabulary.fresh import CONTROLS as CONTROLS_OF_FRESH
 from minilib.papers.open_vocabulary.fresh import Fresh
 from minilib.papers.open_vocabulary.joint import RELEASED
@@ -24,6 +25,7 @@ from minilib.papers.open_vocabulary.pipelines import (
     third_shape,
     vanilla,
 )
+from minilib.papers.open_vocabulary.readings import READINGS
 from minilib.papers.open_vocabulary.rivals.study import CROPS, RECIPE, TRAINED
 from minilib.papers.open_vocabulary.rivals.study import TABLES as OF_RIVALS
 from minilib.papers.open_vocabulary.small import WORLD, sentences
@@ -88,7 +90,8 @@ JUDGED = (  # what the claims compare, once more on fresh groups
     *("crops", "crops_apart", "crops_painted_apart"),
 )
 VARIANTS |= {f"fresh/{name}": Fresh(VARIANTS[name]) for name in JUDGED}
-VARIANTS |= {f"fresh/{name}": Fresh(control) for name, control in CONTROLS_OF_FRESH.items()}
+VARIANTS |= {f"fresh/{name}": Fresh(other) for name, other in (CONTROLS_OF_FRESH | READINGS).items()}
+VARIANTS |= BLOCKS
 
 # --- tables ----------------------------------------------------------------------------------------------------------
 
@@ -129,14 +132,62 @@ TABLES = {
         "ours, every slot kept": Row("ours_all_kept"),
         "ours, merged however unlike": Row("ours_any_likeness"),
     },
+    "settled": {
+        "the true masks, rightly named": Row("fresh/oracle/map50"),
+        "ours": Row("fresh/ours/map50"),
+        "1. ten iterations": Row("fresh/ten_iterations/map50"),
+        "2. half of uniform content": Row("fresh/half_content/map50"),
+        "3. scores times solidity": Row("fresh/solid/map50"),
+        "all three": Row("fresh/settled/map50"),
+        "all three, CLIP's own patches": Row("fresh/settled_vanilla/map50"),
+    },
+    "as_many": {
+        "ours": Row("fresh/ours"),
+        "k-means of the same features": Row("fresh/as_many/feature_clusters"),
+        "k-means of random features": Row("fresh/as_many/random_encoder_clusters"),
+        "slots as they start": Row("fresh/as_many/slots_as_they_start"),
+        "a grid of boxes": Row("fresh/as_many/grid_of_boxes"),
+        "boxes around the centre": Row("fresh/as_many/central_boxes"),
+    },
+    "prompts": {
+        "512 sentences, those that fit": Row("fresh/ours/named"),
+        "512 sentences, the best": Row("fresh/prompt/best/named"),
+        "512 sentences, their mean": Row("fresh/prompt/mean/named"),
+        "a photo of": Row("fresh/prompt/photo/named"),
+        "a photo of a": Row("fresh/prompt/photo_of_a/named"),
+        "both photos, the best": Row("fresh/prompt/both_photos/named"),
+    },
+    "coco": {
+        "before joint optimisation, released": Row("fresh/apart/map50"),
+        "before joint optimisation, COCO's": Row("fresh/coco/apart"),
+        "after, released": Row("fresh/ours/map50"),
+        "after, COCO's": Row("fresh/coco/ours"),
+        "after, CLIP's own patches, released": Row("fresh/ours_vanilla/map50"),
+        "after, CLIP's own patches, COCO's": Row("fresh/coco/ours_vanilla"),
+        "settled, released": Row("fresh/settled/map50"),
+        "settled, COCO's": Row("fresh/coco/settled"),
+    },
+    "readers": {
+        "words, CLIP's own patches": Row("fresh/masks/vanilla"),
+        "words, patch-CLIP": Row("fresh/masks/patch_clip"),
+        "linear reader, CLIP's own patches": Row("fresh/linear/vanilla"),
+        "linear reader, patch-CLIP": Row("fresh/linear/patch_clip"),
+        "linear reader, exchanged labels": Row("fresh/linear/exchanged"),
+    },
+    "blocks": {
+        "attention and MLP, as released": Row("block/released"),
+        "attention alone, the text's": Row("block/only_attention"),
+        "MLP alone": Row("block/only_mlp"),
+    },
 }
 STUDY = Study(
     "open_vocabulary",
     VARIANTS,
-    recipes={"core": CORE, "shipped": Shipped(), "tuned": RECIPE},
+    recipes={"core": CORE, "shipped": Shipped(), "blocks": blocks.RECIPE, "tuned": RECIPE},
     grids={
         "core": LIVE,
-        "shipped": tuple(name for name in VARIANTS if name not in LIVE + tuple(TRAINED)),
+        "shipped": tuple(name for name in VARIANTS if name not in LIVE + tuple(TRAINED) + tuple(BLOCKS)),
+        "blocks": tuple(BLOCKS),
         "tuned": tuple(TRAINED),
     },
     tables=OF_RIVALS | TABLES,
