@@ -1,6 +1,6 @@
 """`localize` on videos whose answer is known: slots that see places, a reader that knows the names of colours."""
 
-from dataclasses import replace
+from dataclasses import fields, replace
 
 import pytest
 import torch
@@ -10,10 +10,13 @@ from torch import nn
 from minilib.errors import BadInput
 from minilib.models.videomae import VideoEncoder
 from minilib.papers.open_vocabulary import Localizer, Vocabulary, foreground, localize
-from minilib.papers.open_vocabulary.localize import Track, linked
+from minilib.papers.open_vocabulary.localize import Track, linked, settled
 from minilib.papers.open_vocabulary.method import Tubes
-from minilib.papers.open_vocabulary.pipelines import OURS
+from minilib.papers.open_vocabulary.pipelines import OURS, SETTLED, boxed, content_of, patch_clip, patches_of
+from minilib.papers.open_vocabulary.pipelines import test_clips as clips_of
 from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
+from minilib.papers.open_vocabulary.proposals import Proposal
+from minilib.papers.open_vocabulary.small import OBJECTS
 
 WORDS = Vocabulary(("red", "green"), ("grey",))
 
@@ -185,3 +188,23 @@ def test_thresholds_and_bad_input():
         with pytest.raises(BadInput, match=said):
             words = Vocabulary(("red", "red")) if said == "occurs twice" else WORDS
             localize(frames, words, localizer())
+
+
+@pytest.mark.parametrize(("how", "rules"), [(lambda same: same, OURS), (settled, SETTLED)])
+def test_a_window_of_the_shipped_localizer_has_the_measured_boxes_and_scores(how, rules):
+    which = 5, "val", "seen"
+    clips, patches, content = clips_of(*which), patches_of(patch_clip, *which), content_of(*which)
+    generator = torch.Generator().manual_seed(287)  # what `localize` draws, for one clip
+    shipped = how(small_localizer())
+    features = shipped.encoder.features(shipped.encoder.normalise(clips.frames[:1]), (shipped.layer,))[0]
+    tubes = shipped.slots(features, generator)
+    first = replace(clips, **{f.name: getattr(clips, f.name)[:1] for f in fields(clips)})
+    own = Proposal(tubes.assigned, tubes.masks.shape[1])
+    found, _ = boxed(first, own, patches[:1], OBJECTS, rules, content[:1])
+    answered = localize(clips.frames[0], OBJECTS, shipped)
+    there = (found.boxes[0, :, :, 2] > 0).any(0).nonzero().flatten()
+    weights = torch.ones(len(there)) if found.weights is None else found.weights[0, there]
+    scores = found.cosines[0, there, found.names[0, there]] * weights
+    assert [tube.score for tube in answered] == pytest.approx(sorted(scores.tolist(), reverse=True), abs=1e-4)
+    expected = [found.boxes[0, :, slot] for slot in there[scores.argsort(descending=True)]]
+    assert all(torch.equal(tube.boxes, boxes) for tube, boxes in zip(answered, expected, strict=True))

@@ -61,8 +61,8 @@ def test_less_content_keeps_more_slots():
 def test_settled_slots_start_alike_and_move_less_and_less():
     clips = localization_batch(GROUP, "val", np.arange(2))
     shipped = localizer()
-    assert settling().attention.iterations == 10 and shipped.slots.attention.iterations == 3
-    model, agreed = settling(), {}
+    assert settling().slots.attention.iterations == 10 and shipped.slots.attention.iterations == 3
+    model, agreed = settling().slots, {}
     for iterations in (3, 4, 10, 11):
         model.attention.iterations = iterations
         agreed[iterations] = settled_slots(clips, GROUP).assigned

@@ -136,6 +136,8 @@ def test_every_printed_cell_stands_in_a_table_beside_ours():
     line = next(row for row in table.rows if row[1] == "DecRate with patch-CLIP, with joint optimisation")
     assert line[2:] == ("53.8", "55.0", "71.0")
     assert sum(row[-1] == "not measured" for row in table.rows) == len(table.rows) - 1
+    rules = tabled.both_rules({"a": {0: 40.0, 1: 42.0}}, {"ours, released": ("a", None), "ours, COCO's": ("b", None)})
+    assert rules.rows == (("ours", "41.0", "not measured"),)
     controls = tabled.controls(rows(ours=[70.0]))
     assert len(controls.rows) == len(tabled.CONTROLS) and ("70.0" in controls.rows[2])
     fresh = tabled.controls({"shipped/fresh/ours": {0: 60.0}}, tabled.FRESH)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from minilib.metrics.named_boxes import KINDS
 from minilib.papers.open_vocabulary.joint import IN_FRAME, RELEASED, joint_optimisation, solidity
+from minilib.papers.open_vocabulary.localize import LESS_CONTENT
 from minilib.papers.open_vocabulary.naming import CONTENT, Vocabulary
 from minilib.papers.open_vocabulary.patch_clip import VanillaPatches
 from minilib.papers.open_vocabulary.pretrain.patch import OnReduced
@@ -124,7 +125,7 @@ class Weighed(Rules):
 
 TEXT, AS_RELEASED, OURS = Rules(), Rules(RELEASED), Rules(content=True, likeness=LIKENESS)
 WEIGHED = Weighed(content=True, likeness=LIKENESS)  # the same as OURS
-SETTLED = replace(WEIGHED, least=0.5, weigh=solidity)  # of 0.3, 0.5 and 0.7 the best on validation clips
+SETTLED = replace(WEIGHED, least=LESS_CONTENT, weigh=solidity)
 
 
 def boxed(

@@ -8,7 +8,6 @@ Axes: b clips, t frames, u steps, r rows and c columns of patches, s slots.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +17,7 @@ from torch import Tensor
 
 from minilib.metrics.proposals import clusters
 from minilib.models.videomae import VideoEncoder
-from minilib.papers.open_vocabulary.localize import Localizer
+from minilib.papers.open_vocabulary.localize import Localizer, settled
 from minilib.papers.open_vocabulary.method import VideoSlots, clip_features
 from minilib.papers.open_vocabulary.pretrain.encoders import GRID, VIDEO
 from minilib.papers.open_vocabulary.pretrain.grouping import Grouping
@@ -26,7 +25,6 @@ from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
 from minilib.world.localization import Localization, patch_masks
 
 SLOTS = 8
-ITERATIONS = 10  # of slots that settle, which were trained with three; of 3, 5, 10 and 15 the best on validation clips
 
 
 @dataclass(frozen=True)
@@ -67,17 +65,15 @@ def video_slots(clips: Localization, seed: int) -> Proposal:
 
 
 @lru_cache(maxsize=1)
-def settling() -> VideoSlots:
-    """The shipped slots with more iterations of slot attention."""
-    slots = copy.deepcopy(localizer().slots)
-    slots.attention.iterations = ITERATIONS
-    return slots
+def settling() -> Localizer:
+    """The shipped one, settled."""
+    return settled(localizer())
 
 
 def settled_slots(clips: Localization, seed: int) -> Proposal:
     """Ours, from the same draw, after more iterations than they were trained with."""
-    shipped = localizer()
-    return slots_of(settling(), features_of(shipped.encoder, clips, shipped.layer), seed)
+    shipped = settling()
+    return slots_of(shipped.slots, features_of(shipped.encoder, clips, shipped.layer), seed)
 
 
 def truth(clips: Localization, seed: int) -> Proposal:

@@ -74,3 +74,12 @@ def cells(paper: Claims, rows: Rows, metrics: Mapping[str, str]) -> Table:
         youtube = number(other.paper_value) if other and other is not claim else "-"
         lines.append((claim.source, what, number(claim.paper_value), youtube, here))
     return Table(("where", "what", "ImageNet-VID", "YouTube-VIS", "small world"), tuple(lines))
+
+
+def both_rules(rows: Rows, table: Mapping[str, tuple[str, float | None]]) -> Table:
+    """mAP50 by the released code's rule and by COCO's, whose lines alternate in the table "coco" of the study."""
+    found = (rows.get(metric) for metric, _ in table.values())
+    means = [number(fmean(each.values())) if each else "not measured" for each in found]
+    labels = [label.removesuffix(", released") for label in list(table)[::2]]
+    lines = zip(labels, means[::2], means[1::2], strict=True)
+    return Table(("fresh clips", "the released code's", "COCO's"), tuple(lines))

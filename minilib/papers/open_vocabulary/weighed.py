@@ -6,10 +6,9 @@ Rows are {metric: {replicate: value}}; replicates are groups of eight clips.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import sqrt
-from statistics import fmean, stdev
+from statistics import fmean
 
-from minilib.claims.intervals import EFFECT, quantile
+from minilib.claims.intervals import EFFECT, Sample
 from minilib.claims.said import paired
 from minilib.claims.words import number, several
 
@@ -33,11 +32,12 @@ def named_by_aim(rows: Rows, metric: str, aim: float) -> str:
     values = list(rows.get(metric, {}).values())
     if len(values) < 2:
         return f"The aim for names was {aim:g} % of the shapes of found objects: not measured yet."
-    mean, half = fmean(values), quantile(EFFECT, len(values) - 1) * stdev(values) / sqrt(len(values))
-    word = "reached" if mean >= aim else "missed"
+    sample = Sample.of(values)
+    low, high = sample.interval(EFFECT)
+    word = "reached" if sample.mean >= aim else "missed"
     return (
-        f"The aim for names was {aim:g} % of the shapes of found objects: {word}, with {number(mean)} % (98 % interval "
-        f"{number(mean - half)} to {number(mean + half)})."
+        f"The aim for names was {aim:g} % of the shapes of found objects: {word}, with {number(sample.mean)} % (98 % "
+        f"interval {number(low)} to {number(high)})."
     )
 
 
