@@ -256,6 +256,18 @@ def test_two_devices_make_no_pair():
     found = verdict(values, extra=there)
     assert found.verdict == "cannot show it here" and found.measured is None
     assert found.why.startswith("The two were not measured with the same seeds on the same device, dtype and number of")
+    assert "`python -m minilib.study sums --here` measures here what lacks" in found.why
+
+
+def test_parts_of_a_sum_on_two_devices_are_measured_and_make_no_pair():
+    claims = claims_of("gain", pairs=[{"better": "gain/motion", "worse": "tuned/gain", "test": "greater"}])
+    claims.derived["tuned/gain"] = {"tuned/a": 1.0, "tuned/b": -1.0}
+    values = scores()
+    there = rows("tuned/b", values.pop("tuned/b"), device="there")
+    found = verdict(values, claims, extra=there)
+    assert found.verdict == "cannot show it here" and found.why.startswith("The two were not measured with the same")
+    nowhere = verdict(without(scores(), "tuned/b"), claims)
+    assert nowhere.verdict == "not testable here" and nowhere.why.startswith("Not measured yet")
 
 
 def test_a_pair_is_of_the_newest_setup_that_both_sides_share():

@@ -167,9 +167,9 @@ def _too_few(claim: Claim, pair: Pair, task: Task, judging: Scores, shown: Score
 
 
 def _no_pairs(pair: Pair, shown: Scores, paper: str) -> Outcome:
-    if all(shown.rows(name) for name in pair.metrics):
+    if all(shown.rows(part) for name in pair.metrics for part in shown.parts(name)):
         why = "the two were not measured with the same seeds on the same device, dtype and number of threads"
-        return Outcome(CANNOT, None, why)
+        return Outcome(CANNOT, None, f"{why}; `python -m minilib.study {paper} --here` measures here what lacks")
     asked = f"{paper} --costs" if pair.better.startswith(COST) else paper
     return Outcome(NOT_TESTABLE, None, f"not measured yet; `python -m minilib.study {asked}` measures it")
 
