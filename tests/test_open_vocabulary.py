@@ -351,6 +351,27 @@ def test_boxes_of_masks():
     assert mask_boxes(masks, 8).tolist() == [[16, 8, 32, 24], [0, 0, 0, 0]]
 
 
+def test_attended_decoder_is_the_direct_reading():
+    """Every slot painted by itself at every token, then summed by attention; its gradients, too."""
+    torch.manual_seed(0)
+    decoder = AttendedDecoder(5, 6, 2, (2, 3), 8, 3).double()
+    slots = torch.randn(2, 4, 6, dtype=torch.float64, requires_grad=True)
+    scores = torch.randn(2, 4, 12, dtype=torch.float64, requires_grad=True)
+    found = []
+    for direct in (True, False):
+        attention = scores.softmax(1)
+        if direct:
+            place = decoder.positions(2, 2, 3)
+            painted = [decoder.decoder(slots[:, k, None] + place) * attention[:, k, :, None] for k in range(4)]
+            features = torch.stack(painted).sum(0)
+        else:
+            features, masks = decoder(slots, (2, 2, 3), attention)
+            assert torch.equal(masks, attention)
+        inputs = [slots, scores, *decoder.parameters()]
+        found.append([features, *torch.autograd.grad(features.square().sum(), inputs)])
+    assert all(torch.allclose(a, b, atol=1e-10) for a, b in zip(*found, strict=True))
+
+
 def test_counts_are_those_of_the_released_graph():
     found = count_all()
     for name, expected, digits in (

@@ -8,7 +8,7 @@ from minilib.papers.open_vocabulary import pipelines
 from minilib.papers.open_vocabulary.pretrain.encoders import GRID
 from minilib.papers.open_vocabulary.proposals import truth
 from minilib.papers.open_vocabulary.rivals import study as rivals
-from minilib.papers.open_vocabulary.rivals.method import SlotMasks, explanation_loss
+from minilib.papers.open_vocabulary.rivals.method import SlotMasks, encoded_loss, explanation_loss
 from minilib.papers.open_vocabulary.study import STUDY
 from minilib.settings import describe
 from minilib.study import Trial
@@ -50,13 +50,37 @@ def test_every_cell_of_tables_1_and_2_is_trained_and_printed():
 
 def test_rivals_learn_from_the_same_clips_at_the_same_rates():
     tasks = {name: each.task for name, each in rivals.TRAINED.items() if name != "oca"}
-    assert len(set(tasks.values())) == 1 and all(each.lr == 1 for each in rivals.TRAINED.values())
-    assert all(rivals.TRAINED[name].objective is explanation_loss for name in tasks)
+    assert len({each.train for each in tasks.values()}) == 1 and all(each.lr == 1 for each in rivals.TRAINED.values())
+    for name, task in tasks.items():
+        encoded = name in rivals.GROUPINGS
+        assert rivals.TRAINED[name].objective is (encoded_loss if encoded else explanation_loss)
+        assert not encoded or task.grouping == rivals.GROUPINGS[name]
     feed = tasks["savi"].smoke().feed("train", 3)
     frames, labels = feed.batches(3, 4)(0)
     assert frames.shape == (4, 8, 96, 96, 3) and not labels.any()
     assert not torch.equal(frames, feed.batches(3, 4)(1)[0])
     assert not torch.equal(frames, tasks["savi"].smoke().feed("train", 4).batches(3, 4)(0)[0])
+
+
+@pytest.mark.parametrize("name", rivals.GROUPINGS)
+def test_features_that_are_read_once_are_those_of_the_same_clips_and_teach_the_same(name):
+    rival, plain = rivals.TRAINED[name].smoke(), rivals.TRAINED["savi"].smoke()
+    frames, labels = plain.task.feed("train", 3).batches(3, 2)(1)
+    features, _ = rival.task.feed("train", 3).batches(3, 2)(1)
+    torch.manual_seed(0)
+    model = rival.build(None).train()
+    live = model.grouping.features(model.encoder, frames)
+    assert features.dtype == torch.bfloat16 and features.shape == live.shape
+    assert torch.allclose(features.float(), live, atol=0.02, rtol=0.02)
+    losses = []
+    for loss, inputs in ((explanation_loss, frames), (encoded_loss, live)):
+        torch.manual_seed(1)  # the slots that are drawn
+        losses.append(loss(model, inputs, labels))
+        losses[-1].backward()
+        losses.append(model.slots.read[1].weight.grad.clone())
+        model.zero_grad()
+    assert torch.equal(losses[0], losses[2]) and torch.equal(losses[1], losses[3])
+    assert all(p.grad is None for p in model.encoder.parameters())
 
 
 class Knows:

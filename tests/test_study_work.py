@@ -364,7 +364,8 @@ def test_the_plan_adds_up():
     ]  # fmt: skip
     assert command.plan(missing, several=True).splitlines()[0] == "toy grid/a: seeds 0, 2; 3,600 s; why a"
     assert command.known("grid/a", ["grid/a"]) and command.known("a", ["grid/a"]) and command.known("a/b", ["grid/a/b"])
-    assert not command.known("grid", ["grid/a"])
+    assert not command.known("grid", ["grid/a"]) and not command.known("grid.quarter/a", ["grid/a"])
+    assert command.known("grid.half/a", ["grid/a"]) and not command.known("grid.half/b", ["grid/a"])
 
 
 def test_a_whole_grid_is_measured_with_every_seed(toy):

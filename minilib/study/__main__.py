@@ -107,7 +107,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def known(name: str, metrics: Sequence[str]) -> bool:
-    return name in metrics or any(metric.partition("/")[2] == name for metric in metrics)
+    """Whether a name is a run, the half of one ("tuned.half/...", as `--plan` prints it), or a variant."""
+    return name.replace(".half/", "/", 1) in metrics or any(metric.partition("/")[2] == name for metric in metrics)
 
 
 def said(done: Done) -> str:

@@ -80,8 +80,7 @@ class ChunkedDecoder(BroadcastDecoder):
 
     def painted(self, slots: Tensor, place: Tensor) -> tuple[Tensor, Tensor]:
         first, *rest = self.decoder
-        # the first layer is linear: it meets slots and places by themselves, and their sum is what must be made
-        hidden = first(slots)[:, :, None] + F.linear(place, first.weight)
+        hidden = _meeting(first, slots, place)
         for layer in rest:
             hidden = layer(hidden)
         return hidden[..., :-1], hidden[..., -1]
@@ -112,8 +111,18 @@ class AttendedDecoder(BroadcastDecoder):
     scores = 0
 
     def forward(self, slots: Tensor, shape: tuple[int, int, int], attention: Tensor) -> tuple[Tensor, Tensor]:
-        y = self.decoder(slots[:, :, None] + self.positions(*shape))
-        return torch.einsum("bsn,bsnf->bnf", attention.to(y.dtype), y), attention
+        first, *inner, last = self.decoder
+        hidden = _meeting(first, slots, self.positions(*shape))
+        for layer in inner:
+            hidden = layer(hidden)
+        # masks sum to one over the slots, so what is linear may as well come after the sum, once a token and not a slot
+        return last(torch.einsum("bsn,bsnf->bnf", attention.to(hidden.dtype), hidden)), attention
+
+
+def _meeting(first: nn.Linear, slots: Tensor, place: Tensor) -> Tensor:
+    """The first layer of the sums of slots (b, s, d) and places (n, d): it is linear, so it meets both by themselves,
+    and their sum (b, s, n, hidden) is what must be made."""
+    return first(slots)[:, :, None] + F.linear(place, first.weight)
 
 
 def _combined(sums: tuple[Tensor, ...], totals: tuple[Tensor, ...]) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from minilib.errors import BadInput
 from minilib.models.videomae import VideoEncoder
-from minilib.papers.open_vocabulary.pretrain.grouping import Grouping
+from minilib.papers.open_vocabulary.pretrain.grouping import Grouping, features_alone
 
 
 @dataclass(frozen=True)
@@ -81,14 +81,24 @@ class FeatureSlots(Rival):
         """`generator` draws Gaussian slots. Raises BadInput for frames that the tubelets or patches do not divide."""
         check_frames(frames)
         features = self.grouping.features(self.encoder, frames)
-        asked = self.grouping.target(features, frames)
+        return self.explain(features, self.grouping.target(features, frames), generator)
+
+    def explain(self, features: Tensor, asked: Tensor, generator: torch.Generator | None = None) -> Explained:
+        """The same of what the encoder makes of the frames and what is asked of the slots, each (b, u, r, c, d)."""
         found = self.grouping.tubes(self.slots, features, generator)
         if self.grouping.per_frame:  # (b u, s, 1, r, c)
             masks = found.masks.squeeze(2).unflatten(0, features.shape[:2])
         else:
             masks = found.masks.movedim(1, 2)
-        masks = masks.repeat_interleave(frames.shape[1] // masks.shape[1], 1)
+        masks = masks.repeat_interleave(self.grouping.sizes.tubelet, 1)
         return Explained(SlotMasks(masks, not self.grouping.per_frame), found.features.view_as(asked), asked)
+
+
+def encoded_loss(model: FeatureSlots, features: Tensor, labels: Tensor) -> Tensor:
+    """`explanation_loss` of features that were read before, (b, u, r, c, d), where the target is they themselves."""
+    features = features.float()
+    explained = model.explain(features, features_alone(features, features))
+    return F.mse_loss(explained.found.float(), explained.asked)
 
 
 def check_frames(frames: Tensor) -> None:

@@ -120,6 +120,7 @@ class PixelSlots(Rival):
         self.attention = self.corrector()
         self.decoder = SpatialBroadcastDecoder(sizes)
         self.apply(_start)
+        self.to(memory_format=torch.channels_last)  # nearly twice as fast on a CPU
 
     def corrector(self) -> SlotAttention:
         return SlotAttention(self.sizes.width, GaussianSlots(self.sizes.slots, self.sizes.width), 3, mlp=2)

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -34,59 +33,28 @@ from minilib.papers.open_vocabulary.pipelines import (
     proposed,
 )
 from minilib.papers.open_vocabulary.pipelines import test_clips as clips_of
-from minilib.papers.open_vocabulary.pretrain.driver import WEIGHTS
-from minilib.papers.open_vocabulary.pretrain.encoders import GRID, small_autoencoder
+from minilib.papers.open_vocabulary.pretrain.encoders import GRID
 from minilib.papers.open_vocabulary.pretrain.grouping import TRIED, Grouping
 from minilib.papers.open_vocabulary.pretrain.painted import painted
 from minilib.papers.open_vocabulary.proposals import Proposal, localizer, video_slots
 from minilib.papers.open_vocabulary.rivals.adapted import AdaptedSlots
+from minilib.papers.open_vocabulary.rivals.clips import EncodedClips, TrainingClips, encoder_of
 from minilib.papers.open_vocabulary.rivals.crops import View, crop_patches, whole
-from minilib.papers.open_vocabulary.rivals.method import FeatureSlots, SlotMasks, explanation_loss, linked, pooled
+from minilib.papers.open_vocabulary.rivals.method import (
+    FeatureSlots,
+    SlotMasks,
+    encoded_loss,
+    explanation_loss,
+    linked,
+    pooled,
+)
 from minilib.papers.open_vocabulary.rivals.pixels import PixelSlots, SAVi
 from minilib.papers.open_vocabulary.small import OBJECTS
-from minilib.study import Clips, Feed, Outcome, Row, Trial, Tuned, Variant, WorldTask
-from minilib.study.feeds import Kept
+from minilib.study import Feed, Outcome, Row, Trial, Tuned, Variant, WorldTask
 from minilib.training import TrainSettings
 from minilib.world import FEW, TASKS
-from minilib.world.localization import localization_batch
 
-RECIPE = Tuned(TrainSettings(steps=1500, batch=16, lr=1e-3, warmup=75, precision="bf16"))
-
-# --- what they learn from ---------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Unlabelled:
-    """The localization task's clips without what is known of them, as a feed's source."""
-
-    seed: int
-    split: str
-    count: int
-
-    def __len__(self) -> int:
-        return self.count
-
-    def frames(self, indices: np.ndarray) -> Tensor:
-        return localization_batch(self.seed, self.split, indices).frames
-
-    def labels(self, indices: np.ndarray) -> Tensor:
-        return torch.zeros(len(np.atleast_1d(indices)), dtype=torch.int64)
-
-
-@dataclass(frozen=True)
-class TrainingClips:
-    """`train` clips that are come back to. Rivals are tested elsewhere, so it has a feed and no score."""
-
-    train: int = 512
-    classes: tuple[str, ...] = ("",)
-
-    def feed(self, split: str, seed: int, device: str = "cpu") -> Feed:
-        source = Unlabelled(seed, split, self.train)
-        return Clips(source, Kept(source.frames, self.train), self.train)
-
-    def smoke(self) -> TrainingClips:
-        return replace(self, train=8)
-
+RECIPE = Tuned(TrainSettings(steps=1000, batch=8, lr=1e-3, warmup=50, precision="bf16"))
 
 # --- how they are tested ----------------------------------------------------------------------------------------------
 
@@ -138,7 +106,7 @@ class Learner(Variant):
     """Learns from the clips of `task`, and is tested on those of the localization task. step_seconds: of one core, as
     far as is known; plans go by it until a run was timed."""
 
-    step_seconds: float = field(default=2.0, compare=False)
+    step_seconds: float = field(default=0.8, compare=False)
 
     def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
         inputs = self.task.feed("train", trial.seed, trial.device)
@@ -178,9 +146,8 @@ OCA_FRAMES = 4
 
 
 def on_encoder(feed: Feed, grouping: Grouping) -> FeatureSlots:
-    """Slots on the shipped encoder of clips, or on that of single frames."""
-    path = WEIGHTS / ("image_encoder.safetensors" if grouping.sizes.frames == 1 else "video_encoder.safetensors")
-    return FeatureSlots(grouping, small_autoencoder(path, grouping.sizes).encoder)
+    """Slots on a shipped encoder."""
+    return FeatureSlots(grouping, encoder_of(grouping))
 
 
 def on_pixels(feed: Feed, model: type[PixelSlots]) -> nn.Module:
@@ -195,16 +162,21 @@ def adapted(feed: Feed, classes: int) -> AdaptedSlots:
 
 APPEARANCE = "hard appearance"  # what notebook 04's slots are taught for masks
 CLASSES = len(TASKS[APPEARANCE])
-BUILD = {name: partial(on_encoder, grouping=grouping) for name, grouping in GROUPINGS.items()} | {
-    "slot_attention": partial(on_pixels, model=PixelSlots),
-    "savi": partial(on_pixels, model=SAVi),
-}
-TRAINED = {name: Learner(build, TrainingClips(), explanation_loss) for name, build in BUILD.items()} | {
+PIXELS = {"slot_attention": PixelSlots, "savi": SAVi}
+TRAINED = {
+    **{
+        name: Learner(partial(on_encoder, grouping=each), EncodedClips(grouping=each), encoded_loss)
+        for name, each in GROUPINGS.items()
+    },
+    **{
+        name: Learner(partial(on_pixels, model=model), TrainingClips(), explanation_loss)
+        for name, model in PIXELS.items()
+    },
     "oca": Learner(
         partial(adapted, classes=CLASSES),
         WorldTask(APPEARANCE, OCA_FRAMES, FEW * CLASSES),
         OnPixels(Objective(reasoning=0.1)),
-    )
+    ),
 }
 CROPS = {
     "crops": Cropped(),
