@@ -112,6 +112,9 @@ def test_controls_that_are_ahead_are_said_to_be_ahead():
     assert lost == "More is lost in naming their shapes (30 % of the oracle's) than in finding objects (50 %)."
     assert "not measured yet" in said.lost_in(far, "shipped/ours", "shipped/oracle")
     assert said.of_oracle({}, "shipped/ours", "shipped/control", {"DecRate": ""}) == "Not measured yet."
+    longer = {"ours": {0: 40.0, 1: 20.0}, "oracle": {0: 80.0, 1: 40.0, 2: 0.0, 3: 0.0}}  # only groups that both have
+    assert said.share_of(longer, "ours", "oracle") == 50 and said.share_of(longer, "ours", "other") is None
+    assert said.share_of({"ours": {0: 1.0}, "oracle": {1: 1.0}}, "ours", "oracle") is None
     assert "the words do not matter" in said.shuffled(far, "shipped/ours", "shipped/control", 12.5)
     assert "the words do not matter" not in said.shuffled(far, "shipped/control", "shipped/ours", 12.5)
     assert said.shuffled({}, "a", "b", 12.5).endswith("not measured yet.")

@@ -160,24 +160,25 @@ def _moves(by: float) -> str:
     return f"it {'rises' if by > 0 else 'falls'} by {number(abs(by))} points"
 
 
+def share_of(rows: Rows, ours: str, oracle: str) -> float | None:
+    """The mean of one metric in percent of another's, over the groups that both have."""
+    a, b = rows.get(ours, {}), rows.get(oracle, {})
+    both = a.keys() & b.keys()
+    return 100 * fmean(a[group] for group in both) / fmean(b[group] for group in both) if both else None
+
+
 def of_oracle(rows: Rows, ours: str, oracle: str, metrics: Mapping[str, str]) -> str:
     """Ours as shares of the oracle's; metrics: name -> what is put behind the variant."""
-    shares = []
-    for name, part in metrics.items():
-        a, b = rows.get(ours + part, {}), rows.get(oracle + part, {})
-        if a and b:
-            shares.append(f"{100 * fmean(a.values()) / fmean(b.values()):.0f} % in {name}")
-    return f"Of what the oracle scores, our slots reach {listed(shares)}." if shares else "Not measured yet."
+    shares = {name: share_of(rows, ours + part, oracle + part) for name, part in metrics.items()}
+    said = [f"{share:.0f} % in {name}" for name, share in shares.items() if share is not None]
+    return f"Of what the oracle scores, our slots reach {listed(said)}." if said else "Not measured yet."
 
 
 def aims(rows: Rows, ours: str, oracle: str, aimed: Mapping[str, tuple[str, float]]) -> str:
     """Which shares of the oracle's scores were aimed at, and which are missed; aimed: name -> what is put behind the
     variant, and percent."""
-    missed = []
-    for name, (part, aim) in aimed.items():
-        a, b = rows.get(ours + part, {}), rows.get(oracle + part, {})
-        if a and b and (share := 100 * fmean(a.values()) / fmean(b.values())) < aim:
-            missed.append(f"{name} ({share:.0f} %)")
+    shares = {name: (share_of(rows, ours + part, oracle + part), aim) for name, (part, aim) in aimed.items()}
+    missed = [f"{name} ({share:.0f} %)" for name, (share, aim) in shares.items() if share is not None and share < aim]
     text = f"The aims were {listed([f'{aim:g} % in {name}' for name, (_, aim) in aimed.items()])}: "
     return text + (f"missed in {listed(missed)}." if missed else "all reached, or not measured yet.")
 
@@ -185,10 +186,9 @@ def aims(rows: Rows, ours: str, oracle: str, aimed: Mapping[str, tuple[str, floa
 def lost_in(rows: Rows, ours: str, oracle: str) -> str:
     """Whether finding or naming loses more of what the oracle scores."""
     parts = {"finding objects": "", "naming their shapes": "/named"}
-    if not all(rows.get(which + part) for which in (ours, oracle) for part in parts.values()):
+    shares = {name: share_of(rows, ours + part, oracle + part) for name, part in parts.items()}
+    if None in shares.values():
         return "Where it is lost is not measured yet."
-    means = {name: [fmean(rows[which + part].values()) for which in (ours, oracle)] for name, part in parts.items()}
-    shares = {name: 100 * mine / most for name, (mine, most) in means.items()}
     less, more = sorted(shares, key=shares.get)
     return f"More is lost in {less} ({shares[less]:.0f} % of the oracle's) than in {more} ({shares[more]:.0f} %)."
 
