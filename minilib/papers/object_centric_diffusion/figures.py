@@ -107,8 +107,8 @@ def crossing_line(rows: Rows) -> str:
     where = " and at ".join(pays) or "none of them"
     return (
         f"Merging half of the keys, matching counted in, was timed at {several(len(sizes), 'sizes')}. It is faster "
-        f"than fused attention over all keys at {where}. Storing the map takes {low:.1f} to {high:.1f} times as long as "
-        "fused attention."
+        f"than fused attention over all keys at {where}. Storing the map takes {low:.1f} to {high:.1f} times as long "
+        "as fused attention."
     )
 
 
