@@ -19,7 +19,7 @@ from minilib.resume import Diverged, History
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
 from minilib.study.feeds import Kept, pair_metric, random_labels
-from minilib.study.plan import STEPS, UNKNOWN, expected, first_looks, ranked, seconds_of, wanted
+from minilib.study.plan import APART, STEPS, UNKNOWN, expected, first_looks, ranked, seconds_of, wanted
 from minilib.study.work import alone, rows_of
 from minilib.training import TrainSettings
 from minilib.world import WorldClips, shuffled, train_batches
@@ -522,6 +522,30 @@ def test_a_later_look_is_wanted_where_it_would_decide(apart, plain, wrong, furth
     wants = [(each.metric, each.seed) for each in wanted(STUDY, claims, rows) if each.seed in range(5, 1000)]
     assert wants == [(f"grid/{name}", seed) for name, count in further.items() for seed in range(5, count)]
     assert not [each for each in wanted(STUDY, claims, rows, range(5)) if each.seed in range(5, 1000)]
+
+
+def test_what_was_measured_apart_is_wanted_here(rows, folder):
+    """Both sides are there, on two devices: what this device lacks is wanted, also the tries, and nothing else is."""
+    claims = load("toy", folder)
+    lay(rows, also=[70.0] * 5, shuffled=[40.0] * 5, plain=FAR, wrong=AT_CHANCE)
+    moved = [
+        row.model_copy(update={"device": "another, 2 cores"} if row.metric == "grid/shuffled" else {})
+        for row in rows.rows()
+    ]
+    rows.path.unlink()
+    append_rows(rows.path, moved)
+    every = Measurements("toy", rows.path.parents[1], committed=folder / "none", claims_folder=folder)
+    own = next(row for row in moved if row.metric == "grid/also")
+    here = Measurements(
+        "toy", rows.path.parents[1], committed=folder / "none", claims_folder=folder, threads=own.threads
+    )
+    dull = next(verdict for verdict in judge(claims, every.rows()) if verdict.id == "dull")
+    assert dull.verdict == "cannot show it here" and APART in dull.why
+    without = {(each.metric, each.seed) for each in wanted(STUDY, claims, every, range(5))}
+    assert not [metric for metric, _ in without if metric == "grid/shuffled"]
+    wants = [each for each in wanted(STUDY, claims, every, range(5), here=here) if each.metric == "grid/shuffled"]
+    assert [each.seed for each in wants] == [0, 1, 2, 3, 4] and all(each.here for each in wants)
+    assert "dull" in wants[0].why
 
 
 def test_half_the_steps_are_wanted_where_nothing_else_lacks(rows, folder):

@@ -81,10 +81,12 @@ def run(args: argparse.Namespace) -> int:
     metrics = [metric for study in studies.values() for metric in study.metrics()]
     if unknown := [name for name in args.variants if not known(name, metrics)]:
         raise BadInput(f"--variants {unknown[0]!r}: not of {', '.join(studies)}; --list names what is there")
+    seeds = args.seeds and range(args.seeds)
+    here = {paper: rows_of(paper, out, args.scale, args.device, threads) for paper in studies if not args.cluster}
     every = [
         each
         for paper, study in studies.items()
-        for each in wanted(study, load(paper), rows[paper], args.seeds and range(args.seeds), args.variants)
+        for each in wanted(study, load(paper), rows[paper], seeds, args.variants, here.get(paper))
         if args.recipe in ("", parts_of(each.metric)[0])
     ]
     missing = sorted(every, key=lambda each: each.rank)
@@ -96,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
         print(f"left out, for they are timed: {len(timed)} runs; measure them with --jobs 1", flush=True)
         missing = [w for w in missing if w not in timed]
     fixed = (out, args.scale, args.device, threads)
-    jobs = [Job(w.paper, w.metric, w.seed, *fixed, w.tries, args.here) for w in missing]
+    jobs = [Job(w.paper, w.metric, w.seed, *fixed, w.tries, args.here or w.here) for w in missing]
     failed = False
     measured = measure_on(there, jobs) if there else measure_all(jobs, args.jobs, args.minutes)
     for done in progress(measured, total=len(jobs), desc=", ".join(studies)):
@@ -131,6 +133,7 @@ def plan(missing: Sequence[Wanted], several: bool = False) -> str:
         lines.setdefault(f"{each.paper} {each.metric}" if several else each.metric, []).append(each)
     text = [
         f"{metric}: seeds {listed([w.seed for w in each])}; {sum(w.seconds for w in each):,.0f} s; {each[0].why}"
+        f"{', again, where its partner was measured' * each[0].here}"
         for metric, each in lines.items()
     ]
     return "\n".join([*text, f"{len(missing)} runs, {sum(w.seconds for w in missing) / 3600:.1f} hours of one core"])

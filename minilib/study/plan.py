@@ -24,13 +24,15 @@ from minilib.study.study import Study
 UNKNOWN = 0.12  # seconds of a step where nothing was timed
 STEPS = 1000  # what a run without steps counts for
 OPEN = (UNDECIDED, CANNOT, NOT_TESTABLE)
+APART = "on the same device, dtype and number of threads"  # why rows that are there may make no pairs
 Rank = tuple[bool, bool, float]  # no headline, decided, seconds that the claim still lacks: the least comes first
 LAST: Rank = (True, True, float("inf"))
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A missing row: seconds as far as earlier rows tell, the tries that it waits for, and why it is wanted."""
+    """A missing row: seconds as far as earlier rows tell, the tries that it waits for, why it is wanted, and whether it
+    is there, but measured where its partner was not."""
 
     paper: str
     metric: str
@@ -39,23 +41,31 @@ class Wanted:
     tries: tuple[str, ...] = ()
     why: str = ""
     rank: Rank = LAST
+    here: bool = False
 
 
 def wanted(
-    study: Study, claims: Claims, rows: Measurements, seeds: Sequence[int] | None = None, metrics: Sequence[str] = ()
+    study: Study,
+    claims: Claims,
+    rows: Measurements,
+    seeds: Sequence[int] | None = None,
+    metrics: Sequence[str] = (),
+    here: Measurements | None = None,
 ) -> list[Wanted]:
     """Missing rows of `metrics` (all of them by default) and of their sweeps, most wanted first.
 
     They are those of `seeds`, or by default those of the first look and of the `later` one that would decide a claim.
+    here: rows of this device and these threads alone; a claim whose rows were measured `APART` wants what they lack.
     """
     timed, gpu = seconds_of(rows), on_gpu(rows)
     scores = Scores.of([row for row in rows.rows() if row.judges], rows.scale, claims.derived)
 
     @cache
-    def missing(name: str, count: int) -> list[Wanted]:
+    def missing(name: str, count: int, apart: bool = False) -> list[Wanted]:
         if metrics and name not in metrics and name.partition("/")[2] not in metrics:
             return []
-        return missing_of(study, name, rows, range(count) if seeds is None else seeds, timed, gpu)
+        lacks = missing_of(study, name, here if apart else rows, range(count) if seeds is None else seeds, timed, gpu)
+        return [replace(each, here=apart) for each in lacks]
 
     verdicts = [verdict for verdict in judge(claims, rows.rows()) if verdict.kind == "ordering"]
     lacking = {}
@@ -64,7 +74,8 @@ def wanted(
         if verdict.verdict in OPEN:
             further = later(study, claims, claims[verdict.id], scores)
             counts = {name: max(count, further.get(name, 0)) for name, count in counts.items()}
-        lacking[verdict.id] = [each for name, count in counts.items() for each in missing(name, count)]
+        apart = here is not None and APART in verdict.why
+        lacking[verdict.id] = [each for name, count in counts.items() for each in missing(name, count, apart)]
     rest = [each for name in study.metrics() for each in missing(name, study.replicates)]
     found: dict[tuple[str, int], Wanted] = {}
     for rank, why, wants in [*ranked(claims, verdicts, lacking), (LAST, "no claim waits for it", rest)]:
