@@ -575,7 +575,8 @@ def test_the_95_percent_interval_decides_costs():
 
 
 def test_costs_of_another_device_or_of_changed_code_make_no_rounds():
-    assert cost(A, [], rows("cost/time.b", B, device="there")).verdict == "cannot show it here"
+    apart = cost(A, [], rows("cost/time.b", B, device="there"))
+    assert apart.verdict == "cannot show it here" and "minilib.study sums --costs` measures both together" in apart.why
     changed = cost(A, [], rows("cost/time.b", B, commit="abc-dirty"))
     assert changed.verdict == "cannot show it here" and changed.measured == pytest.approx(2.02, abs=0.1)
     assert changed.why.endswith("ten rounds, measured with uncommitted changes.")

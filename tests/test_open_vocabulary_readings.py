@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 
 from minilib.metrics.named_boxes import map50_released
-from minilib.papers.open_vocabulary import blocks, readings
+from minilib.papers.open_vocabulary import blocks, chosen, readings
 from minilib.papers.open_vocabulary.joint import solidity
 from minilib.papers.open_vocabulary.patch_clip import Nothing, VanillaPatches
 from minilib.papers.open_vocabulary.pipelines import OURS, SETTLED, WEIGHED, Pipeline, Shipped
@@ -111,6 +111,20 @@ def test_a_linear_reader_reads_what_is_there_and_nothing_else(monkeypatch):
     wrong = readings.LinearReader(labels=readings.exchanged, groups=4).run(Shipped(), Trial(1, split="val")).metrics
     readings.fitted.cache_clear()
     assert right[""] == right["patch"] == 100 and wrong[""] < 40
+
+
+def test_choices_are_weighed_on_validation_clips_and_ours_is_one_of_them(capsys):
+    assert {chosen.AS_TRAINED, chosen.Choice()} < set(chosen.CHOICES) and len(chosen.CHOICES) == 24
+    scores, oracle = chosen.tried([chosen.Choice(), chosen.AS_TRAINED], groups=2)
+    for choice, same in ((chosen.Choice(), readings.ALL_THREE), (chosen.AS_TRAINED, Pipeline())):
+        runs = [same.run(Shipped(), Trial(group, split="val")).metrics["map50"] for group in range(2)]
+        assert scores[choice] == pytest.approx(sum(runs) / 2)
+    text = str(chosen.table({chosen.AS_TRAINED: 20.0, chosen.Choice(): 30.0}, 60.0)).splitlines()
+    assert text[2].split() == ["10", "0.5", "yes", "30.0", "50"] and text[3].split() == ["3", "0.7", "no", "20.0", "33"]
+    assert oracle > max(scores.values())
+    with pytest.raises(SystemExit):
+        chosen.main(["--groups", "0"])
+    assert "--groups counts from 1" in capsys.readouterr().err
 
 
 def test_every_reading_has_a_name_and_scores():

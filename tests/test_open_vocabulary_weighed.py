@@ -2,7 +2,9 @@
 
 import pytest
 
-from minilib.papers.open_vocabulary import said, weighed
+from minilib.claims import Measurements
+from minilib.papers.open_vocabulary import costs, said, weighed
+from minilib.papers.open_vocabulary.study import STUDY
 
 
 def rows(**metrics):
@@ -44,3 +46,28 @@ def test_a_comparison_names_both_sides():
     found = rows(one=[10.0, 11, 12], other=[4.0, 5, 6.5])
     assert said.against(found, "one", "other", "luck", "", ours="Clusters").startswith("Clusters find 5.8 points more")
     assert said.against(found, "other", "one", "luck", "So.").startswith("**Slots find 5.8 points fewer than luck**")
+
+
+def test_time_and_memory_are_medians_of_what_was_timed():
+    measured = {
+        "cost/slots.forward.video": [0.5, 0.6, 0.7],
+        "cost/slots.step.video": [0.4, 0.4, 0.4],
+        "cost/slots.forward.frames": [0.3, 0.2, 0.3],
+        "cost/decoder.memory.chunked": [0.45] * 3,
+        "cost/decoder.step.chunked": [1.2, 1.3, 1.4],
+    }
+    text = weighed.beside_released({name: dict(enumerate(values)) for name, values in measured.items()})
+    for part in ("takes 0.60 times", "(0.40 with", "one call, 0.30.", "needs 0.45 times", "1.30 times", "three rounds"):
+        assert part in text, part
+    del measured["cost/decoder.memory.chunked"]
+    assert "open_vocabulary --costs" in weighed.beside_released({name: {0: 1.0} for name in measured})
+
+
+def test_costs_are_recorded_beside_the_released_graph(monkeypatch, tmp_path):
+    monkeypatch.setattr(costs, "GRID", 4)
+    rows = Measurements("open_vocabulary", tmp_path, scale="smoke", committed=tmp_path)
+    STUDY.costs(rows)
+    found = {row.metric.removeprefix("cost/"): row.value for row in rows.rows()}
+    assert found["slots.forward.loop"] == found["slots.step.loop"] == found["decoder.memory.direct"] == 1
+    assert found["decoder.memory.chunked"] < 0.9 and found["slots.forward.video"] > 0
+    assert "(medians of one round in one run" in weighed.beside_released(rows.seeds_of("smoke"))

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from minilib.claims import Measurements, load
-from minilib.claims.pairs import NO_HALF
+from minilib.claims.pairs import APART, NO_HALF
 from minilib.claims.rows import append_rows
 from minilib.claims.verdicts import judge
 from minilib.errors import BadInput
@@ -19,7 +19,7 @@ from minilib.resume import Diverged, History
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
 from minilib.study.feeds import Kept, pair_metric, random_labels
-from minilib.study.plan import APART, STEPS, UNKNOWN, expected, first_looks, ranked, seconds_of, wanted
+from minilib.study.plan import STEPS, UNKNOWN, expected, first_looks, ranked, seconds_of, wanted
 from minilib.study.work import alone, rows_of
 from minilib.training import TrainSettings
 from minilib.world import WorldClips, shuffled, train_batches

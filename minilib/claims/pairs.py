@@ -33,6 +33,7 @@ CANNOT, NOT_TESTABLE = "cannot show it here", "not testable here"
 ROOM = (10.0, 90.0)  # the better of a pair lies at least, the worse at most so many points above chance
 NOTHING = 3.0  # points within which a negative control must lie
 NO_HALF = "half the steps are not measured with these seeds"
+APART = "not measured with the same seeds on the same device, dtype and number of threads"
 SPOKEN = {"shared test clips": "tested on shared clips"}
 
 
@@ -167,11 +168,12 @@ def _too_few(claim: Claim, pair: Pair, task: Task, judging: Scores, shown: Score
 
 
 def _no_pairs(pair: Pair, shown: Scores, paper: str) -> Outcome:
+    costs = pair.better.startswith(COST)
+    command = f"python -m minilib.study {paper}{' --costs' if costs else ''}"
     if all(shown.rows(part) for name in pair.metrics for part in shown.parts(name)):
-        why = "the two were not measured with the same seeds on the same device, dtype and number of threads"
-        return Outcome(CANNOT, None, f"{why}; `python -m minilib.study {paper} --here` measures here what lacks")
-    asked = f"{paper} --costs" if pair.better.startswith(COST) else paper
-    return Outcome(NOT_TESTABLE, None, f"not measured yet; `python -m minilib.study {asked}` measures it")
+        again = f"`{command}` measures both together" if costs else f"`{command} --here` measures here what lacks"
+        return Outcome(CANNOT, None, f"the two were {APART}; {again}")
+    return Outcome(NOT_TESTABLE, None, f"not measured yet; `{command}` measures it")
 
 
 def _bars(paired: Iterable[tuple[Row, Row]]) -> str:

@@ -15,7 +15,7 @@ from statistics import median
 from minilib.claims import Claims, Measurements
 from minilib.claims.intervals import LOOKS, UNDECIDED, Sample, first_look, needed
 from minilib.claims.model import COST, Claim
-from minilib.claims.pairs import CANNOT, NO_HALF, NOT_TESTABLE, NOTHING
+from minilib.claims.pairs import APART, CANNOT, NO_HALF, NOT_TESTABLE, NOTHING
 from minilib.claims.scores import Scores, halved
 from minilib.claims.verdicts import Verdict, judge
 from minilib.study.recipes import Recipe, Tuned, parts_of
@@ -24,7 +24,6 @@ from minilib.study.study import Study
 UNKNOWN = 0.12  # seconds of a step where nothing was timed
 STEPS = 1000  # what a run without steps counts for
 OPEN = (UNDECIDED, CANNOT, NOT_TESTABLE)
-APART = "on the same device, dtype and number of threads"  # why rows that are there may make no pairs
 Rank = tuple[bool, bool, float]  # no headline, decided, seconds that the claim still lacks: the least comes first
 LAST: Rank = (True, True, float("inf"))
 
@@ -55,7 +54,7 @@ def wanted(
     """Missing rows of `metrics` (all of them by default) and of their sweeps, most wanted first.
 
     They are those of `seeds`, or by default those of the first look and of the `later` one that would decide a claim.
-    here: rows of this device and these threads alone; a claim whose rows were measured `APART` wants what they lack.
+    here: rows of this device and these threads alone; a claim that lacks pairs (`APART`) wants what they lack.
     """
     timed, gpu = seconds_of(rows), on_gpu(rows)
     scores = Scores.of([row for row in rows.rows() if row.judges], rows.scale, claims.derived)

@@ -15,13 +15,14 @@ from minilib.papers.detection_pretraining.cutmix import TransientView
 from minilib.papers.detection_pretraining.method import DetectionPretraining, VolumeFreeze, frame_labels, unchanged
 from minilib.papers.detection_pretraining.mixes import VolumeMixUp
 from minilib.papers.dist.study import CLIPS, timed
+from minilib.papers.open_vocabulary import costs as video_slots
 from minilib.papers.zeroi2v import STDHA, merge
 from minilib.papers.zeroi2v.costs import zeroi2v
 from minilib.papers.zeroi2v.counts import visual
 from minilib.papers.zeroi2v.method import VideoAttention
 from minilib.papers.zeroi2v.study import GRID, STUDY
 from minilib.world import train_batches
-from tests.benchmarks import detection, reading, slots, victr, video_slots
+from tests.benchmarks import detection, reading, slots, victr
 from tests.benchmarks import dist as dist_steps
 from tests.benchmarks.ratio import compare_speed
 

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from minilib.papers.open_vocabulary.fresh import FIRST
 from minilib.papers.open_vocabulary.patch_clip import OnlyMlp, PatchClip, only_attention, patch_loss, residual_block
 from minilib.papers.open_vocabulary.pipelines import test_clips as clips_of
-from minilib.papers.open_vocabulary.pretrain.patch import READERS, OnReduced, Reader, cropped
+from minilib.papers.open_vocabulary.pretrain.patch import READERS, OnReduced, Reader, crops_for
 from minilib.papers.open_vocabulary.readings import called_rightly, objects_in
 from minilib.study import Outcome, Trial
 from minilib.training import Batches, TrainSettings, train
@@ -33,9 +33,7 @@ def pictures(frames: Tensor, reader: Reader, model: PatchClip, seed: int, size: 
     def at(step: int) -> tuple[Tensor, Tensor]:
         generator = torch.Generator().manual_seed(1_000_003 * seed + step)
         which, when = (torch.randint(count, (size,), generator=generator) for count in frames.shape[:2])
-        pixels = cropped(frames[which, when], reader.smallest, generator)
-        mean, std = model.clip.mean.to(pixels), model.clip.std.to(pixels)
-        return (pixels / 255.0 - mean) / std, torch.zeros(size, dtype=torch.int64)
+        return crops_for(model, reader, frames[which, when], generator), torch.zeros(size, dtype=torch.int64)
 
     return at
 

@@ -23,8 +23,8 @@ from minilib.papers.open_vocabulary.naming import CONTENT, Vocabulary
 
 WINDOW, SHARED = 8, 2  # frames of a window, and how many of them the next one reads again
 LINKED = 0.3  # IoU of masks in shared frames from which on two tubes of a name are one
-ITERATIONS = 10  # of slots that settle; of 3 (trained), 5, 10 and 15 the best on validation clips
-LESS_CONTENT = 0.5  # of uniform, of settled slots that are kept; of 0.3, 0.5 and 0.7 the best there
+ITERATIONS = 10  # of slots that settle
+LESS_CONTENT = 0.5  # of uniform, of settled slots that are kept
 OTHER_NAME = 0.5  # what such an IoU counts where the two windows name it differently
 
 
@@ -59,11 +59,12 @@ class Localizer:
     weigh: Callable[[Tensor, int], Tensor] | None = None
 
 
-def settled(localizer: Localizer) -> Localizer:
+def settled(localizer: Localizer, iterations: int = ITERATIONS) -> Localizer:
     """This suite's: the same models, whose slots iterate longer than they were trained to, need less content to be
-    kept, and are scored by how solid their tubes are as well. More is found, and ranked better; nothing is trained."""
+    kept, and are scored by how solid their tubes are as well. More is found, and ranked better; nothing is trained.
+    All three were chosen on validation clips (`chosen`)."""
     slots = copy.deepcopy(localizer.slots)
-    slots.attention.iterations = ITERATIONS
+    slots.attention.iterations = iterations
     return replace(localizer, slots=slots, least=LESS_CONTENT, weigh=solidity)
 
 

@@ -142,3 +142,12 @@ def of_second_next(clips: Localization, seed: int) -> Proposal:
     """Our slots of still another clip."""
     found = video_slots(clips, seed)
     return Proposal(found.assigned.roll(-2, 0), found.slots)
+
+
+CONTROLS: tuple[Proposer, ...] = (  # what knows no object, or nothing of slots
+    grid_of_boxes,
+    central_boxes,
+    slots_as_they_start,
+    feature_clusters,
+    random_encoder_clusters,
+)

@@ -208,17 +208,13 @@ def both_photos(name: str) -> list[str]:
 # --- variants, for fresh groups ---------------------------------------------------------------------------------------
 
 ALL_THREE = Pipeline(settled_slots, rules=SETTLED)
-CONTROLS = (
-    *(proposals.grid_of_boxes, proposals.central_boxes, proposals.slots_as_they_start),
-    *(proposals.feature_clusters, proposals.random_encoder_clusters),
-)
 READINGS: dict[str, Runnable] = {
     "settled": ALL_THREE,
     "settled_vanilla": replace(ALL_THREE, reader=vanilla),
     "ten_iterations": Pipeline(settled_slots),
     "half_content": Pipeline(rules=replace(WEIGHED, least=SETTLED.least)),
     "solid": Pipeline(rules=replace(WEIGHED, weigh=SETTLED.weigh)),
-    **{f"as_many/{each.__name__}": AsMany(each) for each in CONTROLS},
+    **{f"as_many/{each.__name__}": AsMany(each) for each in proposals.CONTROLS},
     "coco/ours": ByCoco(Pipeline()),
     "coco/ours_vanilla": ByCoco(Pipeline(reader=vanilla)),
     "coco/apart": ByCoco(Pipeline(rules=None)),

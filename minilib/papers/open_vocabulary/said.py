@@ -145,19 +145,20 @@ def pairs_right(shape: int, colour: int, both: int, count: int) -> str:
 def changed(table: Printed, rows: Rows, after: str, before: str, what: str) -> str:
     """What a step does in the paper and here, with its interval: from line `before` to line `after` of a table."""
     (metric, printed), (old, old_printed) = table[after], table[before]
-    text = f"{what}: in the paper {_moves(printed - old_printed)}"
+    text = f"{what}: in the paper it {moves(printed - old_printed)}"
     sample = paired(rows, metric, old)
     if sample is None:
         return f"{text}; not measured here yet."
     low, high = sample.interval(EFFECT)
-    text += f", here {_moves(sample.mean)} (98 % interval {number(low, '+')} to {number(high, '+')})"
+    text += f", here it {moves(sample.mean)} (98 % interval {number(low, '+')} to {number(high, '+')})"
     if low <= 0 <= high:
         return f"{text}, which may be nothing."
     return f"{text}, {'the same way' if (sample.mean > 0) == (printed > old_printed) else 'the other way'}."
 
 
-def _moves(by: float) -> str:
-    return f"it {'rises' if by > 0 else 'falls'} by {number(abs(by))} points"
+def moves(by: float) -> str:
+    """'rises by 2.0 points'."""
+    return f"{'rises' if by > 0 else 'falls'} by {number(abs(by))} points"
 
 
 def share_of(rows: Rows, ours: str, oracle: str) -> float | None:

@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from minilib.papers.open_vocabulary import blocks, live, proposals
 from minilib.papers.open_vocabulary.blocks import BLOCKS
-from minilib.papers.open_vocabulary.fresh import CONTROLS as CONTROLS_OF_FRESH
-from minilib.papers.open_vocabulary.fresh import Fresh
+from minilib.papers.open_vocabulary.costs import record_costs
+from minilib.papers.open_vocabulary.fresh import CONTROLS, Fresh
 from minilib.papers.open_vocabulary.joint import RELEASED
 from minilib.papers.open_vocabulary.naming import Vocabulary, fitting, mean
 from minilib.papers.open_vocabulary.pipelines import (
@@ -46,10 +46,6 @@ BESIDE = {  # more names to choose from, of what is no shape; their sentences di
     35: GROUNDS + COLOURS + TEXTURES + SIZES + PLACES,
 }
 LAMBDAS = {"none": -1.0, "0.4": 0.4, "0.5": 0.5, "0.6": 0.6}
-CONTROLS = (
-    *(proposals.grid_of_boxes, proposals.central_boxes, proposals.slots_as_they_start),
-    *(proposals.feature_clusters, proposals.random_encoder_clusters),
-)
 VARIANTS = {
     "oracle": Oracle(),
     "ours": OUR_WAY,
@@ -65,8 +61,8 @@ VARIANTS = {
     "ours_all_kept": replace(OUR_WAY, rules=replace(OURS, content=False)),
     "ours_any_likeness": replace(OUR_WAY, rules=replace(OURS, likeness=None)),
     "held_out": Pipeline(combinations="held_out"),
-    **{f"control/{each.__name__}": Pipeline(each) for each in CONTROLS},
-    **{f"control/{each.__name__}_apart": Pipeline(each, rules=None) for each in CONTROLS},
+    **{f"control/{each.__name__}": Pipeline(each) for each in proposals.CONTROLS},
+    **{f"control/{each.__name__}_apart": Pipeline(each, rules=None) for each in proposals.CONTROLS},
     "control/of_next": Pipeline(proposals.of_next, shares=True),
     "control/of_second_next": Pipeline(proposals.of_second_next, shares=True),
     "control/next_words": Pipeline(vocabulary=Vocabulary(SHAPES, (), next_shape, fitting)),
@@ -90,7 +86,7 @@ JUDGED = (  # what the claims compare, once more on fresh groups
     *("crops", "crops_apart", "crops_painted_apart"),
 )
 VARIANTS |= {f"fresh/{name}": Fresh(VARIANTS[name]) for name in JUDGED}
-VARIANTS |= {f"fresh/{name}": Fresh(other) for name, other in (CONTROLS_OF_FRESH | READINGS).items()}
+VARIANTS |= {f"fresh/{name}": Fresh(other) for name, other in (CONTROLS | READINGS).items()}
 VARIANTS |= BLOCKS
 
 # --- tables ----------------------------------------------------------------------------------------------------------
@@ -191,4 +187,5 @@ STUDY = Study(
         "tuned": tuple(TRAINED),
     },
     tables=OF_RIVALS | TABLES,
+    costs=record_costs,
 )

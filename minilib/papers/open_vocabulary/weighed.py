@@ -6,11 +6,12 @@ Rows are {metric: {replicate: value}}; replicates are groups of eight clips.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from statistics import fmean
+from statistics import fmean, median
 
 from minilib.claims.intervals import EFFECT, Sample
 from minilib.claims.said import paired
 from minilib.claims.words import number, several
+from minilib.papers.open_vocabulary.said import moves
 
 Rows = Mapping[str, Mapping[int, float]]
 
@@ -21,10 +22,8 @@ def moved(rows: Rows, after: str, before: str, what: str = "It") -> str:
     if sample is None:
         return f"{what}: not measured yet."
     low, high = sample.interval(EFFECT)
-    way = "rises" if sample.mean > 0 else "falls"
-    text = f"{what} {way} by {number(abs(sample.mean))} points"
     reach = f"(98 % interval {number(low, '+')} to {number(high, '+')}, {several(sample.n, 'groups')})"
-    return f"{text} {reach}{', which may be nothing' if low <= 0 <= high else ''}."
+    return f"{what} {moves(sample.mean)} {reach}{', which may be nothing' if low <= 0 <= high else ''}."
 
 
 def named_by_aim(rows: Rows, metric: str, aim: float) -> str:
@@ -50,3 +49,24 @@ def boxes_each(rows: Rows, table: Mapping[str, tuple[str, float | None]]) -> str
     most = sorted(counts, key=counts.get, reverse=True)
     listed = ", ".join(f"{label} {number(counts[label])}" for label in most)
     return f"Boxes a frame, which joint optimisation leaves to chance: {listed}. Whoever emits more finds more by luck."
+
+
+def beside_released(rows: Rows) -> str:
+    """Time and memory at the real size: medians of rounds "cost/<what>.<which>", ratios to the released graph's."""
+    wanted = (
+        "slots.forward.video",
+        "slots.step.video",
+        "slots.forward.frames",
+        "decoder.memory.chunked",
+        "decoder.step.chunked",
+    )
+    found = {name: list(rows.get(f"cost/{name}", {}).values()) for name in wanted}
+    if not all(found.values()):
+        return "Time and memory are not measured here yet: `python -m minilib.study open_vocabulary --costs` does it."
+    video, step, frames, memory, time = (f"{median(found[name]):.2f}" for name in wanted)
+    return (
+        f"One slot attention over all tokens of eight frames takes {video} times as long as the released graph takes "
+        f"frame after frame ({step} with the backward pass); slots of each frame, all frames in one call, {frames}. "
+        f"The decoder in chunks of slots needs {memory} times the memory of the direct reading in a training step, "
+        f"and {time} times as long (medians of {several(len(found[wanted[0]]), 'rounds')} in one run, 8 x 196 tokens)."
+    )

@@ -69,11 +69,17 @@ def cropped(frames: Tensor, smallest: float, generator: torch.Generator, size: i
     return F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 
+def crops_for(model: PatchClip, reader: Reader, frames: Tensor, generator: torch.Generator) -> Tensor:
+    """A crop of each picture, uint8 (b, h, w, 3), as the model takes it: (b, 3, size, size), where the pictures are."""
+    pixels = cropped(frames, reader.smallest, generator)
+    return (pixels / 255.0 - model.clip.mean.to(pixels)) / model.clip.std.to(pixels)
+
+
 def contrast(model: PatchClip, reader: Reader, clips: Tensor, batch: int, generator: torch.Generator) -> Tensor:
     """The loss of one step: a crop of one frame each of `batch` clips of the pool."""
     frames = draw(clips, batch, generator)
     frames = frames[torch.arange(batch), torch.randint(frames.shape[1], (batch,), generator=generator)]
-    pixels = (cropped(frames, reader.smallest, generator) / 255.0 - model.clip.mean) / model.clip.std
+    pixels = crops_for(model, reader, frames, generator)
     with torch.autocast(pixels.device.type, torch.bfloat16):
         return patch_loss(model, pixels, reader.temperature)
 

@@ -1,16 +1,23 @@
-"""Open-vocabulary localization at its real size, 8 x 196 tokens: one call beside the released graph frame by frame, and
-the chunked decoder beside the direct one."""
+"""What slots and their decoder take at the real size, 8 x 196 tokens: one call beside the released graph frame by
+frame, and the decoder in chunks of slots beside the direct reading. Weights are random.
+
+Axes: n tokens, f features.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from minilib.claims import Measurements
+from minilib.cost import peak_training_memory
 from minilib.models.slots import EPS, LearnedQueries
 from minilib.papers.open_vocabulary.decoder import BroadcastDecoder, ChunkedDecoder
 from minilib.papers.open_vocabulary.method import VideoSlots
+from minilib.study.speed import ROUNDS, Rounds, record_rounds, relative, rounds_of
 
 FRAMES, GRID, SLOTS, WIDTH, FEATURES = 8, 14, 15, 128, 768
 
@@ -89,3 +96,32 @@ def decoders(device: str) -> dict[str, Callable[[], None]]:
     steps = {"direct": step(direct), "chunked": step(chunked)}
     torch.testing.assert_close(steps["chunked"](), steps["direct"](), atol=1e-5, rtol=1e-3)
     return steps
+
+
+def slot_rounds(device: str, rounds: int) -> dict[str, Rounds]:
+    """{"slots.forward", "slots.step"}: seconds of "video" and of "frames" as ratios to those of "loop"."""
+    readings = groupings(device)
+    forward = {name: torch.inference_mode()(reading) for name, reading in readings.items()}
+    steps = {name: partial(backwards, reading) for name, reading in readings.items()}
+    return {
+        f"slots.{what}": relative(rounds_of(calls, rounds), "loop")
+        for what, calls in (("forward", forward), ("step", steps))
+    }
+
+
+def decoder_rounds(device: str, rounds: int) -> dict[str, Rounds]:
+    """{"decoder.memory", "decoder.step"} of the decoder in chunks as ratios to the direct one; memory is taken once."""
+    steps = decoders(device)
+    peak = {name: peak_training_memory(step, device).peak for name, step in steps.items()}
+    memory = {name: value / peak["direct"] for name, value in peak.items()}
+    return {
+        "decoder.memory": [memory] * rounds,
+        "decoder.step": relative(rounds_of(steps, rounds, warmup=0), "direct"),  # 600 G multiply-adds
+    }
+
+
+def record_costs(rows: Measurements, rounds: int = ROUNDS) -> None:
+    """All rows "cost/<what>.<name>"; some five minutes on two cores."""
+    rounds = rounds if rows.scale != "smoke" else 1
+    found = slot_rounds(rows.device, rounds) | decoder_rounds(rows.device, rounds)
+    record_rounds(rows, found, {"frames": FRAMES, "grid": GRID, "slots": SLOTS, "width": WIDTH, "features": FEATURES})
