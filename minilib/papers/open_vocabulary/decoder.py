@@ -111,12 +111,16 @@ class AttendedDecoder(BroadcastDecoder):
     scores = 0
 
     def forward(self, slots: Tensor, shape: tuple[int, int, int], attention: Tensor) -> tuple[Tensor, Tensor]:
+        return self.features_at(self.positions(*shape), slots, attention), attention
+
+    def features_at(self, place: Tensor, slots: Tensor, attention: Tensor) -> Tensor:
+        """Features (b, n, f) of the tokens with these positions (n, d) and attention (b, s, n), all or some."""
         first, *inner, last = self.decoder
-        hidden = _meeting(first, slots, self.positions(*shape))
+        hidden = _meeting(first, slots, place)
         for layer in inner:
             hidden = layer(hidden)
         # masks sum to one over the slots, so what is linear may as well come after the sum, once a token and not a slot
-        return last(torch.einsum("bsn,bsnf->bnf", attention.to(hidden.dtype), hidden)), attention
+        return last(torch.einsum("bsn,bsnf->bnf", attention.to(hidden.dtype), hidden))
 
 
 def _meeting(first: nn.Linear, slots: Tensor, place: Tensor) -> Tensor:

@@ -165,7 +165,7 @@ CLASSES = len(TASKS[APPEARANCE])
 PIXELS = {"slot_attention": PixelSlots, "savi": SAVi}
 TRAINED = {
     **{
-        name: Learner(partial(on_encoder, grouping=each), EncodedClips(grouping=each), encoded_loss)
+        name: Learner(partial(on_encoder, grouping=each), EncodedClips(grouping=each), encoded_loss, step_seconds=0.25)
         for name, each in GROUPINGS.items()
     },
     **{
