@@ -11,6 +11,7 @@ from minilib.claims import Measurements, load
 from minilib.errors import BadInput
 from minilib.models.frame_attention import Pooling, dense
 from minilib.models.small_diffusion import LATENT, ddim
+from minilib.models.small_diffusion_judge import GUIDANCES
 from minilib.papers.object_centric_diffusion import (
     FATEZERO,
     OBJECT_CENTRIC,
@@ -23,7 +24,7 @@ from minilib.papers.object_centric_diffusion import (
 )
 from minilib.papers.object_centric_diffusion.control import OBJECT_CENTRIC_CONTROL
 from minilib.papers.object_centric_diffusion.masks import from_truth, inverted, moved, usable
-from minilib.papers.object_centric_diffusion.method import find_object, invert
+from minilib.papers.object_centric_diffusion.method import FATEZERO, OBJECT_CENTRIC, find_object, invert
 from minilib.papers.object_centric_diffusion.small import Editing, edits_of, models_of, prompts_of, scores, shortened
 from minilib.papers.object_centric_diffusion.study import STUDY
 from minilib.papers.object_centric_diffusion.variants import (
@@ -284,3 +285,7 @@ def test_pooled_pipelines_have_pooled_keys(models, edits):
     assert costs.cost_of_edit(models, 0, few, "small")["maps"] < 0.5 * whole
     video = Edit("colour", few).edited(edits, models, RECIPE, 0)
     assert video.shape == edits.source.pixels[0].shape
+
+
+def test_the_judge_grades_at_the_guidance_of_edits():
+    assert {FATEZERO.guidance, OBJECT_CENTRIC.guidance} < set(GUIDANCES)

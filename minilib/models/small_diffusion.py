@@ -38,7 +38,6 @@ SIZE, LATENT, CHANNELS = 64, 16, 4  # pixels and latent cells a side, channels o
 NOISE = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear")
 STEPS = dict(prediction_type="v_prediction", timestep_spacing="leading", steps_offset=1)  # 951, ..., 51, 1 of 20
 GUIDANCE = 7.5  # Stable Diffusion's; by an earlier UNet validation frames had their shape named less often at 3 and 12
-EDIT_GUIDANCE = 3.0  # of edits that start from an inversion
 
 
 def weights_file(part: str, folder: Path | str = FOLDER) -> Path:

@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from minilib.files import write_whole
 from minilib.models.small_diffusion import (
-    EDIT_GUIDANCE,
     GUIDANCE,
     SmallDiffusion,
     decode,
@@ -35,7 +34,7 @@ from minilib.models.small_diffusion_tasks import HELD, drawn, half, psnr
 SHARED = 0.7  # of the real frames' share, what generated frames have to reach in each attribute
 NAMED = ("shape", "colour", "place")  # the attributes of the target; the others are reported
 DECIBELS = 28.0
-GUIDANCES = (1.0, EDIT_GUIDANCE, GUIDANCE)
+GUIDANCES = (1.0, 3.0, GUIDANCE)  # none, that of edits by an inversion, and the usual one
 PARTS = {"autoencoder": "the autoencoder", "unet": "the UNet", "controlnet": "the ControlNet", "judge": "the judge"}
 
 

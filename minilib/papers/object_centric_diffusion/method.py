@@ -20,7 +20,6 @@ from torch import Tensor
 
 from minilib.errors import BadInput
 from minilib.models.frame_attention import FrameAttention, Now, Pooling, Span, attached, check_ran, dense, sparse
-from minilib.models.small_diffusion import EDIT_GUIDANCE
 from minilib.papers.object_centric_diffusion.maps import OUTLINES, Blending, Edited, Kept
 from minilib.papers.object_centric_diffusion.merging import MergedKeys, MergingSettings, Plans
 from minilib.papers.object_centric_diffusion.prompts import Prompts, replacing
@@ -62,7 +61,7 @@ class Generation:
     solver: Callable[[DDIMScheduler], Solver] = DpmPlusPlus
     span: Span = dense
     attention: type[FrameAttention] = FrameAttention
-    guidance: float = EDIT_GUIDANCE
+    guidance: float = 3.0
     stride: int = 2
     margin: int = 1
     dtype: str = "float32"
