@@ -24,7 +24,7 @@ from minilib.papers.object_centric_diffusion import (
 )
 from minilib.papers.object_centric_diffusion.control import OBJECT_CENTRIC_CONTROL
 from minilib.papers.object_centric_diffusion.masks import from_truth, inverted, moved, usable
-from minilib.papers.object_centric_diffusion.method import FATEZERO, OBJECT_CENTRIC, find_object, invert
+from minilib.papers.object_centric_diffusion.method import find_object, invert
 from minilib.papers.object_centric_diffusion.small import Editing, edits_of, models_of, prompts_of, scores, shortened
 from minilib.papers.object_centric_diffusion.study import STUDY
 from minilib.papers.object_centric_diffusion.variants import (
