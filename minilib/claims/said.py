@@ -38,7 +38,7 @@ def ranking(table: Printed, rows: Rows, unit: str = "") -> str:
     )
     ahead, behind = (f"“{label}” with {number(found[label])}{unit}" for label in (best, last))
     text = f"Ahead is {ahead}, behind {behind} ({seeds})."
-    if found[best] == found[last]:
+    if number(found[best]) == number(found[last]):
         text = f"All are level at {number(found[best])}{unit} ({seeds})."
     same, pairs = same_order(table, found)
     if pairs and unit == " %" and found[best] - found[last] < NEAR:

@@ -24,7 +24,7 @@ from minilib.papers.zeroi2v.study import GRID, STUDY
 from minilib.world import train_batches
 from tests.benchmarks import detection, reading, slots, victr
 from tests.benchmarks import dist as dist_steps
-from tests.benchmarks.ratio import compare_speed
+from tests.benchmarks.ratio import compare_speed, middle
 
 
 def show(what: str, ratio: object, target: str) -> None:
@@ -47,18 +47,16 @@ def time_reading(rounds: int) -> None:
 
 def time_video_slots(device: str, rounds: int) -> None:
     """Open-vocabulary localization's slots and their decoder at the real size."""
-    readings = video_slots.groupings(device)
     shape = f"{video_slots.FRAMES}x{video_slots.GRID**2} tokens, {video_slots.SLOTS} slots"
+    found = video_slots.slot_rounds(device, rounds)
     for name, what in (("video", "one slot attention over the clip"), ("frames", "slots of each frame in one call")):
-        for how, run in (("forward", torch.inference_mode()(lambda call: call())), ("a step", video_slots.backwards)):
-            ratio = compare_speed(partial(run, readings[name]), partial(run, readings["loop"]), rounds)
+        for key, how in (("forward", "forward"), ("step", "a step")):
+            ratio = middle([each[name] for each in found[f"slots.{key}"]])
             show(f"{what} against the released graph frame by frame, {shape}, {how}", ratio, "below 1")
-    steps = video_slots.decoders(device)
-    memory = [peak_training_memory(steps[name], device) for name in ("chunked", "direct")]
-    ratio = f"ratio {memory[0].peak / memory[1].peak:.4f}, {memory[0].added / memory[1].added:.4f} without weights"
-    show(f"decoder in chunks of slots against the direct reading, {shape}: peak memory of a step", ratio, "at most 0.5")
-    ratio = compare_speed(steps["chunked"], steps["direct"], max(rounds // 10, 1), warmup=0)  # 600 G multiply-adds
-    show("the same: time", ratio, "at most 1.34, four passes for three")
+    found = video_slots.decoder_rounds(device, max(rounds // 10, 1))  # a step is 600 G multiply-adds
+    for key, how, target in (("memory", "peak memory", "at most 0.5"), ("step", "time", "at most 1.34")):
+        ratio = middle([each["chunked"] for each in found[f"decoder.{key}"]])
+        show(f"decoder in chunks of slots against the direct reading, {shape}, {how} of a step", ratio, target)
 
 
 def main() -> None:

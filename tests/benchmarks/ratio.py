@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from statistics import median, quantiles
 
 from minilib.study.speed import rounds_of
+
+
+def middle(ratios: Sequence[float]) -> str:
+    """The median of interleaved rounds, with its quartiles."""
+    low, median_, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else [*ratios] * 3
+    return f"ratio {median_:.3f}, median of {len(ratios)} interleaved rounds, quartiles {low:.3f} to {high:.3f}"
 
 
 def compare_speed(
@@ -21,10 +27,6 @@ def compare_speed(
         return run
 
     taken = rounds_of({"a": repeated(a), "b": repeated(b)}, rounds, warmup)
-    ratios = [each["a"] / each["b"] for each in taken]
-    low, middle, high = quantiles(ratios, n=4, method="inclusive") if rounds > 1 else ratios * 3
     milliseconds = {name: 1e3 / calls * median(each[name] for each in taken) for name in ("a", "b")}
-    return (
-        f"a takes {middle:.3f} of b's time (median of {rounds} interleaved rounds, quartiles {low:.3f} to {high:.3f}; "
-        f"wall clock {milliseconds['a']:.2f} and {milliseconds['b']:.2f} ms)"
-    )
+    wall = f"wall clock {milliseconds['a']:.2f} and {milliseconds['b']:.2f} ms"
+    return f"{middle([each['a'] / each['b'] for each in taken])}; {wall}"

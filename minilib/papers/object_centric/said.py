@@ -83,9 +83,7 @@ def chain(slots: float, tubes: float, best: float, count: int) -> str:
     """J&F of OCA's slots, of another page's tubes and of true masks on their patches, on the same `count` clips."""
     text = f"On {count} validation clips OCA's slots reach a J&F of {number(slots)} and the tubes of notebook 09 "
     text += f"{number(tubes)}; the true masks, rounded to the patches of the tubes, {number(best)}. "
-    if tubes > slots:
-        return text + "What learns to explain features holds objects that what learns to classify does not need."
-    return text + "Slots that learn to explain features do not hold these objects any better."
+    return text + "The two differ in what they learn, and in encoder, patches and training clips as well."
 
 
 def changes(task: str, front: Mapping[int, float], back: Mapping[int, float], printed: float) -> str:

@@ -1,7 +1,7 @@
 """How `settled` was chosen: how long the shipped slots iterate, how much content keeps one, and whether the solidity of
 a tube weighs its score. All combinations on validation clips; nothing is trained, and test clips are never read.
 
-`python -m minilib.papers.open_vocabulary.chosen` prints the table; some ten minutes of a core.
+`python -m minilib.papers.open_vocabulary.chosen` prints the table; some three minutes of two cores.
 """
 
 from __future__ import annotations

@@ -121,7 +121,7 @@ def decoder_rounds(device: str, rounds: int) -> dict[str, Rounds]:
 
 
 def record_costs(rows: Measurements, rounds: int = ROUNDS) -> None:
-    """All rows "cost/<what>.<name>"; some five minutes on two cores."""
+    """All rows "cost/<what>.<name>"; one to two minutes on two cores."""
     rounds = rounds if rows.scale != "smoke" else 1
     found = slot_rounds(rows.device, rounds) | decoder_rounds(rows.device, rounds)
     record_rounds(rows, found, {"frames": FRAMES, "grid": GRID, "slots": SLOTS, "width": WIDTH, "features": FEATURES})

@@ -42,14 +42,6 @@ FRESH = {  # the same on groups of clips that no trial had used: only these judg
     "our boxes of later clips, after": "fresh/boxes_of_later_clips",
     "our boxes of earlier clips, after": "fresh/boxes_of_earlier_clips",
 }
-AS_MANY = {  # before joint optimisation, as many boxes in each clip as ours after it
-    "ours, after joint optimisation": "fresh/ours",
-    "k-means of the same features": "fresh/as_many/feature_clusters",
-    "k-means of random features": "fresh/as_many/random_encoder_clusters",
-    "slots as they start": "fresh/as_many/slots_as_they_start",
-    "a grid of boxes": "fresh/as_many/grid_of_boxes",
-    "boxes around the centre": "fresh/as_many/central_boxes",
-}
 FOUND = {  # of them, what finds objects after joint optimisation, as one picture: label -> (metric, nothing printed)
     label.removesuffix(", after"): (f"shipped/{name}", None)
     for label, name in FRESH.items()
@@ -58,7 +50,7 @@ FOUND = {  # of them, what finds objects after joint optimisation, as one pictur
 
 
 def controls(rows: Rows, names: Mapping[str, str] = CONTROLS) -> Table:
-    """The means of what ours and the controls score; names: line -> variant."""
+    """The means of what ours and the controls score, by five metrics; names: line -> variant of the grid "shipped"."""
     parts = ("/cor_loc", "", "/map50", "/named", "/boxes")
     lines = []
     for label, name in names.items():

@@ -1,8 +1,10 @@
 """The rivals as a study's variants: what stands in which cell of Tables 1 and 2, how it is trained, how it is tested.
 
-All but the slots of object-centric adaptation learn by `explanation_loss` from the same clips under one recipe, and
-each chooses among the same rates. All have eight slots; where features are read, the decoder is this suite's. A seed
-trains on clips of its own and is tested on groups of eight of its own, by the boxes, names and rules of all else.
+Slots of pixels learn by `explanation_loss`, slots of features by `encoded_loss`, which is the same but paints a quarter
+of the tokens in each step; both see the same clips. Slots of object-centric adaptation learn from the clips and labels
+of their own page. The recipe is one, and each chooses among the same rates. All have eight slots; where features are
+read, the decoder is this suite's. A seed trains on clips of its own and is tested on groups of eight of its own, by the
+boxes, names and rules of all else.
 
 Axes: b clips, t frames, r and c patches.
 """
