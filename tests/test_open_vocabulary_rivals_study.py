@@ -11,6 +11,7 @@ from minilib.papers.open_vocabulary.pretrain.encoders import GRID
 from minilib.papers.open_vocabulary.proposals import truth
 from minilib.papers.open_vocabulary.rivals import study as rivals
 from minilib.papers.open_vocabulary.rivals.method import SlotMasks, encoded_loss, explanation_loss
+from minilib.papers.open_vocabulary.rivals.pixels import pictured_loss
 from minilib.papers.open_vocabulary.study import STUDY
 from minilib.settings import describe
 from minilib.study import Trial
@@ -55,7 +56,7 @@ def test_rivals_learn_from_the_same_clips_at_the_same_rates():
     assert len({each.train for each in tasks.values()}) == 1 and all(each.lr == 1 for each in rivals.TRAINED.values())
     for name, task in tasks.items():
         encoded = name in rivals.GROUPINGS
-        assert rivals.TRAINED[name].objective is (encoded_loss if encoded else explanation_loss)
+        assert rivals.TRAINED[name].objective is (encoded_loss if encoded else pictured_loss)
         assert not encoded or task.grouping == rivals.GROUPINGS[name]
     feed = tasks["savi"].smoke().feed("train", 3)
     frames, labels = feed.batches(3, 4)(0)
@@ -88,6 +89,38 @@ def test_features_that_are_read_once_are_those_of_the_same_clips_and_teach_the_s
     whole = torch.stack([encoded_loss(model, live, labels, 1).detach() for _ in range(40)])
     assert some.std() > 0 and abs(some.mean() / whole.mean() - 1) < 0.05  # the same in the mean
     assert all(p.grad is None for p in model.encoder.parameters())
+
+
+@pytest.mark.parametrize("name", rivals.PIXELS)
+def test_a_quarter_of_the_frames_teaches_the_same_in_the_mean(name):
+    rival = rivals.TRAINED[name].smoke()
+    frames, labels = rival.task.feed("train", 3).batches(3, 2)(1)
+    torch.manual_seed(0)
+    model = rival.build(None).train()
+    losses = {}
+    for painted in (1, 4, 100):  # all, two of eight, and never less than one
+        torch.manual_seed(1)
+        losses[painted] = torch.stack([pictured_loss(model, frames, labels, painted).detach() for _ in range(60)])
+    whole = losses[1].mean()
+    assert losses[4].std() > 0 and abs(losses[4].mean() / whole - 1) < 0.02
+    assert abs(losses[100].mean() / whole - 1) < 0.03
+    if model.tubes:  # nothing is drawn but the frames: exactly the mean over all of them
+        each = [model(frames, painted=torch.tensor([t])) for t in range(8)]
+        exact = torch.stack([(one.found - one.asked).square().mean() for one in each]).mean()
+        torch.testing.assert_close(exact, explanation_loss(model, frames, labels))
+        torch.testing.assert_close(losses[1], exact.expand(60))
+
+
+def test_slots_of_a_frame_read_only_what_is_painted_and_savi_all():
+    read = []
+    for name in rivals.PIXELS:
+        rival = rivals.TRAINED[name].smoke()
+        frames, labels = rival.task.feed("train", 3).batches(3, 2)(1)
+        model = rival.build(None).train()
+        model.encoder.register_forward_hook(lambda *args: read.append(len(args[1][0])))
+        pictured_loss(model, frames, labels).backward()
+        assert all(p.grad is not None for p in model.parameters())
+    assert read == [4, 16]
 
 
 class Knows:

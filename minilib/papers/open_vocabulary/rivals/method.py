@@ -23,7 +23,7 @@ from minilib.errors import BadInput
 from minilib.models.videomae import VideoEncoder
 from minilib.papers.open_vocabulary.pretrain.grouping import Grouping, features_alone
 
-PAINTED = 4  # of so many tokens one is painted in a step of training: a quarter of the time, the same loss in the mean
+PAINTED = 4  # of so many tokens, or frames of pixels, a step of training paints one: the same loss in the mean
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,20 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
 from minilib.models.slots import GaussianSlots, LearnedQueries, SlotAttention
 from minilib.papers.open_vocabulary.pretrain.patch import reduced
-from minilib.papers.open_vocabulary.rivals.method import Explained, Rival, SlotMasks, check_frames
+from minilib.papers.open_vocabulary.rivals.method import (
+    PAINTED,
+    Explained,
+    Rival,
+    SlotMasks,
+    check_frames,
+    explanation_loss,
+)
 
 KERNEL = 5
 HALVINGS = 3  # how often the decoder doubles its grid
@@ -129,13 +137,26 @@ class PixelSlots(Rival):
         """Tokens (b, t, n, d) to slots (b, t, s, d)."""
         return self.attention(tokens, generator)[0]
 
-    def forward(self, frames: Tensor, generator: torch.Generator | None = None) -> Explained:
-        """`generator` draws Gaussian slots."""
+    def forward(
+        self, frames: Tensor, generator: torch.Generator | None = None, painted: Tensor | slice = slice(None)
+    ) -> Explained:
+        """`generator` draws Gaussian slots; painted: which frames the decoder paints, all are read."""
         check_frames(frames)
         pixels = reduced(frames, self.sizes.side).movedim(-1, 2) / 127.5 - 1
         slots = self.read(self.encoder(pixels.flatten(0, 1)).unflatten(0, pixels.shape[:2]), generator)
+        slots, pixels = slots[:, painted], pixels[:, painted]
         found, masks = (out.unflatten(0, pixels.shape[:2]) for out in self.decoder(slots.flatten(0, 1)))
         return Explained(SlotMasks(masks, self.tubes), found, pixels)
+
+
+def pictured_loss(model: PixelSlots, frames: Tensor, labels: Tensor, painted: int = PAINTED) -> Tensor:
+    """`explanation_loss` at one in `painted` frames, (b, t, h, w, 3), drawn anew each time. Slots that go on from frame
+    to frame read all frames; slots of a frame by itself, which know no other, only what is painted."""
+    some = torch.randperm(frames.shape[1], device=frames.device)[: max(frames.shape[1] // painted, 1)]
+    if not model.tubes:
+        return explanation_loss(model, frames[:, some], labels)
+    explained = model(frames, painted=some)
+    return F.mse_loss(explained.found.float(), explained.asked.float())
 
 
 class SAVi(PixelSlots):

@@ -1,10 +1,10 @@
 """The rivals as a study's variants: what stands in which cell of Tables 1 and 2, how it is trained, how it is tested.
 
-Slots of pixels learn by `explanation_loss`, slots of features by `encoded_loss`, which is the same but paints a quarter
-of the tokens in each step; both see the same clips. Slots of object-centric adaptation learn from the clips and labels
-of their own page. The recipe is one, and each chooses among the same rates. All have eight slots; where features are
-read, the decoder is this suite's. A seed trains on clips of its own and is tested on groups of eight of its own, by the
-boxes, names and rules of all else.
+Slots of features learn by `encoded_loss`, slots of pixels by `pictured_loss`: both explain the same clips, and paint a
+quarter of the tokens, or of the frames, in each step. Slots of object-centric adaptation learn from the clips and
+labels of their own page. The recipe is one, and each chooses among the same rates. All have eight slots; where features
+are read, the decoder is this suite's. A seed trains on clips of its own and is tested on groups of eight of its own, by
+the boxes, names and rules of all else.
 
 Axes: b clips, t frames, r and c patches.
 """
@@ -46,11 +46,10 @@ from minilib.papers.open_vocabulary.rivals.method import (
     FeatureSlots,
     SlotMasks,
     encoded_loss,
-    explanation_loss,
     linked,
     pooled,
 )
-from minilib.papers.open_vocabulary.rivals.pixels import PixelSlots, SAVi
+from minilib.papers.open_vocabulary.rivals.pixels import PixelSlots, SAVi, pictured_loss
 from minilib.papers.open_vocabulary.small import OBJECTS
 from minilib.study import Feed, Outcome, Row, Trial, Tuned, Variant, WorldTask
 from minilib.training import TrainSettings
@@ -171,7 +170,7 @@ TRAINED = {
         for name, each in GROUPINGS.items()
     },
     **{
-        name: Learner(partial(on_pixels, model=model), TrainingClips(), explanation_loss)
+        name: Learner(partial(on_pixels, model=model), TrainingClips(), pictured_loss, step_seconds=0.4)
         for name, model in PIXELS.items()
     },
     "oca": Learner(
