@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from minilib.files import ROOT
 
+NAMED = re.compile(r"minilib(\.\w+)+:\w+")
+
 
 def modules(sources: Iterable[str]) -> set[Path]:
-    """The files of every module of minilib that these sources import, and that those import."""
+    """The files of every module of minilib that these sources import, or name as "module:function"; and so on."""
     found: set[Path] = set()
     waiting = [name for source in sources for name in imports(source)]
     while waiting:
@@ -29,6 +32,8 @@ def imports(source: str) -> list[str]:
         return []
     names = []
     for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and NAMED.fullmatch(node.value):
+            names.append(node.value.partition(":")[0])
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

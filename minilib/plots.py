@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
+from minilib.claims.said import means
 from minilib.files import write_whole
 
 # Okabe and Ito's eight colours: told apart by every common kind of colour vision; yellow last, it is faint on white
@@ -158,26 +159,28 @@ def _printed(axis, rows: Sequence[str], paper: Mapping[str, float]) -> None:
     axis.set(xlim=(low - spare, high + 4 * spare), ylim=(len(rows) - 0.5, -0.5), yticks=[], title="the paper's")
 
 
-def ranks(axis, title: str, table: Mapping[str, tuple[str, float | None]], measured: Mapping, unit: str = "%") -> None:
+def ranks(
+    axis, title: str, table: Mapping[str, tuple[str, float | None]], measured: Mapping, unit: str = "%", best=max
+) -> None:
     """A paper's order (left) beside ours (right), the best on top: a line that crosses others is a row that changed its
-    place. Values stand at the ends; what one side lacks is said on the other. Takes what `ablation` takes."""
-    ours = {
-        row: sum(seeds) / len(seeds)
-        for row, (metric, _) in table.items()
-        if (seeds := measured.get(metric, {}).values())
-    }
-    paper = {row: value for row, (_, value) in table.items() if value is not None}
-    left, right = (sorted(side, key=side.get, reverse=True) for side in (paper, ours))
+    place, so those that are level here stand in the paper's order, and the other way round. Values stand at the ends;
+    what one side lacks is said on the other. Takes what `ablation` takes; best: `max`, or `min` where less is better.
+    """
+    sign = 1 if best is min else -1
+    ours = {row: round(sign * mean, 1) for row, mean in means(table, measured).items()}
+    paper = {row: sign * value for row, (_, value) in table.items() if value is not None}
+    left = sorted(paper, key=lambda row: (paper[row], ours.get(row, np.inf)))
+    right = sorted(ours, key=lambda row: (ours[row], paper.get(row, np.inf)))
     for k, row in enumerate(left):
         note = "" if row in ours else ", not measured"
-        axis.text(-0.04, k, f"{row}{note}  {paper[row]:g}", ha="right", va="center", fontsize=8)
+        axis.text(-0.04, k, f"{row}{note}  {sign * paper[row]:g}", ha="right", va="center", fontsize=8)
         if row in ours:
             moved = [r for r in right if r in paper].index(row) - [r for r in left if r in ours].index(row)
             colour = COLOURS[0] if not moved else "0.55" if abs(moved) == 1 else COLOURS[1]
             axis.plot([0, 1], [k, right.index(row)], "o-", color=colour, markersize=4, linewidth=1.6)
     for k, row in enumerate(right):
         note = "" if row in paper else ", not in the paper"
-        axis.text(1.04, k, f"{ours[row]:.1f} {unit}  {row}{note}", ha="left", va="center", fontsize=8)
+        axis.text(1.04, k, f"{sign * ours[row]:.1f} {unit}  {row}{note}", ha="left", va="center", fontsize=8)
     axis.text(0, -0.9, "the paper", ha="center", fontsize=8, color="0.4")
     axis.text(1, -0.9, "here", ha="center", fontsize=8, color="0.4")
     axis.set(xlim=(-1.6, 2.6), ylim=(max(len(left), len(right), 1) - 0.4, -1.3))

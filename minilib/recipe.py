@@ -14,6 +14,8 @@ from torchvision.transforms import v2
 
 from minilib import settings as described
 
+DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}  # what rows call a precision
+
 
 @dataclass(frozen=True)
 class TrainSettings:
@@ -35,6 +37,11 @@ class TrainSettings:
     clip_grad: float = 1.0
     precision: str = "fp32"
     seed: int = 0
+
+    @property
+    def dtype(self) -> str:
+        """What rows call the precision."""
+        return DTYPES[self.precision]
 
     def key(self) -> str:
         """A short hash of the recipe, to tell runs apart."""

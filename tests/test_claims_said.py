@@ -1,7 +1,8 @@
 """Sentences and tables about rows say what the rows say."""
 
 from minilib.claims import Table, load
-from minilib.claims.said import beside_noise, difference, noise_floors, noise_line, ranking, same_order
+from minilib.claims.chosen import Seeds, pairs_of
+from minilib.claims.said import beside_noise, difference, means, noise_floors, noise_line, ranking, same_order
 from minilib.claims.table import RULE
 from minilib.claims.verdicts import judge
 
@@ -11,10 +12,41 @@ ROWS = {"grid/a": {0: 1.0, 1: 3.0}, "grid/b": {0: 4.0}, "grid/c": {0: 1.5}, "gri
 
 def test_a_ranking_names_the_first_the_last_and_the_pairs_in_the_papers_order():
     text = ranking(TABLE, ROWS, " %")
-    assert text.startswith("Ahead is “none” with 9.0 %, behind “c” with 1.5 % (one to two seeds).")
-    assert text.endswith("Of three pairs that the paper orders, two stand in its order here.")
+    assert text.startswith("Ahead is “none” with 9.0 %, behind “a” with 1.0 % (one seed).")
+    assert text.endswith("Of three pairs that the paper orders, three stand in its order here.")
     assert same_order(TABLE, {"a": 2.0, "b": 1.0, "c": 1.5}) == (0, 3)
     assert same_order({"a": ("x", 1.0), "b": ("y", 1.0)}, {"a": 1, "b": 2}) == (0, 0), "the paper has a tie"
+
+
+def test_means_are_over_what_all_lines_share_so_that_equal_lines_are_level():
+    rows = {"grid/a": {0: 1.0, 1: 3.0, 2: 20.0}, "grid/b": {0: 1.0, 1: 3.0}}
+    assert means(TABLE, rows) == {"a": 2.0, "b": 2.0}
+    assert ranking(TABLE, rows).startswith("All are level at 2.0 (two seeds).")
+    apart = {"grid/a": {0: 1.0}, "grid/b": {1: 3.0, 2: 5.0}}
+    assert means(TABLE, apart) == {"a": 1.0, "b": 4.0} and "each on seeds of its own" in ranking(TABLE, apart)
+
+
+def test_where_less_is_better_the_least_is_ahead():
+    text = ranking(TABLE, ROWS, " points", best=min)
+    assert text.startswith("Ahead is “a” with 1.0 points, behind “none” with 9.0 points (one seed; less is better).")
+
+
+def test_a_difference_is_one_of_methods_and_not_of_machines():
+    here, there = ("cpu", "float32", 1), ("cpu", "float32", 2)
+
+    def measured(**at):
+        setups = {here: at.get("here", {}), there: at.get("there", {})}
+        setups = {setup: values for setup, values in setups.items() if values}
+        newest = {seed: value for values in setups.values() for seed, value in values.items()}
+        return Seeds(newest, setups, {setup: place for place, setup in enumerate(setups)})
+
+    table = {"a": ("m/a", None), "b": ("m/b", None)}
+    one = measured(here={0: 5.0, 1: 6.0}, there={0: 50.0})
+    rows = {"m/a": one, "m/b": measured(here={0: 4.0, 1: 5.0})}
+    assert pairs_of(rows["m/a"], rows["m/b"]) == {0: (5.0, 4.0), 1: (6.0, 5.0)}
+    assert "by 1.0 points" in difference(table, rows, "a", "b")
+    apart = rows | {"m/b": measured(there={1: 5.0})}
+    assert difference(table, apart, "a", "b") == "“a” and “b” are not measured on common seeds of one machine yet."
 
 
 def test_what_is_not_measured_is_said():

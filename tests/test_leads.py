@@ -14,13 +14,13 @@ def rows(short: list[float], long: list[float]) -> dict[str, dict[int, float]]:
 
 def test_a_lead_rises_or_falls_only_clear_of_the_seeds():
     say = leads(PLACES, rows([-20, -21, -20, -21, -20], [1, 0, 1, 2, 1]), "V", "F")
-    assert say.startswith("V minus F, in points: short -20.4, long +1.0.")
+    assert say.startswith("V minus F, in points: short -20.4 (five seeds), long +1.0 (five seeds).")
     assert "it rises (98 % interval +" in say and "five seeds" in say
     assert "it falls" in leads(PLACES, rows([1, 0, 1], [-20, -21, -20]), "V", "F")
     assert "do not tell from none" in leads(PLACES, rows([-9, 4, 1], [1, 2, -3]), "V", "F")
 
 
 def test_a_lead_that_is_not_measured_is_said_to_be():
-    assert leads(PLACES, {}, "V", "F") == "V and F are not measured on common seeds yet."
+    assert leads(PLACES, {}, "V", "F") == "V and F are not measured on common seeds of one machine yet."
     half = leads(PLACES, rows([3, 4], []), "V", "F")
     assert "long not measured yet" in half and half.endswith("these rows do not say.")

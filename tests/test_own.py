@@ -139,6 +139,11 @@ def test_one_recipe_for_all_and_never_a_mirror(monkeypatch, videos, tmp_path):
     assert trained.validation.score is score and len(trained.validation.truth) == 1
     assert asked["run"].max_steps == own.STEPS and asked["run"].flip is None
     assert OWN.items() <= asked["recipe"].items()
+    all_of_them = len(kinetics_folder(videos)["train"])
+    few = Run("folder", str(videos), "small", frames=4, max_clips=2, batch=1)
+    trained = train_own("change_probe", few, tmp_path)
+    assert asked["recipe"]["epochs"] * 2 >= asked["run"].max_steps > 0, "as many steps as are asked for, of two clips"
+    assert trained.model.card.trained_on.startswith("2 videos") and all_of_them > 2
 
 
 def test_only_a_folder_and_known_methods(videos, tmp_path):

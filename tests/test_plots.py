@@ -38,7 +38,7 @@ def test_an_ablation_shows_every_seed_its_mean_and_the_papers_value():
 
 def test_ranks_join_the_papers_place_and_ours():
     table = {"a": ("m/a", 3.0), "b": ("m/b", 2.0), "c": ("m/c", 1.0), "ours alone": ("m/d", None), "gone": ("m/e", 9.0)}
-    rows = {"m/a": {0: 10.0}, "m/b": {0: 40.0, 1: 20.0}, "m/c": {0: 5.0}, "m/d": {0: 50.0}}
+    rows = {"m/a": {0: 10.0}, "m/b": {0: 30.0, 1: 20.0}, "m/c": {0: 5.0}, "m/d": {0: 50.0}}
     _, axis = plt.subplots()
     plots.ranks(axis, "T", table, rows)
     joined = [tuple(map(int, line.get_ydata())) for line in axis.lines]
@@ -46,6 +46,18 @@ def test_ranks_join_the_papers_place_and_ours():
     words = [text.get_text() for text in axis.texts]
     assert "gone, not measured  9" in words and "50.0 %  ours alone, not in the paper" in words and "30.0 %  b" in words
     assert axis.lines[2].get_color() == plots.COLOURS[0], "its rank is kept"
+
+
+def test_level_lines_change_no_places_and_less_can_be_better():
+    table = {"a": ("m/a", 2.0), "b": ("m/b", 3.0), "c": ("m/c", 3.0)}
+    for rows, best, wanted in (
+        ({"m/a": {0: 7.0}, "m/b": {0: 7.0}, "m/c": {0: 9.0}}, max, [(0, 0), (1, 1), (2, 2)]),  # c, b, a beside c, b, a
+        ({"m/a": {0: 1.0}, "m/b": {0: 7.0}, "m/c": {0: 6.0}}, min, [(0, 0), (1, 1), (2, 2)]),  # a, c, b beside a, c, b
+    ):
+        _, axis = plt.subplots()
+        plots.ranks(axis, "T", table, rows, best=best)
+        assert [tuple(map(int, line.get_ydata())) for line in axis.lines] == wanted
+    assert axis.texts[0].get_text() == "a  2" and "1.0 %  a" in [text.get_text() for text in axis.texts]
 
 
 def test_rows_that_nobody_measured_keep_their_place():

@@ -16,6 +16,7 @@ from minilib.models.x3d_weights import load_body
 from minilib.papers.coarse_fine.method import detection
 from minilib.papers.coarse_fine.real import RECIPE, prepared
 from minilib.study import real_detection, real_training
+from minilib.study.real_training import shortcoming
 from minilib.training import TrainSettings, train
 from minilib.video import VideoError, read_frames
 from minilib.world.export_charades import export_charades
@@ -136,3 +137,16 @@ def test_the_recipe_is_the_papers_where_nothing_else_is_asked_for(root, tmp_path
     assert plan.steps == RECIPE["epochs"] * every and plan.warmup == RECIPE["warmup_epochs"] * every
     assert batch == 3 and objective is detection, "no more videos than there are"
     assert (other.batch, other.steps, other.warmup, small) == (2, 1, 0, 2)
+
+
+def test_other_frames_than_the_recipes_are_no_measurement_of_the_paper(root, tmp_path):
+    weights = tmp_path / "x3d.safetensors"
+    save_file({"a": torch.zeros(2)}, weights)
+    job = real_detection.Run("charades", str(root), weights=str(weights))
+    recipe, videos = {"batch": job.batch, "flip": job.flip}, real_detection.data(job)
+    for change, said in (
+        ({"frames": 16}, "frames=16, the recipe has 64"),
+        ({"stride": 2}, "stride=2, the recipe has 10"),
+    ):
+        assert shortcoming(replace(job, **change), recipe, videos) == said
+    assert not shortcoming(job, recipe, videos)

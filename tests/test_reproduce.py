@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,9 +13,12 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from minilib import code
+from minilib.batch import executed
 from minilib.batch.executed import code_version, is_current, read_notebook, strip
 from minilib.batch.jobs import Job, finished, job_key, run_job
 from minilib.batch.reproduce import main, plan, read_status, select, update
+from minilib.code import modules
 from minilib.errors import BadInput
 from minilib.files import ROOT
 
@@ -208,6 +212,8 @@ def _gone(pid):
         (["--scale", "huge"], "--scale huge: must be one of smoke, small, paper"),
         (["--only", "07"], "--only 07: no such notebook; there are 01_a"),
         (["--jobs", "0"], "--jobs 0: must be 1 or more"),
+        (["--update"], "--update publishes what --scale small gives"),
+        (["--scale", "small", "--set", "lr=0.1", "--update"], "--update publishes what --scale small gives"),
         (["--out", "/dev/null/x"], "--out='/dev/null/x': cannot write there"),
     ],
 )
@@ -255,9 +261,6 @@ def test_update_takes_a_clean_notebook_and_new_rows(tmp_path):
 
 
 def test_code_version_sees_what_is_imported_and_nothing_else(monkeypatch, tmp_path):
-    from minilib import code
-    from minilib.batch import executed
-
     package = tmp_path / "minilib"
     (package / "deep").mkdir(parents=True)
     files = {
@@ -278,6 +281,20 @@ def test_code_version_sees_what_is_imported_and_nothing_else(monkeypatch, tmp_pa
     assert code_version(book) == before
     (package / "deep" / "b.py").write_text("x = 2")
     assert code_version(book) != before
+
+
+def test_code_version_sees_what_is_loaded_by_its_name_and_every_claim_that_the_scorecard_judges(monkeypatch, tmp_path):
+    own = modules(["from minilib.study import saved"])
+    assert {"published.py", "full_size.py"} <= {path.name for path in own}, "methods that saved.PLACES names"
+    shutil.copytree(executed.CLAIMS, tmp_path / "claims")
+    monkeypatch.setattr(executed, "CLAIMS", tmp_path / "claims")
+    book = new_notebook(cells=[new_code_cell("from minilib.claims import scorecard")])
+    before = code_version(book)
+    for name in ("zeroi2v.yaml", "contradictions.yaml"):
+        with (tmp_path / "claims" / name).open("a") as file:
+            file.write("\n# another word\n")
+        before, old = code_version(book), before
+        assert before != old, name
 
 
 def test_status_file_survives_garbage(tmp_path):

@@ -50,7 +50,10 @@ def test_the_site_stands_alone(tmp_path):
     for name in ("01_a", "02_coarse_fine"):
         nbformat.write(page(name), tmp_path / "notebooks" / f"{name}.ipynb")
     claims = load("coarse_fine")
+    (tmp_path / "site_source").mkdir()
+    (tmp_path / "site_source" / "mine.txt").write_text("no folder of the site")
     first = build(tmp_path / "site", tmp_path / "notebooks", [Card(claims, judge(claims, []))])
+    assert [path.name for path in (tmp_path / "site_source").iterdir()] == ["mine.txt"]
     pages = {path.name: path.read_text() for path in (tmp_path / "site").glob("*.html")}
     assert {"index.html", "01_a.html", "02_coarse_fine.html", "claims_coarse_fine.html", "search.html"} <= pages.keys()
     assert not [name for name, text in pages.items() if ELSEWHERE.search(text)], "nothing from the network"

@@ -140,6 +140,8 @@ def test_here_measures_again_what_was_measured_elsewhere(toy, capsys, monkeypatc
         (["--minutes", "0"], "count from 1"),
         (["--variants", "a", "c"], "--variants 'c': not of toy; --list names what is there"),
         (["--costs"], "toy has no costs that are timed"),
+        (["--costs", "--plan"], "--costs times what a paper compares"),
+        (["--costs", "--variants", "a"], "--costs times what a paper compares"),
         (["--scale", "paper"], "invalid choice"),
     ],
 )
@@ -345,6 +347,57 @@ def test_no_job_begins_after_so_many_minutes(toy, monkeypatch):
     assert [job.seed for job, *_ in measure_all(jobs, 1, minutes=1)] == [0, 1]
     assert [job.seed for job, *_ in measure_all(jobs, 2)] == [0, 1, 2, 3, 4]
     assert asked == [("spawn", 1), ("spawn", 2)]
+
+
+def test_a_process_that_is_killed_ends_the_work_in_a_line(toy, monkeypatch):
+    job = Job("toy", "grid/a", 0, str(toy), "small", "cpu", 1)
+    dead = SimpleNamespace(exitcode=-9)
+    monkeypatch.setattr(work.multiprocessing, "active_children", lambda: [SimpleNamespace(exitcode=None), dead])
+    with pytest.raises(BadInput, match="was killed, perhaps for memory"):
+        list(measure_all([job], 1))
+
+
+def test_a_run_goes_on_only_under_the_code_and_on_the_machine_where_it_began(toy, monkeypatch):
+    begun: list[str] = []
+    run = Constant.run
+    monkeypatch.setattr(Constant, "run", lambda *given: begun.append(given[2].checkpoint.name) or run(*given))
+    changes = (
+        ("commit", lambda: "another"),
+        ("cpu", lambda: "another processor"),
+        ("threads", lambda: 7),
+    )
+    for name, other in (("commit", environment.commit), *changes):
+        with monkeypatch.context() as patched:
+            patched.setattr(environment, name, other)
+            STUDY.measure("grid/a", len(begun), rows_of("toy", str(toy), "small", "cpu"))
+            begun[-1] = begun[-1].replace(f".{len(begun) - 1}.", ".0.")
+    assert len(set(begun)) == 4, begun
+
+
+def test_rows_say_the_precision_of_their_recipe(toy):
+    half = replace(STUDY, recipes=STUDY.recipes | {"grid": replace(RECIPE, precision="bf16")})
+    for study, name in ((STUDY, "core/a"), (half, "grid/a")):
+        study.measure(name, 0, rows_of("toy", str(toy), "small", "cpu"))
+    kept = {row.metric: row.dtype for row in rows_of("toy", str(toy), "small", "cpu").rows()}
+    assert kept["core/a"] == "float32" and kept["grid/a"] == "bfloat16"
+
+
+def test_what_is_there_but_makes_no_pairs_is_wanted_here(toy, capsys, monkeypatch):
+    ask = ("--out", toy, "--variants", "grid/a", "grid/b", "grid.half/a", "grid.half/b", "--recipe", "grid")
+    for module in (environment, work):
+        monkeypatch.setattr(module, "commit", lambda: "0123456789ab")  # else no row judges, and no look is taken
+    lines(capsys, *ask, "--seeds", 5)
+    monkeypatch.setattr(environment, "cpu", lambda: "another processor")
+    assert lines(capsys, *ask, "--plan")[1][-1].startswith("0 runs"), "all is there, in pairs"
+    for seed in (3, 4):  # measured again elsewhere, and the first time forgotten
+        path = toy / "rows" / "toy.jsonl"
+        path.write_text("".join(
+            line for line in path.read_text().splitlines(True)
+            if not ('"grid/b"' in line and f'"seed":{seed},' in line)
+        ))  # fmt: skip
+        STUDY.measure("grid/b", seed, rows_of("toy", str(toy), "small", "cpu"))
+    wanted = [line.partition(";")[0] for line in lines(capsys, *ask, "--plan")[1][:-1]]
+    assert any(line.startswith("grid/a: seeds") for line in wanted), wanted
 
 
 def test_processes_share_the_cores(monkeypatch):

@@ -32,15 +32,17 @@ def test_nearest_names_are_counted_before_and_after():
 def test_names_agree_only_clear_of_chance():
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(4).repeat_interleave(8)
-    noise = torch.randn(32, 4, 16, generator=generator)
+    noise = torch.nn.functional.normalize(torch.randn(32, 4, 16, generator=generator), dim=-1)
     names = "abcd"
     assert "not clear of no difference" in said.agreement(noise, labels, names)
     own = noise.clone()
     own[torch.arange(32), labels] = torch.eye(4, 16)[labels] + 0.01 * noise[torch.arange(32), labels]
-    assert said.agreement(own, labels, names).endswith("Clips that show a class agree more on its name.")
+    assert said.agreement(own, labels, names).endswith("Clips agree more on the name of what they show.")
     same = torch.eye(4, 16).expand(32, 4, 16).clone()
     same[torch.arange(32), labels] = noise[torch.arange(32), labels]
     assert "agree *less*" in said.agreement(same, labels, names)
+    alike = torch.nn.functional.normalize(noise + 0.2 * torch.randn(4, 1, 16, generator=generator)[labels], dim=-1)
+    assert "not clear" in said.agreement(alike, labels, names), "any name is more alike in clips of one class"
     assert said.agreement(noise[:1], labels[:1], names) == "Too few clips to compare a name with itself."
 
 
@@ -55,13 +57,16 @@ def test_a_reason_that_a_row_contradicts_is_refused():
     found = {"v": {0: 50.0, 1: 51, 2: 50}, "a": {0: 70.0, 1: 71, 2: 70.5}, "b": {0: 30.0, 1: 31, 2: 30.5}}
     say = said.explains("fixed targets are easier", {"A": "a", "B": "b"}, ("V", "v"), found)
     assert say == (
-        "Compared with V, clear at 98 %: ahead: A; behind: B. So it cannot be the whole reason that fixed targets are "
-        "easier."
+        "Compared with V (intervals of 98 %), clearly ahead: A; clearly behind: B. So that fixed targets are easier "
+        "cannot be the whole explanation."
     )
     assert said.explains("it is so", {"A": "a"}, ("V", "v"), found).endswith("if it is so; it is no proof.")
     noisy = found | {"c": {0: 90.0, 1: 20, 2: 60}}
     assert "neither bear out nor refute" in said.explains("it is so", {"A": "a", "C": "c"}, ("V", "v"), noisy)
-    assert said.explains("it is so", {"A": "a"}, ("V", "v"), {}) == "Whether it is so: not measured yet."
+    none = said.explains("it is so", {"A": "a"}, ("V", "v"), {})
+    assert none == "Whether it is so: not measured on common seeds of one machine yet."
+    part = said.explains("it is so", {"A": "a", "D": "d"}, ("V", "v"), found)
+    assert "not paired yet: D" in part and "neither bear out nor refute" in part
 
 
 def test_costs_are_said_as_counted():

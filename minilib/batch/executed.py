@@ -12,8 +12,8 @@ from pathlib import Path
 import nbformat
 from nbformat import NotebookNode
 
+from minilib.claims.files import CONTRADICTIONS, papers
 from minilib.claims.files import FOLDER as CLAIMS
-from minilib.claims.files import papers
 from minilib.code import modules
 from minilib.errors import BadInput
 from minilib.files import ROOT
@@ -50,15 +50,20 @@ def code_version(notebook: NotebookNode) -> str:
     """Sixteen hex digits of all code that the notebook's results depend on.
 
     That is its own code cells, the modules of minilib that they import, directly or through others, and the claims
-    files whose names they mention. A change in a module that it never imports leaves a notebook current.
+    files whose names they mention, or all of them where the scorecard is among those modules. A change in a module that
+    it never imports leaves a notebook current.
     """
     sources = code_cells(notebook)
     digest = hashlib.sha256("\0".join(sources).encode())
-    for path in sorted(modules(sources)):
+    used = modules(sources)
+    for path in sorted(used):
         digest.update(path.relative_to(PACKAGE).as_posix().encode() + b"\0" + path.read_bytes())
+    judges_all = PACKAGE / "claims" / "scorecard.py" in used
     for path in (CLAIMS / f"{paper}.yaml" for paper in papers(CLAIMS)):
-        if any(re.search(rf"\b{path.stem}\b", source) for source in sources):
+        if judges_all or any(re.search(rf"\b{path.stem}\b", source) for source in sources):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    if judges_all:
+        digest.update((CLAIMS / CONTRADICTIONS).read_bytes())
     return digest.hexdigest()[:16]
 
 

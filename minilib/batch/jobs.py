@@ -27,7 +27,7 @@ from papermill.exceptions import PapermillException, PapermillExecutionError
 from minilib.batch.executed import code_version, read_notebook
 from minilib.changes import folder_key
 from minilib.errors import BadInput
-from minilib.files import write_whole
+from minilib.files import RESULTS, write_whole
 from minilib.notebook import JOB
 from minilib.progress import QUIET
 
@@ -122,10 +122,11 @@ def check_job(job: Job) -> None:
 
 
 def job_key(job: Job, notebook: nbformat.NotebookNode) -> str:
-    """What a finished run must match to count: the code it ran, its parameters and the files that they name, not where
-    it wrote."""
+    """What a finished run must match to count: the code it ran, the committed rows, its parameters and the files that
+    they name, not where it wrote."""
     plain = {k: v for k, v in sorted(job.parameters.items()) if k not in ("out_dir", "fresh")}
-    text = json.dumps([code_version(notebook), plain, *files_key(job)], default=str)
+    rows = [(path.name, path.stat().st_size) for path in sorted((RESULTS / "rows").glob("*.jsonl"))]
+    text = json.dumps([code_version(notebook), rows, plain, *files_key(job)], default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

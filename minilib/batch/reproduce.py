@@ -148,6 +148,8 @@ def _reproduce(args: argparse.Namespace) -> int:
         raise BadInput(f"--jobs {args.jobs}: must be 1 or more")
     if args.scale not in SCALES:
         raise BadInput(f"--scale {args.scale}: must be one of {', '.join(SCALES)}")
+    if args.update and (args.scale != "small" or args.set or args.seeds):
+        raise BadInput("--update publishes what --scale small gives without --set and --seeds; leave these out")
     chosen = select(args.notebooks, args.only)
     settings = dict(setting(text) for text in args.set)
     out = writable_folder(args.out or RUNS / args.scale, "--out")

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import nbformat
 from nbformat import NotebookNode
@@ -102,11 +103,11 @@ def build(out: Path, notebooks: Path = NOTEBOOKS, judged: Sequence[Card] | None 
     from sphinx.cmd.build import main as sphinx
 
     out = writable_folder(out, "--out")
-    source = out.parent / f"{out.name}_source"
-    shutil.rmtree(source, ignore_errors=True)
-    source.mkdir(parents=True)
-    stage(source, cards(RUNS / "small", RESULTS) if judged is None else judged, notebooks)
-    code = sphinx(["-q", "-E", "-b", "html", "-d", str(source / ".doctrees"), str(source), str(out)])
+    with TemporaryDirectory(prefix="site_") as folder:
+        source = Path(folder) / "source"
+        source.mkdir()
+        stage(source, cards(RUNS / "small", RESULTS) if judged is None else judged, notebooks)
+        code = sphinx(["-q", "-E", "-b", "html", "-d", str(Path(folder) / "doctrees"), str(source), str(out)])
     if code or not (out / "index.html").is_file():
         raise BadInput(f"site: Sphinx ended with {code}; its messages are above")
     return out / "index.html"

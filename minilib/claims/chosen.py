@@ -48,6 +48,26 @@ def by_setup(rows: Iterable[Row], scale: str) -> dict[Setup, dict[str, dict[int,
     return {setup: by_metric([row for row in rows if row.setup == setup], scale) for setup in setups}
 
 
+class Seeds(dict[int, float]):
+    """A metric's values by seed, the newest of each. setups: those of each device, dtype and number of threads by
+    itself, since only such pairs compare methods and not machines; last: when the metric was last measured there."""
+
+    def __init__(self, values: Mapping[int, float], setups: Mapping[Setup, Mapping[int, float]], last: Mapping):
+        super().__init__(values)
+        self.setups, self.last = setups, last
+
+
+def pairs_of(one: Mapping[int, float], other: Mapping[int, float]) -> dict[int, tuple[float, float]]:
+    """The values of two metrics by replicate, where both have it in one setup; of several the one measured last. Plain
+    mappings know no setups, and count as one."""
+    if not (isinstance(one, Seeds) and isinstance(other, Seeds)):
+        return {seed: (one[seed], other[seed]) for seed in sorted(one.keys() & other.keys())}
+    pairs = {}
+    for setup in sorted(one.setups.keys() & other.setups.keys(), key=lambda s: max(one.last[s], other.last[s])):
+        pairs |= pairs_of(dict(one.setups[setup]), dict(other.setups[setup]))
+    return dict(sorted(pairs.items()))
+
+
 def last_measured(rows: Iterable[Row], scale: str) -> dict[tuple[str, Setup], int]:
     """When each metric was last measured in a setup: the place of that row among all."""
     rows = newest(row for row in rows if row.scale == scale)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean
 
+from minilib.claims.chosen import pairs_of
 from minilib.claims.intervals import EFFECT, Sample
 from minilib.claims.said import Rows
 from minilib.claims.words import number, several
@@ -12,17 +13,16 @@ from minilib.claims.words import number, several
 
 def leads(places: Mapping[str, tuple[str, str]], rows: Rows, ahead: str, behind: str) -> str:
     """By how many points one metric lies above another at each place (place -> two metrics), over the seeds that both
-    have; and whether that lead is larger at the last measured place than at the first, clear of 0 at 98 %."""
-    found = {
-        place: {seed: rows[one][seed] - rows[other][seed] for seed in sorted(rows[one].keys() & rows[other].keys())}
-        for place, (one, other) in places.items()
-        if one in rows and other in rows
-    }
-    found = {place: each for place, each in found.items() if each}
+    have in one setup; and whether that lead is larger at the last measured place than at the first, clear of 0 at
+    98 %."""
+    pairs = {place: pairs_of(rows.get(one, {}), rows.get(other, {})) for place, (one, other) in places.items()}
+    found = {place: {seed: a - b for seed, (a, b) in each.items()} for place, each in pairs.items() if each}
     if not found:
-        return f"{ahead} and {behind} are not measured on common seeds yet."
+        return f"{ahead} and {behind} are not measured on common seeds of one machine yet."
     listed = ", ".join(
-        f"{place} {number(fmean(found[place].values()), '+')}" if place in found else f"{place} not measured yet"
+        f"{place} {number(fmean(found[place].values()), '+')} ({several(len(found[place]), 'seeds')})"
+        if place in found
+        else f"{place} not measured yet"
         for place in places
     )
     text = f"{ahead} minus {behind}, in points: {listed}."

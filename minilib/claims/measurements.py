@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from minilib.claims.chosen import by_metric, latest, weighted
+from minilib.claims.chosen import Seeds, by_metric, by_setup, last_measured, latest, weighted
 from minilib.claims.files import FOLDER, load
 from minilib.claims.model import COST
 from minilib.claims.rows import Row, RowFile, append_rows, settings_hash
@@ -68,10 +68,26 @@ class Measurements:
         return latest(self._rows, self.experiment)
 
     def seeds_of(self, scale: str = "small") -> dict[str, dict[int, float]]:
-        """{metric: {seed: value}} of the current rows of one scale, derived metrics as well."""
-        found = by_metric(self.rows(), scale)
-        found |= {name: rows for name, parts in self.derived.items() if (rows := weighted(parts, found))}
-        return {name: {seed: row.value for seed, row in rows.items()} for name, rows in found.items()}
+        """{metric: {seed: value}} of the current rows of one scale, derived metrics as well; each is a `Seeds`."""
+        rows = self.rows()
+        last, setups = last_measured(rows, scale), by_setup(rows, scale)
+        found, *each = (self._derived(one) for one in (by_metric(rows, scale), *setups.values()))
+        known = dict(zip(setups, each, strict=True))
+
+        def seeds(name: str, values: Mapping[int, Row]) -> Seeds:
+            there = {setup: one[name] for setup, one in known.items() if name in one}
+            parts = self.derived.get(name, (name,))
+            return Seeds(
+                {seed: row.value for seed, row in values.items()},
+                {setup: {seed: row.value for seed, row in one.items()} for setup, one in there.items()},
+                {setup: max(last[part, setup] for part in parts) for setup in there},
+            )
+
+        return {name: seeds(name, values) for name, values in found.items()}
+
+    def _derived(self, found: dict[str, dict[int, Row]]) -> dict[str, dict[int, Row]]:
+        """The same and the derived metrics."""
+        return found | {name: rows for name, parts in self.derived.items() if (rows := weighted(parts, found))}
 
     def row(self, metric: str, seed: int = 0, settings: object = None) -> Row | None:
         """The row that is there: of two the later one, unless only the earlier one judges."""

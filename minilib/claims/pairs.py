@@ -33,6 +33,8 @@ CANNOT, NOT_TESTABLE = "cannot show it here", "not testable here"
 ROOM = (10.0, 90.0)  # the better of a pair lies at least, the worse at most so many points above chance
 NOTHING = 3.0  # points within which a negative control must lie
 NO_HALF = "half the steps are not measured with these seeds"
+FEW = "which the first look needs"
+UNVOUCHED = "is not measured"
 APART = "not measured with the same seeds on the same device, dtype and number of threads"
 SPOKEN = {"shared test clips": "tested on shared clips"}
 
@@ -70,7 +72,7 @@ def room(scores: Scores, pair: Pair, task: Task, n: int, first: int) -> str | No
     chance, oracle = scores.ends(task, first)
     derived = [scores.parts(name) for name in (pair.better, pair.worse) if name in scores.derived]
     for group in (scores.parts(pair.better) + scores.parts(pair.worse), *derived):
-        levels = [100 * (scores.mean(name, n) - chance) / (oracle - chance) for name in group]
+        levels = [100 * (scores.level(name, pair, n) - chance) / (oracle - chance) for name in group]
         if max(levels) < ROOM[0]:
             return f"room: the better one lies {max(levels):.0f} % of the way from chance to oracle, less than 10 %"
         if min(levels) > ROOM[1]:
@@ -87,7 +89,7 @@ def controls(scores: Scores, name: str, task: Task, looks: tuple[int, ...]) -> s
             return f"controls: the task ({name}) names no {kind} control"
         look = first_look(scores.points(control, task, looks[0]), looks, test, NOTHING)
         if look is None:
-            return f"controls: the {kind} control of the task ({name}) is not measured"
+            return f"controls: the {kind} control of the task ({name}) {UNVOUCHED}"
         if look.word != HOLDS:
             low, high = look.sample.interval(EFFECT if kind == "positive" else NO_EFFECT)
             must = "must lie above 0" if kind == "positive" else f"must lie within {NOTHING:g} points of nothing"
@@ -160,7 +162,7 @@ def _too_few(claim: Claim, pair: Pair, task: Task, judging: Scores, shown: Score
         why = f"{several(len(paired), what)}, {_bars(paired.values())}"
     else:
         there = sum(seed < first for seed in paired)
-        why = f"{in_words(there)} of the {what} 0 to {first - 1}, which the first look needs"
+        why = f"{in_words(there)} of the {what} 0 to {first - 1}, {FEW}"
     differences = Sample.of(list(scores.points(pair, task, first).values()))
     if differences.n > 1:
         why += f": {_measured(differences, EFFECT)}"

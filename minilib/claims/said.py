@@ -6,10 +6,11 @@ A table is what `Study.printed` gives: label -> (metric, the paper's number or N
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 from statistics import fmean
 
+from minilib.claims.chosen import pairs_of
 from minilib.claims.intervals import EFFECT, Sample
 from minilib.claims.model import Claims
 from minilib.claims.table import Table
@@ -18,30 +19,42 @@ from minilib.claims.words import in_words, number, several
 
 Printed = Mapping[str, tuple[str, float | None]]
 Rows = Mapping[str, Mapping[int, float]]
+Best = Callable[..., str]  # max or min
 NEAR = 1.0  # lines of a table in percent that all lie within so many points are not put in an order
 
 
+def shared(table: Printed, rows: Rows) -> set[int]:
+    """The replicates that all measured lines of a table have: a mean over others would compare these, not the lines."""
+    measured = [set(rows[metric]) for metric, _ in table.values() if rows.get(metric)]
+    return set.intersection(*measured) if measured else set()
+
+
 def means(table: Printed, rows: Rows) -> dict[str, float]:
-    """The mean over seeds of each line of a table that is measured."""
-    return {label: fmean(rows[metric].values()) for label, (metric, _) in table.items() if rows.get(metric)}
+    """The mean of each line of a table that is measured, over the replicates that all of them share; where there are
+    none, each over its own."""
+    common = shared(table, rows)
+    return {
+        label: fmean(value for seed, value in rows[metric].items() if seed in common or not common)
+        for label, (metric, _) in table.items()
+        if rows.get(metric)
+    }
 
 
-def ranking(table: Printed, rows: Rows, unit: str = "") -> str:
-    """Which line is ahead and which behind, by how many seeds, and how many pairs stand in the paper's order."""
+def ranking(table: Printed, rows: Rows, unit: str = "", best: Best = max) -> str:
+    """Which line is ahead and which behind, by how many seeds, and how many pairs stand in the paper's order. best:
+    `max`, or `min` where less is better."""
     found = means(table, rows)
     if len(found) < 2:
         return unmeasured(table, found, unit)
-    best, last = max(found, key=found.get), min(found, key=found.get)
-    counts = sorted({len(rows[table[label][0]]) for label in found})
-    seeds = (
-        several(counts[0], "seeds") if len(counts) == 1 else f"{in_words(counts[0])} to {in_words(counts[-1])} seeds"
-    )
-    ahead, behind = (f"“{label}” with {number(found[label])}{unit}" for label in (best, last))
-    text = f"Ahead is {ahead}, behind {behind} ({seeds})."
-    if number(found[best]) == number(found[last]):
-        text = f"All are level at {number(found[best])}{unit} ({seeds})."
+    first, last = best(found, key=found.get), (min if best is max else max)(found, key=found.get)
+    common = len(shared(table, rows))
+    seeds = several(common, "seeds") if common else "each on seeds of its own"
+    ahead, behind = (f"“{label}” with {number(found[label])}{unit}" for label in (first, last))
+    text = f"Ahead is {ahead}, behind {behind} ({seeds}{'' if best is max else '; less is better'})."
+    if number(found[first]) == number(found[last]):
+        text = f"All are level at {number(found[first])}{unit} ({seeds})."
     same, pairs = same_order(table, found)
-    if pairs and unit == " %" and found[best] - found[last] < NEAR:
+    if pairs and unit == " %" and abs(found[first] - found[last]) < NEAR:
         text += " All lie within one point: too near to compare with the paper's order."
     elif pairs:
         stand = f"{in_words(same)} stand" if same > 1 else f"{in_words(same) if same else 'none'} stands"
@@ -69,10 +82,9 @@ def same_order(table: Printed, found: Mapping[str, float]) -> tuple[int, int]:
 
 
 def paired(rows: Rows, metric: str, other: str, least: int = 2) -> Sample | None:
-    """The differences of two metrics over the replicates that both have; None for fewer than `least` of them."""
-    ours, theirs = rows.get(metric, {}), rows.get(other, {})
-    shared = sorted(ours.keys() & theirs.keys())
-    return Sample.of([ours[k] - theirs[k] for k in shared]) if len(shared) >= least else None
+    """The differences of two metrics over the replicates that both have in one setup; None for fewer than `least`."""
+    pairs = pairs_of(rows.get(metric, {}), rows.get(other, {}))
+    return Sample.of([one - two for one, two in pairs.values()]) if len(pairs) >= least else None
 
 
 def difference(table: Printed, rows: Rows, a: str, b: str, unit: str = " points") -> str:
@@ -80,7 +92,7 @@ def difference(table: Printed, rows: Rows, a: str, b: str, unit: str = " points"
     where that holds 0, that these seeds do not tell. A sentence that the rows do not bear out cannot come of it."""
     sample = paired(rows, table[a][0], table[b][0], least=1)
     if sample is None:
-        return f"“{a}” and “{b}” are not measured on common seeds yet."
+        return f"“{a}” and “{b}” are not measured on common seeds of one machine yet."
     if sample.mean == 0:
         return f"“{a}” and “{b}” are level ({several(sample.n, 'seeds')})."
     if sample.mean < 0:

@@ -48,6 +48,12 @@ class Scores:
         values = [row.value for seed, row in self.rows(metric).items() if seed < n]
         return fmean(values) if values else None
 
+    def level(self, metric: str, pair: Control, n: int) -> float:
+        """The mean over the replicates 0 to n - 1 of a pair that is there, each by the rows of the setup that the pair
+        is of: elsewhere the metric may have been measured again."""
+        setups = {seed: one.setup for seed, (one, _) in self.paired(pair, None).items() if seed < n}
+        return fmean(self._rows(self.setups[setup], metric, False)[seed].value for seed, setup in setups.items())
+
     def ends(self, task: Task, n: int) -> tuple[float, float] | None:
         """Chance and oracle; where they are metrics their means over the first look's n replicates, or the task's."""
         n = LOOKS[task.replicates][0] if task.replicates else n

@@ -57,6 +57,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         ask.error(f"--seeds: at most {MOST_SEEDS}")
     if args.cluster and args.minutes is not None:
         ask.error("--minutes is for this machine; jobs of a cluster end by --ask timeout_min=MINUTES")
+    if args.costs and (args.plan or args.list or args.cluster or args.jobs > 1 or args.variants or args.recipe):
+        ask.error("--costs times what a paper compares, alone on this machine: with PAPER, --device and --out only")
     if args.cluster and args.here:
         ask.error("--here is for this machine; which rows a cluster's machines would pair with is not known here")
     return answer(lambda: run(args))

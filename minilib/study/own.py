@@ -94,7 +94,8 @@ def train_own(method: str, run: Run, out_dir: Path | str, name: str = "own_model
         raise BadInput(f"dataset {run.dataset!r}: own videos lie in a folder, dataset='folder'")
     make, splits = method_of(method), real.data(run).splits
     classes = splits["train"].classes
-    epoch = math.ceil(len(splits["train"]) / (run.batch or OWN["batch"]))
+    count = min(len(splits["train"]), run.max_clips or len(splits["train"]))
+    epoch = math.ceil(count / (run.batch or OWN["batch"]))
     steps = run.max_steps or max(STEPS, EPOCHS * epoch)
     run = replace(run, max_steps=steps)
     made = make(run, classes)
@@ -118,7 +119,7 @@ def train_own(method: str, run: Run, out_dir: Path | str, name: str = "own_model
         sampling={"sampling": made.recipe["sampling"]},
         views=made.recipe["views"],
         measured=outcome,
-        trained_on=f"{len(splits['train'])} videos of {run.data_root}, seed {run.seed}, {steps} steps",
+        trained_on=f"{count} videos of {run.data_root}, seed {run.seed}, {steps} steps",
         made_with=environment(run.device) | {"finished": datetime.now(UTC).isoformat(timespec="seconds")},
     )
     model = VideoModel(made.model.eval(), card)

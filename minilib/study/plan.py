@@ -15,7 +15,7 @@ from statistics import median
 from minilib.claims import Claims, Measurements
 from minilib.claims.intervals import LOOKS, UNDECIDED, Sample, first_look, needed
 from minilib.claims.model import COST, Claim
-from minilib.claims.pairs import APART, CANNOT, NO_HALF, NOT_TESTABLE, NOTHING
+from minilib.claims.pairs import APART, CANNOT, FEW, NO_HALF, NOT_TESTABLE, NOTHING, UNVOUCHED
 from minilib.claims.scores import Scores, halved
 from minilib.claims.verdicts import Verdict, judge
 from minilib.study.recipes import Recipe, Tuned, parts_of
@@ -54,7 +54,8 @@ def wanted(
     """Missing rows of `metrics` (all of them by default) and of their sweeps, most wanted first.
 
     They are those of `seeds`, or by default those of the first look and of the `later` one that would decide a claim.
-    here: rows of this device and these threads alone; a claim that lacks pairs (`APART`) wants what they lack.
+    here: rows of this device and these threads alone; a claim whose rows are all there, but make no pairs, or fewer
+    than the first look needs, wants what these lack.
     """
     timed, gpu = seconds_of(rows), on_gpu(rows)
     scores = Scores.of([row for row in rows.rows() if row.judges], rows.scale, claims.derived)
@@ -73,8 +74,11 @@ def wanted(
         if verdict.verdict in OPEN:
             further = later(study, claims, claims[verdict.id], scores)
             counts = {name: max(count, further.get(name, 0)) for name, count in counts.items()}
-        apart = here is not None and APART in verdict.why
-        lacking[verdict.id] = [each for name, count in counts.items() for each in missing(name, count, apart)]
+        lacks = [each for name, count in counts.items() for each in missing(name, count)]
+        partly = not lacks and any(sign in verdict.why for sign in (FEW, UNVOUCHED, NO_HALF))  # there, but not in pairs
+        if here is not None and (APART in verdict.why or partly):
+            lacks = [each for name, count in counts.items() for each in missing(name, count, True)]
+        lacking[verdict.id] = lacks
     rest = [each for name in study.metrics() for each in missing(name, study.replicates)]
     found: dict[tuple[str, int], Wanted] = {}
     for rank, why, wants in [*ranked(claims, verdicts, lacking), (LAST, "no claim waits for it", rest)]:

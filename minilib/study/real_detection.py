@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import av
 import numpy as np
@@ -42,6 +43,8 @@ Video = ActionVideo | Untrimmed
 class Run(RealRun):
     """What to train on what. dataset: charades or multithumos. network: a name that the paper's study knows. backbone:
     x3d_m or small. weights: a file of an X3D that every stream starts from; "" for random ones."""
+
+    FIXED: ClassVar[tuple[str, ...]] = ("frames", "stride")
 
     backbone: str = "x3d_m"
     frames: int = 64

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from torch import nn
@@ -14,11 +15,10 @@ from minilib.changes import clips_key
 from minilib.datasets.annotations import present
 from minilib.errors import BadInput
 from minilib.manifests import file_hash
+from minilib.recipe import DTYPES
 from minilib.settings import key
 from minilib.training import Objective
 from minilib.video import VideoError
-
-DTYPES = {"fp32": "float32", "bf16": "bfloat16", "fp16": "float16"}
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class RealRun:
     before the run ends. workers: processes that decode, beside each that trains; a GPU has one at least. compile: by
     torch.compile. fresh: start anew, whatever checkpoint or row is there.
     """
+
+    FIXED: ClassVar[tuple[str, ...]] = ()  # what only its default value makes the paper's
 
     dataset: str
     data_root: str = field(compare=False)

@@ -16,8 +16,9 @@ from minilib.changes import stamp
 from minilib.claims import Measurements
 from minilib.datasets.folder import EpochBatches, VideoDataset
 from minilib.distributed import processes
+from minilib.recipe import DTYPES
 from minilib.settings import describe, key
-from minilib.study.real_run import DTYPES, Prepared, RealRun, Videos
+from minilib.study.real_run import Prepared, RealRun, Videos
 from minilib.training import CrossEntropy, TrainSettings, augmentation, train
 
 WHOLE = 0.95  # of a split's listed videos: with fewer a row is no row of this data set
@@ -145,6 +146,9 @@ def shortcoming(run: RealRun, recipe: Mapping, videos: Videos) -> str:
     for name, chosen in (("batch", run.batch or None), ("flip", run.flip)):
         if chosen not in (None, recipe[name]):
             return f"{name}={chosen}, the recipe has {recipe[name]}"
+    for name in run.FIXED:
+        if getattr(run, name) != getattr(type(run), name):
+            return f"{name}={getattr(run, name)}, the recipe has {getattr(type(run), name)}"
     if run.random_start:
         return "random weights"
     short = [name for name, count in videos.listed.items() if len(videos.splits[name]) < WHOLE * count]

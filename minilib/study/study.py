@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from minilib.claims import Claims, Measurements
+from minilib.environment import environment
 from minilib.errors import BadInput
 from minilib.progress import progress
 from minilib.resume import Diverged, History
@@ -209,7 +210,9 @@ class Study:
         if known is not None:
             return known.value
         split = "val" if parts_of(metric)[1].startswith("rate") else "test"
-        name = f"{self.paper}.{metric.replace('/', '.')}.{seed}.{key(settings)}.pt"
+        here = environment(rows.device)
+        begun = key(settings, rows.experiment, here["device"], here["threads"], here["commit"])  # else it starts anew
+        name = f"{self.paper}.{metric.replace('/', '.')}.{seed}.{begun}.pt"
         state = rows.path.parents[1] / "training" / name
         with rows.timing() as taken:
             try:

@@ -104,8 +104,10 @@ def measure_all(jobs: Sequence[Job], processes: int, minutes: float | None = Non
     end = time.monotonic() + 60 * minutes if minutes else float("inf")
     queue = Queue(jobs)
     with multiprocessing.get_context("spawn").Pool(processes, die_with, (os.getpid(),)) as pool:
-        running = []
+        workers, running = multiprocessing.active_children(), []
         while running or (queue.waiting and time.monotonic() < end):
+            if any(worker.exitcode is not None for worker in workers):  # the pool would wait for its job for ever
+                raise BadInput("a process that measured was killed, perhaps for memory; take fewer --jobs and go on")
             while len(running) < processes and time.monotonic() < end and (job := queue.next(time.monotonic())):
                 running.append(pool.apply_async(do, (job,)))
             finished = [each for each in running if each.ready()]

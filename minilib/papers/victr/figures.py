@@ -53,16 +53,3 @@ def plane(points: Tensor) -> Tensor:
     flat = flat - flat.mean(0)
     _, _, directions = torch.linalg.svd(flat, full_matrices=False)
     return (flat @ directions[:2].mT).unflatten(0, points.shape[:-1])
-
-
-def spread(text: Tensor, labels: Tensor) -> dict[str, float]:
-    """How far names (b, n, c) move from clip to clip: mean cosine of a class' name in two clips, where both show that
-    class, where only one does, and where neither does."""
-    own = F.normalize(text, dim=-1).transpose(0, 1)  # (n, b, c)
-    shows = labels == torch.arange(len(own), device=labels.device)[:, None]  # (n, b)
-    cosines = own @ own.mT
-    other = ~torch.eye(len(labels), dtype=torch.bool, device=labels.device)
-    first, second = shows[:, :, None], shows[:, None]
-    kinds = {"both show it": first & second & other, "one shows it": first & ~second}
-    kinds |= {"neither shows it": ~first & ~second & other}
-    return {kind: float(cosines[pairs].mean()) for kind, pairs in kinds.items()}

@@ -8,13 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
-import torch
 from torch import Tensor
 
 from minilib.claims.intervals import EFFECT, Sample
+from minilib.claims.said import paired
 from minilib.claims.words import in_words, number, several
 from minilib.errors import BadInput
-from minilib.papers.victr.figures import Inside, spread
+from minilib.papers.victr.figures import Inside
 
 Rows = Mapping[str, Mapping[int, float]]
 
@@ -50,43 +50,56 @@ def nearest(shown: Inside, labels: Tensor) -> str:
 
 
 def agreement(text: Tensor, labels: Tensor, names: Sequence[str]) -> str:
-    """Whether a name is more alike in two clips that show its class than in two that do not: unit vectors (b, n, c);
-    one difference of mean cosines a name, clear of 0 at 98 % or not."""
+    """Whether a name is more alike in two clips of its own class than in two of one other class: unit vectors
+    (b, n, c); one difference of mean cosines a name, clear of 0 at 98 % or not. Clips of two different classes do not
+    count: any name is more alike in similar clips."""
+    alike = labels[:, None] == labels
+    alike.fill_diagonal_(False)
     pairs = []
     for k in range(len(names)):
-        if int((labels == k).sum()) > 1 and int((labels != k).sum()) > 1:
-            cosine = spread(text[:, k : k + 1], torch.where(labels == k, 0, -1))
-            pairs.append((cosine["both show it"], cosine["neither shows it"]))
+        own = (labels == k)[:, None] & alike
+        if own.any() and (alike & ~own).any():
+            cosines = text[:, k] @ text[:, k].T
+            pairs.append((float(cosines[own].mean()), float(cosines[alike & ~own].mean())))
     if len(pairs) < 2:
         return "Too few clips to compare a name with itself."
-    both, neither = (fmean(side) for side in zip(*pairs, strict=True))
-    said = f"A name's mean cosine with itself is {both:.2f} in two clips that show its class, and {neither:.2f} in two "
-    said += "that do not."
-    low, high = Sample.of([one - other for one, other in pairs]).interval(EFFECT)
+    own, other = (fmean(side) for side in zip(*pairs, strict=True))
+    said = f"A name's mean cosine with itself is {own:.2f} in two clips of its own class, and {other:.2f} in two of "
+    said += "one other class"
+    low, high = Sample.of([one - two for one, two in pairs]).interval(EFFECT)
+    said += (
+        f" (98 % interval of the difference {low:+.2f} to {high:+.2f}, {several(len(pairs), 'names')} of one model)."
+    )
     if low > 0:
-        return f"{said} Clips that show a class agree more on its name."
+        return f"{said} Clips agree more on the name of what they show."
     if high < 0:
-        return f"{said} Clips that show a class agree *less* on its name."
-    return f"{said} Over {several(len(pairs), 'names')} that is not clear of no difference."
+        return f"{said} Clips agree *less* on the name of what they show."
+    return f"{said} That is not clear of no difference."
 
 
 def explains(reason: str, metrics: Mapping[str, str], reference: tuple[str, str], rows: Rows) -> str:
     """Whether a reason that should put every line (label -> metric) ahead of the reference (label, metric) fits what is
-    measured: which are ahead, which behind, clear of 0 at 98 % over the seeds that both have."""
+    measured: which are ahead, which behind, clear of 0 at 98 % over the seeds that both have in one setup."""
     name, other = reference
-    sides: dict[str, list[str]] = {"ahead": [], "behind": [], "not told apart": []}
+    sides: dict[str, list[str]] = {
+        "clearly ahead": [],
+        "clearly behind": [],
+        "not told apart": [],
+        "not paired yet": [],
+    }
     for label, metric in metrics.items():
-        seeds = rows.get(metric, {}).keys() & rows.get(other, {}).keys()
-        if len(seeds) > 1:
-            low, high = Sample.of([rows[metric][s] - rows[other][s] for s in sorted(seeds)]).interval(EFFECT)
-            sides["ahead" if low > 0 else "behind" if high < 0 else "not told apart"].append(label)
+        if (sample := paired(rows, metric, other)) is None:
+            sides["not paired yet"].append(label)
+            continue
+        low, high = sample.interval(EFFECT)
+        sides["clearly ahead" if low > 0 else "clearly behind" if high < 0 else "not told apart"].append(label)
+    if len(sides["not paired yet"]) == len(metrics):
+        return f"Whether {reason}: not measured on common seeds of one machine yet."
     found = [f"{side}: {', '.join(labels)}" for side, labels in sides.items() if labels]
-    if not found:
-        return f"Whether {reason}: not measured yet."
-    text = f"Compared with {name}, clear at 98 %: {'; '.join(found)}."
-    if sides["behind"]:
-        return f"{text} So it cannot be the whole reason that {reason}."
-    if sides["not told apart"]:
+    text = f"Compared with {name} (intervals of 98 %), {'; '.join(found)}."
+    if sides["clearly behind"]:
+        return f"{text} So that {reason} cannot be the whole explanation."
+    if sides["not told apart"] or sides["not paired yet"]:
         return f"{text} These seeds neither bear out nor refute that {reason}."
     return f"{text} That is what one would see if {reason}; it is no proof."
 
