@@ -80,4 +80,5 @@ def test_what_is_filled_in_is_drawn_with_and_without_the_leak():
     pictures, errors = filling.fillings(filling.shipped_autoencoder(), frames, hidden)
     seen = (~hidden).view(1, 8, 12, 12).repeat_interleave(8, 2).repeat_interleave(8, 3)
     assert all(torch.equal(each[seen], frames[seen]) for each in pictures.values())
+    assert 0 < errors["its neighbour's mean, no model"] < 1 and len(errors) == len(pictures)
     assert errors["its own mean and contrast"] < errors["its neighbour's"] < 1  # the leak is worth more than the model

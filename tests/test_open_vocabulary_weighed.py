@@ -71,3 +71,10 @@ def test_costs_are_recorded_beside_the_released_graph(monkeypatch, tmp_path):
     assert found["slots.forward.loop"] == found["slots.step.loop"] == found["decoder.memory.direct"] == 1
     assert found["decoder.memory.chunked"] < 0.9 and found["slots.forward.video"] > 0
     assert "(medians of one round in one run" in weighed.beside_released(rows.seeds_of("smoke"))
+
+
+def test_ways_that_find_different_objects_are_not_compared_by_names():
+    found = rows(ours=[70.0, 80.0], ours__named=[60.0], few=[20.0], few__named=[70.0])
+    text = weighed.named_apart(found, "ours", "few", "random slots")
+    assert "random slots find 20 % of the objects and ours 75 %, so the 70 % and 60 % of shapes" in text
+    assert weighed.named_apart({}, "a", "b", "they") == "How they are named is not measured yet."

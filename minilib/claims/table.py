@@ -27,6 +27,7 @@ BADGES = {
     "cannot show it here": ("○", NONE),
     "not testable here": ("–", NONE),
 }
+POINT = "A point is 1 % of the way from the chance of a claim's task to its oracle."
 # once a table, not once a cell, which would be a tenth of a page's bytes; twice the class beats JupyterLab's own rule
 RULE = "<style>.of-claims.of-claims :is(td,th,caption){text-align:left;vertical-align:top}</style>"
 
@@ -84,7 +85,8 @@ def table(claims: Claims, verdicts: Sequence[Verdict] | None = None) -> Table:
     for claim, verdict in _both(claims, verdicts):
         found = measured(claim, verdict)
         rows.append((claim.source, claim.statement, printed(claim), found, verdict.verdict, verdict.why))
-    return Table(("source", "claim", "paper", "measured", "verdict", "why"), tuple(rows))
+    caption = f"{POINT} The paper's numbers are in its own unit." if any(" points" in row[-1] for row in rows) else ""
+    return Table(("source", "claim", "paper", "measured", "verdict", "why"), tuple(rows), caption)
 
 
 def headlines(claims: Claims, verdicts: Sequence[Verdict] | None = None) -> Table:
@@ -92,7 +94,8 @@ def headlines(claims: Claims, verdicts: Sequence[Verdict] | None = None) -> Tabl
     if verdicts is None:
         return Table(("source", "claim"), tuple((c.source, c.statement) for c in claims.claims if c.headline))
     found = [(c.statement, v.verdict, v.why) for c, v in _both(claims, verdicts) if c.headline]
-    return Table(("claim", "verdict", "why"), tuple(found))
+    caption = POINT if any(" points" in why for _, _, why in found) else ""
+    return Table(("claim", "verdict", "why"), tuple(found), caption)
 
 
 def orderings(claims: Claims) -> Table:

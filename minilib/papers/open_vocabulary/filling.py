@@ -40,8 +40,9 @@ def nearest_seen(hidden: Tensor, rows: int, columns: int) -> Tensor:
 
 @torch.no_grad()
 def fillings(model: MaskedAutoencoder, frames: Tensor, hidden: Tensor) -> tuple[dict[str, Tensor], dict[str, float]]:
-    """Pictures uint8 (b, t, h, w, 3) by what they take from where, and their mean squared errors on hidden pixels, as
-    shares of the error of grey. frames uint8 (b, t, h, w, 3), hidden bool (b, n), the same places in all steps."""
+    """Pictures uint8 (b, t, h, w, 3) by what they take from where, and their mean squared errors on hidden pixels, and
+    that of the neighbours' means without a model, as shares of the error of grey. frames uint8 (b, t, h, w, 3), hidden
+    bool (b, n), the same places in all steps."""
     encoder = model.encoder
     predicted = model(encoder.normalise(frames), hidden).float().unflatten(-1, (-1, 3))  # (b, m, p, 3)
     cut = tubelets(frames.movedim(-1, 2) / 255.0, encoder.tubelet, encoder.patch)
@@ -64,5 +65,6 @@ def fillings(model: MaskedAutoencoder, frames: Tensor, hidden: Tensor) -> tuple[
         drawn = from_tokens(whole, shape, encoder.tubelet, encoder.patch)
         pictures[title] = (255 * drawn.clamp(0, 1)).round().to(torch.uint8)
         errors[title] = float((answer - truth).square().mean())
+    errors["its neighbour's mean, no model"] = float((neighbour[0] - truth).square().mean())
     grey = errors.pop("hidden")
     return pictures, {title: value / grey for title, value in errors.items()}

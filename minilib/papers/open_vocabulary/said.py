@@ -28,19 +28,21 @@ def listed(words: Sequence[str]) -> str:
 # --- part one, part two ----------------------------------------------------------------------------------------------
 
 
-def filled(own: float, neighbour: float, no_model: float) -> str:
+def filled(own: float, neighbour: float, own_mean: float, neighbour_mean: float) -> str:
     """Errors of the hidden pixels as shares of grey's: filled in by the model with the hidden patches' own mean and
-    contrast, with those of a patch that was seen, and without the model by their own mean alone."""
+    contrast, with those of a patch that was seen, and without the model by either mean alone."""
     text = f"Painting the hidden patches grey is an error of 100 %. The usual picture has {100 * own:.0f} %. "
-    taken = 1 - own / no_model
+    taken = 1 - own / own_mean
     if taken < 0.15:
         text += (
-            f"Their own means alone, with no model at all, have {100 * no_model:.0f} %: what looks so good was given."
+            f"Their own means alone, with no model at all, have {100 * own_mean:.0f} %: what looks so good was given."
         )
     else:
-        text += f"Their own means alone have {100 * no_model:.0f} %, of which the model takes {100 * taken:.0f} % away."
-    text += f" Drawn from what can be seen, it is {100 * neighbour:.0f} %: "
-    return text + (f"{100 - 100 * neighbour:.0f} % is filled in." if neighbour < 0.98 else "no better than grey.")
+        text += f"Their own means alone have {100 * own_mean:.0f} %, of which the model takes {100 * taken:.0f} % away."
+    text += f" Drawn from what can be seen, it is {100 * neighbour:.0f} %, and with no model, by the neighbours' means "
+    text += f"alone, {100 * neighbour_mean:.0f} %: "
+    taken = 1 - neighbour / neighbour_mean
+    return text + (f"the model takes {100 * taken:.0f} % of that away." if taken > 0.02 else "the model adds nothing.")
 
 
 def steady(shares: Mapping[str, float], slots: int) -> str:
@@ -66,7 +68,7 @@ def merged(kept: int, groups: int) -> str:
     """How many slots are kept of a group of clips, and how many groups they make."""
     text = f"Of the eight clips together {in_words(kept)} slots are kept"
     if kept == groups:
-        return f"{text}, and none of them is merged with another: slots of one name also have to look alike for that."
+        return f"{text}, and none of them is merged with another."
     return f"{text}, which make {in_words(groups)} things."
 
 
@@ -126,7 +128,8 @@ def knows_ground(share: float, chance: float) -> str:
     text = f"The patches *of the object* also name the ground around it, in {share:.0f} % of the cases"
     if share > 2 * chance:
         return (
-            f"{text}: a patch has read the whole picture. A name of a background cannot tell objects from ground then."
+            f"{text}. Whether patches have read what lies around them or hold some of it at the object's edge, a name "
+            "of a background cannot tell objects from ground then."
         )
     return f"{text}, which is hardly more than chance ({chance:.0f} %)."
 

@@ -48,7 +48,19 @@ def boxes_each(rows: Rows, table: Mapping[str, tuple[str, float | None]]) -> str
         return "How many boxes each emits is not measured yet."
     most = sorted(counts, key=counts.get, reverse=True)
     listed = ", ".join(f"{label} {number(counts[label])}" for label in most)
-    return f"Boxes a frame, which joint optimisation leaves to chance: {listed}. Whoever emits more finds more by luck."
+    return f"Boxes a frame: {listed}. Whoever emits more finds more by luck."
+
+
+def named_apart(rows: Rows, ours: str, control: str, what: str) -> str:
+    """That two ways which find different objects cannot be compared by how they name them; the control is `what`."""
+    found = [rows.get(f"{way}{part}", {}) for part in ("", "/named") for way in (control, ours)]
+    if not all(found):
+        return f"How {what} are named is not measured yet."
+    few, many, theirs, own = (f"{fmean(each.values()):.0f} %" for each in found)
+    return (
+        f"Whether good slots get better names these rows cannot say: {what} find {few} of the objects and ours {many}, "
+        f"so the {theirs} and {own} of shapes that are named rightly are shares of different objects."
+    )
 
 
 def beside_released(rows: Rows) -> str:
