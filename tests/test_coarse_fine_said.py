@@ -44,9 +44,9 @@ def test_live_grids_are_compared_with_rows_at_an_eighth():
 
 def test_a_grid_points_only_from_a_correlation_of_a_half():
     assert said.sampling({"a": 0.1, "b": 0.49}) == (
-        "correlations a +0.10, b +0.49. None reaches +0.5, so none samples where things happen."
+        "correlations a +0.10, b +0.49. None reaches +0.5, which this page calls following."
     )
-    assert said.sampling({"a": 0.1, "b": 0.6}).endswith("With +0.5 or more, these sample where things happen: b.")
+    assert said.sampling({"a": 0.1, "b": 0.6}).endswith("With +0.5 or more, these follow what happens: b.")
     assert said.grids({"a": [0.1, 0.3], "b": []}) == "From the rows, correlations: a +0.20 (two seeds)."
     assert "No row says yet" in said.grids({"b": []})
 

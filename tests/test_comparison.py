@@ -212,7 +212,8 @@ def test_costs_are_ratios_in_rounds(rows):
 
 
 def synthetic():
-    rows = {"grid/motion/a": {0: 80.0, 1: 82.0}, "grid/motion/b": {0: 79.0, 1: 81.0}, "grid/motion/c": {0: 20.0}}
+    rows = {"grid/motion/a": {0: 80.0, 1: 82.0}, "grid/motion/b": {0: 79.0, 1: 82.0}}
+    rows |= {"grid/motion/c": {0: 20.0, 1: 21.0}}
     each = {"a": 100.0, "b": 40.0, "c": 10.0}
     return rows | {f"cost/memory.{n}": {0: c} for n, c in each.items()}
 
@@ -255,7 +256,7 @@ def test_what_is_merged_costs_what_it_does_then():
 
 def test_what_is_not_measured_stays_empty():
     row = figures.table(synthetic(), ["c"]).rows[0]
-    assert row[:3] == ("c", "20.0", "") and "10.00" in row
+    assert row[:3] == ("c", "20.5 ± 0.7", "") and "10.00" in row
     figure, axis = plt.subplots()
     figures.scatter(axis, synthetic(), ["a", "c", "nobody"], "motion", "memory")
     assert {text.get_text() for text in axis.texts} == {"a", "c"}
@@ -278,7 +279,8 @@ def test_who_is_beaten_costs_no_less_for_no_more():
     assert said.front([1, 1], [3, 3]) == [True, True]  # equal ones do not beat each other
     text = said.best_buys(synthetic(), ["a", "b", "c", "nobody"], "motion", "memory")
     assert (
-        text == "From the cheapest up, no other method beats c (20 % at 10.00), b (80 % at 40.00), a (81 % at 100.00)."
+        text == "By means alone, from the cheapest up, no other method beats c (20 % at 10.00), b (80 % at 40.00), "
+        "a (81 % at 100.00)."
     )
     dear = synthetic() | {"cost/memory.c": {0: 50.0}}
     assert said.best_buys(dear, "abc", "motion", "memory").endswith("The other one is beaten by one of these.")
@@ -297,7 +299,7 @@ def test_whether_gradients_decide_a_cost_follows_from_the_rows():
 
 def test_a_merged_method_is_compared_with_another():
     rows = {"cost/work.a_merged": {0: 3.0, 1: 5.0}, "cost/work.b": {0: 2.0}}
-    assert said.merged_costs(rows, "a", "b") == "Beside b, merged a takes 2.00 of its multiply-adds."
+    assert said.merged_costs(rows, "a", "b") == "Beside b, merged a takes 1.50 of its multiply-adds."
     assert said.COMMAND in said.merged_costs({}, "a", "b")
 
 
@@ -310,7 +312,7 @@ def test_whose_answer_turns_with_the_clip_sees_order():
     same, other = torch.tensor([1, 2, 3, 4]), torch.tensor([1, 2, 0, 0])
     text = said.turned({"blind": (same, same), "seeing": (same, other)})
     assert "blind 0 %, seeing 50 %" in text and text.endswith("No answer of blind depends on the order.")
-    assert said.turned({"seeing": (same, other)}).endswith("sees something of the order.")
+    assert said.turned({"seeing": (same, other)}).endswith("to the right one is another question.")
 
 
 def test_tables_read_metrics_of_the_other_papers_studies():

@@ -64,7 +64,8 @@ def test_what_does_not_pass_chance_has_recognised_nothing():
     text = said.beyond_chance("Unseen things", table, rows, 25.0)
     assert "plain 25.0 %, ours 80.5 % (three seeds; chance 25.0 %)" in text and text.endswith("Clear of chance: ours.")
     nothing = said.beyond_chance("Unseen things", {"plain": ("p", None)}, rows, 25.0)
-    assert nothing.endswith("nothing was recognised.")
+    assert nothing.endswith("these seeds do not show that anything was recognised.")
+    assert said.beyond_chance("It", {"ours": ("o", None)}, {"o": {0: 99.0}}, 25.0).endswith("is a look, not a result.")
     assert said.beyond_chance("Unseen things", table, {}, 25.0) == "Unseen things: not measured yet."
 
 

@@ -69,11 +69,13 @@ def test_seconds_say_when_writing_has_paid():
 
 
 def test_sentences_on_loss_and_control_say_the_numbers():
-    rows = {f"grid/by_rule/{name}": {0: value, 1: value} for name, value in (("captions", 100), ("repository", 90))}
+    each = (("captions", 100), ("repository", 90))
+    rows = {f"grid/by_rule/{name}": dict.fromkeys(range(13), value) for name, value in each}
     assert said.lost(rows) == "Not measured yet."
-    rows["grid/by_rule/uniform"] = {1: 60, 2: 0}
-    assert "over one replicate: all captions 100 %, the repository 90 %, evenly" in said.lost(rows)
-    assert said.lost(rows).endswith("Writing loses 10 points of what could be answered, leaving captions out 40.")
+    rows["grid/by_rule/uniform"] = dict.fromkeys(range(2, 13), 60) | {12: 0}
+    assert "over ten replicates: all captions 100 %, the repository 90 %, evenly" in said.lost(rows)
+    assert said.lost(rows).endswith("Merging loses 10 points of what could be answered, leaving captions out 40.")
+    assert said.lost(rows | {"grid/by_rule/uniform": {0: 60}}) == "Not measured yet.", "not a whole round of questions"
     assert said.control({0: 20, 1: 20}) == "The question alone is right in 20.0 % over two replicates, as it must be."
     assert said.control({0: 40}).endswith("not in 20 %: it gives answers away.")
     assert said.control({}) == "Not measured yet."

@@ -364,9 +364,11 @@ def test_what_became_of_taught_slots_follows_from_rows():
     rows[f"{hard}control/random_slots/jf"] = {0: 20.0, 1: 20.0, 2: 23.0}
     said = taught.became(rows)
     assert said.startswith("Taught the true masks, the slots begin at a J&F of 42.0; trained on, they end at 30.0 with")
-    assert "21.0; two seeds" in said and said.endswith("merges slots that were apart.") and "does not" not in said
+    assert "21.0; two seeds" in said and said.endswith("they end clearly lower than without losses.")
     rows[f"{hard}taught/only_obj/jf"] = {0: 31.0, 1: 31.0}
-    assert taught.became(rows).endswith("does not merge slots that were apart.")
+    assert taught.became(rows).endswith("they end clearly higher than without losses.")
+    rows[f"{hard}taught/only_obj/jf"] = {0: 31.0, 1: 28.0}
+    assert taught.became(rows).endswith("does to them these seeds do not say.")
 
 
 # --- counts ---

@@ -34,7 +34,8 @@ def told_apart(name: str, within: Mapping[int, tuple[float, int]], classes: Sequ
         word = f"“{classes[first]}” and “{classes[first + 1]}” ({accuracy:.0f} %)"
         (rest if abs(off) <= reach else above if off > 0 else below).append(word)
     if not above and not below:
-        return f"{name} is not clear of chance in any of {in_words(len(within))} pairs: it does not see which way."
+        text = f"{name} is not clear of chance in any of {in_words(len(within))} pairs"
+        return f"{text}: these clips do not show that it sees which way."
     text = f"{name} tells the two directions apart in {in_words(len(above)) if above else 'none'} of "
     text += f"{in_words(len(within))} pairs."
     text += f" Taken for one another: {', '.join(below)}." if below else ""

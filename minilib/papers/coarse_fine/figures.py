@@ -109,9 +109,9 @@ TABLES = {
         "max": Row("max_eighth"),
         "Grid Pool, released": Row("grid_eighth"),
         "unpooled in one step": Row("grid_eighth_one_step"),
-        "a head taught by labels": Row("grid_eighth_taught"),
-        "a head that knows": Row("grid_eighth_oracle"),
-        "the same, unpooled in two steps": Row("grid_eighth_oracle_two_step"),
+        "one step, our inverse, a head taught by labels": Row("grid_eighth_taught"),
+        "one step, our inverse, a head that knows": Row("grid_eighth_oracle"),
+        "two steps, our inverse, a head that knows": Row("grid_eighth_oracle_two_step"),
     },
     "sigma": {
         "X3D": Row("x3d"),

@@ -85,8 +85,8 @@ def sampling(correlations: Mapping[str, float]) -> str:
     listed = ", ".join(f"{name} {value:+.2f}" for name, value in correlations.items())
     pointing = [name for name, value in correlations.items() if value >= FOLLOWS]
     if not (names := ", ".join(pointing)):
-        return f"correlations {listed}. None reaches {FOLLOWS:+.1f}, so none samples where things happen."
-    return f"correlations {listed}. With {FOLLOWS:+.1f} or more, these sample where things happen: {names}."
+        return f"correlations {listed}. None reaches {FOLLOWS:+.1f}, which this page calls following."
+    return f"correlations {listed}. With {FOLLOWS:+.1f} or more, these follow what happens: {names}."
 
 
 def grids(lines: Mapping[str, Sequence[float]]) -> str:
@@ -130,15 +130,18 @@ def bars(name: str, found: Tensor, truth: Tensor) -> str:
 
 
 def tradeoff(costs: Mapping[str, float], scores: Mapping[str, float]) -> str:
-    """The best network, the cheapest, and their distance."""
+    """The network with the highest mean, the cheapest, and their distance."""
     known = [name for name in scores if name in costs]
     if len(known) < 2:
         return "Not measured yet: there is nothing to weigh."
     best, cheapest = max(known, key=scores.get), min(known, key=costs.get)
     if best == cheapest:
-        return f"{best} is both the best and the cheapest of them."
+        return f"{best} has the highest mean and is the cheapest of them."
     times, points_ = costs[best] / costs[cheapest], scores[best] - scores[cheapest]
-    return f"{best} is the best: {points_:.1f} points above {cheapest}, the cheapest, at {times:.1f} times its work."
+    return (
+        f"{best} has the highest mean: {points_:.1f} points above {cheapest}, the cheapest, at {times:.1f} times its "
+        "work."
+    )
 
 
 def overcount(printed: float, runs: float) -> str:

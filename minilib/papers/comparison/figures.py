@@ -12,6 +12,9 @@ import numpy as np
 
 from minilib import plots
 from minilib.claims import Table
+from minilib.claims import means as means_of
+from minilib.claims.intervals import EFFECT
+from minilib.claims.said import paired
 from minilib.papers.comparison.study import JUDGED, MERGED
 from minilib.study import Tuned
 
@@ -185,8 +188,9 @@ NEEDS = (
 
 
 def advice(measured: Measured, methods: Sequence[str], needs: Sequence[Need] = NEEDS) -> Table:
-    """For each need the method with the best mean among those that fit it, who comes within its seeds' spread, and how
-    many methods were measured. What can be merged costs what it does then."""
+    """For each need the method with the best mean among those that fit it, over the seeds that these share, whom the
+    98 % intervals of paired differences do not put behind it, and how many methods were measured. What can be merged
+    costs what it does then."""
     rows = []
     for need in needs:
         found = {n: values(measured, f"cost/{need.cost}.{n}{MERGED}") for n in methods}
@@ -195,14 +199,24 @@ def advice(measured: Measured, methods: Sequence[str], needs: Sequence[Need] = N
         limit = need.times * np.nanmin(list(costs.values()))
         known = {name: values(measured, f"{need.recipe}/{need.task}/{name}") for name in methods}
         measured_of = f"{sum(map(bool, known.values()))} of {len(methods)}"
-        means = {n: np.mean(v) for n, v in known.items() if v and (np.isinf(need.times) or costs[n] <= limit)}
+        fits = [n for n, v in known.items() if v and (np.isinf(need.times) or costs[n] <= limit)]
+        means = means_of({name: (f"{need.recipe}/{need.task}/{name}", None) for name in fits}, measured)
         if not means:
             rows.append((need.words, MISSING, "", "", measured_of))
             continue
         best = max(means, key=means.get)
-        spread = np.std(known[best], ddof=1) if len(known[best]) > 1 else 0.0
-        near = [named(name) for name in means if name != best and means[name] >= means[best] - 2 * spread]
+        near = []
+        for name in means:
+            sample = paired(measured, *(f"{need.recipe}/{need.task}/{each}" for each in (best, name)))
+            if name != best and (sample is None or sample.interval(EFFECT)[0] <= 0):
+                near.append(named(name))
         top1 = score(measured, need.task, best, need.recipe)
         rows.append((need.words, named(best), top1, ", ".join(near) or "no other", measured_of))
-    headings = ("what you need", "best mean", "top-1, %", "others within two of its deviations", "methods measured")
+    headings = (
+        "what you need",
+        "best mean",
+        "top-1, %",
+        "others that its seeds do not put behind it",
+        "methods measured",
+    )
     return Table(headings, tuple(rows))

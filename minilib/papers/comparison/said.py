@@ -8,6 +8,8 @@ from statistics import median
 from torch import Tensor
 
 from minilib.claims import Table
+from minilib.claims.chosen import pairs_of
+from minilib.claims.said import means
 from minilib.claims.words import in_words, several
 from minilib.papers.comparison.figures import MISSING, Measured, named, values
 from minilib.papers.comparison.study import MERGED
@@ -22,12 +24,11 @@ def front(costs: Sequence[float], scores: Sequence[float]) -> list[bool]:
 
 
 def best_buys(measured: Measured, methods: Sequence[str], task: str, cost: str) -> str:
-    """The methods that no other beats in both mean accuracy and median cost, from the cheapest on; and how many are
-    beaten."""
+    """The methods that no other beats in both mean accuracy, over the seeds that all have, and median cost, from the
+    cheapest on; and how many are beaten."""
+    table = {name: (f"grid/{task}/{name}", None) for name in methods if values(measured, f"cost/{cost}.{name}")}
     found = {
-        name: (median(values(measured, f"cost/{cost}.{name}")), sum(scores) / len(scores))
-        for name in methods
-        if (scores := values(measured, f"grid/{task}/{name}")) and values(measured, f"cost/{cost}.{name}")
+        name: (median(values(measured, f"cost/{cost}.{name}")), mean) for name, mean in means(table, measured).items()
     }
     if len(found) < 2:
         return f"Not measured yet; `{COMMAND}` measures it."
@@ -35,7 +36,7 @@ def best_buys(measured: Measured, methods: Sequence[str], task: str, cost: str) 
     kept.sort(key=lambda name: found[name])
     listed = ", ".join(f"{named(name)} ({found[name][1]:.0f} % at {found[name][0]:.2f})" for name in kept)
     beaten = len(found) - len(kept)
-    text = f"From the cheapest up, no other method beats {listed}."
+    text = f"By means alone, from the cheapest up, no other method beats {listed}."
     if not beaten:
         return text
     other = "The other one is" if beaten == 1 else f"Each of the other {in_words(beaten)} is"
@@ -76,8 +77,10 @@ def cheapest(measured: Measured, through: Mapping[str, bool], cost: str = "memor
 
 def merged_costs(measured: Measured, method: str, like: str) -> str:
     """What a merged method takes to run, as a multiple of another method's: medians of the rounds' ratios."""
-    found = {what: [values(measured, f"cost/{what}.{name}") for name in (method + MERGED, like)] for what in WORDS}
-    known = {what: median(one) / median(other) for what, (one, other) in found.items() if one and other}
+    found = {
+        what: pairs_of(*(measured.get(f"cost/{what}.{name}", {}) for name in (method + MERGED, like))) for what in WORDS
+    }
+    known = {what: median(one / other for one, other in rounds.values()) for what, rounds in found.items() if rounds}
     if not known:
         return f"What {named(method)} costs after merging is not measured yet; `{COMMAND}` measures it."
     listed = ", ".join(f"{ratio:.2f} of its {WORDS[what]}" for what, ratio in known.items())
@@ -98,4 +101,6 @@ def turned(answers: Mapping[str, tuple[Tensor, Tensor]]) -> str:
     text = f"Played backward, so many of {several(count, 'clips')} get another answer: {listed}."
     if blind:
         return f"{text} No answer of {' and '.join(map(named, blind))} depends on the order."
-    return f"{text} Each of these methods sees something of the order."
+    return (
+        f"{text} An answer that changes depends on the order; whether it changes to the right one is another question."
+    )

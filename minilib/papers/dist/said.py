@@ -100,7 +100,11 @@ def beyond_chance(what: str, table: Printed, rows: Rows, chance: float) -> str:
         clear += [label] if low > chance else []
     listed = ", ".join(f"{label} {number(fmean(values))} %" for label, values in found.items())
     seeds = several(min(map(len, found.values())), "seeds")
-    end = f"Clear of chance: {', '.join(clear)}." if clear else "Nothing is clear of chance: nothing was recognised."
+    end = f"Clear of chance: {', '.join(clear)}."
+    if max(map(len, found.values())) < 2:
+        end = "One seed is a look, not a result."
+    elif not clear:
+        end = "Nothing is clear of chance: these seeds do not show that anything was recognised."
     return f"{what}: {listed} ({seeds}; chance {number(chance)} %). {end}"
 
 

@@ -26,6 +26,7 @@ from minilib.papers.language_repository.contexts import (
     QuestionAlone,
     Subset,
     Tools,
+    written,
 )
 from minilib.papers.language_repository.models import LanguageModel
 from minilib.papers.language_repository.prompts import SMALL
@@ -128,6 +129,7 @@ def seconds_of_answer(name: str, chunks: int, index: int = 0) -> tuple[float, fl
     reading it for one question."""
     answering = VARIANTS[name]
     made, question = chronicle(SEED, "val", index, CHUNK * chunks)
+    written.cache_clear()  # or what was written before would cost nothing
     model, began = answering.model(), perf_counter()
     told = answering.context(
         tuple(enumerate(made.captions)), question.text, Tools(model, shipped().embed, SMALL, index)

@@ -19,8 +19,7 @@ REFINED = "_crf"  # a metric of masks ends so once a random field has drawn them
 
 
 def refined(masks: Mapping[str, str], rows: Rows) -> str:
-    """What the random field adds to masks, label -> metric of their J&F, over the seeds that both have; and whether the
-    one that gains most gains clearly more than `masks`' last, the reference, whose masks know no picture."""
+    """What the random field adds to masks, label -> metric of their J&F, over the seeds that both have."""
     gains: dict[str, dict[int, float]] = {}
     for label, metric in masks.items():
         plain, drawn = rows.get(metric, {}), rows.get(metric + REFINED, {})
@@ -31,17 +30,7 @@ def refined(masks: Mapping[str, str], rows: Rows) -> str:
     mean = {label: fmean(each.values()) for label, each in gains.items()}
     text = "The random field changes J&F by so many points: "
     text += ", ".join(f"{label} {number(value, '+')}" for label, value in mean.items())
-    text += f" ({several(min(map(len, gains.values())), 'seeds')})."
-    most, reference = max(mean, key=mean.get), list(masks)[-1]
-    if reference not in gains or most == reference:
-        return text
-    seeds = sorted(gains[most].keys() & gains[reference].keys())
-    if len(seeds) < 2:
-        return text
-    low, _ = Sample.of([gains[most][s] - gains[reference][s] for s in seeds]).interval(EFFECT)
-    if low > 0:
-        return f"{text} It gives {most} more than {reference}: the masks before it count, and not the colours alone."
-    return f"{text} These seeds do not say that it gives {most} more than {reference}: the colours may be all of it."
+    return f"{text} ({several(min(map(len, gains.values())), 'seeds')})."
 
 
 def holds(soft: Tensor, truth: Tensor) -> str:
@@ -75,7 +64,7 @@ def kept(taught: float, after: float, untrained: float) -> str:
     if left >= 90:
         return text + "The losses keep what they were given."
     if left < 10:
-        return text + "Of what the lesson added nothing is left: the losses do not ask for one slot an object."
+        return text + "Of what the lesson added nothing is left; the rows say with which losses."
     return text + f"Of what the lesson added {left:.0f} % is left."
 
 

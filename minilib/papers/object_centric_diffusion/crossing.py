@@ -1,7 +1,7 @@
 """From how many keys on merging pays, and what a step costs on Stable Diffusion's shapes.
 
-On the small model's 2,048 keys merging can only cost, beside fused attention; so its quality is judged there, and its
-speed here. The matching is counted in.
+At the small model's 2,048 keys merging half of them for one frame's queries costs more than it saves, beside fused
+attention; so its quality is judged there, and its speed here. The matching is counted in.
 
 Axes: n queries of a frame, m keys of a video, d channels.
 """

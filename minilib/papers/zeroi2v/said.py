@@ -31,7 +31,14 @@ def costs(rows: Mapping[str, Mapping[int, float]]) -> str:
     }
     if "latency.merged" not in found:
         return "Time and memory are not measured here yet."
-    text = f"On this device merged ZeroI2V takes {number(found['latency.merged'])} times as long as the image model."
+    text = (
+        f"On the device of the rows merged ZeroI2V takes {number(found['latency.merged'])} times as long as the image "
+    )
+    text += "model (ViT-B/16, one clip)."
     names = {"aim": "AIM", "evl": "EVL", "st_adapter": "ST-Adapter"}
-    steps = [f"{word} {number(found[f'step.{name}'])}" for name, word in names.items() if f"step.{name}" in found]
-    return text + (f" Of a training step, in multiples of ZeroI2V's: {', '.join(steps)}." if steps else "")
+    for what, words in (("step", "The time"), ("memory", "The memory")):
+        each = [
+            f"{word} {number(found[f'{what}.{name}'])}" for name, word in names.items() if f"{what}.{name}" in found
+        ]
+        text += f" {words} of a training step, in multiples of ZeroI2V's: {', '.join(each)}." if each else ""
+    return text
