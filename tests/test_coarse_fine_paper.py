@@ -374,5 +374,7 @@ def test_a_mask_is_said_to_keep_what_moves_only_if_it_does():
 
 def test_the_tradeoff_weighs_the_best_against_the_cheapest():
     costs, scores = {"a": 2.0, "b": 6.0, "c": 9.0}, {"a": 10.0, "b": 14.5}
-    assert said.tradeoff(costs, scores) == ("b is the best: 4.5 points above a, the cheapest, at 3.0 times its work.")
-    assert "both" in said.tradeoff(costs, {"a": 9.0, "b": 1.0}) and "yet" in said.tradeoff(costs, {})
+    assert said.tradeoff(costs, scores) == (
+        "b has the highest mean: 4.5 points above a, the cheapest, at 3.0 times its work."
+    )
+    assert "and is the cheapest" in said.tradeoff(costs, {"a": 9.0, "b": 1.0}) and "yet" in said.tradeoff(costs, {})
