@@ -274,8 +274,10 @@ def test_a_pair_is_of_the_newest_setup_that_both_sides_share():
     """What is measured again elsewhere takes no pair apart, alone; with its partner it is the pair."""
     alone = rows("tuned/a", [99.0] * 5, device="there")
     assert verdict(extra=alone).why == verdict().why and verdict().verdict == "holds here"
-    low = rows("tuned/a", [13.0] * 5, device="there")  # where it has no room, which says nothing about the pair here
-    assert verdict(extra=low).why == verdict().why and verdict(extra=low).verdict == "holds here"
+    near = {"a": [18.0, 18.4, 18.2, 18.1, 18.3], "b": [12.0, 12.5, 12.2, 12.1, 12.3]}  # with little room, here
+    near = scores() | {f"{recipe}/{name}": each for name, each in near.items() for recipe in ("tuned", "tuned.half")}
+    low = rows("tuned/a", [13.0] * 5, device="there")  # and with none there, which says nothing about the pair here
+    assert verdict(near, extra=low).why == verdict(near).why and verdict(near, extra=low).verdict == "holds here"
     both = [*alone, *rows("tuned/b", [40.0, 41, 42, 43, 44], device="there")]
     assert verdict(extra=both[:5] + both[5:7]).measured != verdict().measured  # two seeds there, three here
     assert verdict(extra=both).measured == pytest.approx(114.0)  # 57 of 0.5 a point
