@@ -26,6 +26,11 @@ def test_means_are_over_what_all_lines_share_so_that_equal_lines_are_level():
     assert means(TABLE, apart) == {"a": 1.0, "b": 4.0} and "each on seeds of its own" in ranking(TABLE, apart)
 
 
+def test_of_lines_that_look_equal_none_is_ahead_of_the_other():
+    rows = {"grid/a": {0: 5.0}, "grid/b": {0: 9.01}, "grid/c": {0: 9.04}}
+    assert ranking(TABLE, rows).startswith("Ahead are “b” and “c” with 9.0, behind “a” with 5.0 (one seed).")
+
+
 def test_where_less_is_better_the_least_is_ahead():
     text = ranking(TABLE, ROWS, " points", best=min)
     assert text.startswith("Ahead is “a” with 1.0 points, behind “none” with 9.0 points (one seed; less is better).")

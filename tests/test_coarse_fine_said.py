@@ -68,7 +68,9 @@ def test_scores_between_actions_are_not_passed_over():
 def test_counts_and_controls():
     assert said.overcount(73.37, 60.93).endswith("the table is 20 % too high.")
     assert said.overcount(50, 100).endswith("the table is 50 % too low.")
-    assert said.controls({"a": {0: 5.0}, "b": {0: 7.5}}, "a", "b").endswith("is 2.5 points below the one from noise.")
+    assert said.controls({"a": {0: 5.0}, "b": {0: 7.5}}, "a", "b").endswith(
+        "2.5 points below the one from noise (one seed)."
+    )
     assert "not measured yet" in said.controls({"a": {0: 5.0}}, "a", "b")
 
 

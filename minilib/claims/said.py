@@ -41,16 +41,17 @@ def means(table: Printed, rows: Rows) -> dict[str, float]:
 
 
 def ranking(table: Printed, rows: Rows, unit: str = "", best: Best = max) -> str:
-    """Which line is ahead and which behind, by how many seeds, and how many pairs stand in the paper's order. best:
-    `max`, or `min` where less is better."""
+    """Which lines are ahead and which behind, as far as the digits shown tell them apart, by how many seeds, and how
+    many pairs stand in the paper's order. best: `max`, or `min` where less is better."""
     found = means(table, rows)
     if len(found) < 2:
         return unmeasured(table, found, unit)
     first, last = best(found, key=found.get), (min if best is max else max)(found, key=found.get)
     common = len(shared(table, rows))
     seeds = several(common, "seeds") if common else "each on seeds of its own"
-    ahead, behind = (f"“{label}” with {number(found[label])}{unit}" for label in (first, last))
-    text = f"Ahead is {ahead}, behind {behind} ({seeds}{'' if best is max else '; less is better'})."
+    seeds_said = seeds if best is max else f"{seeds}; less is better"
+    (ahead, are), (behind, _) = (_at(found, found[end], unit) for end in (first, last))
+    text = f"Ahead {are} {ahead}, behind {behind} ({seeds_said})."
     if number(found[first]) == number(found[last]):
         text = f"All are level at {number(found[first])}{unit} ({seeds})."
     same, pairs = same_order(table, found)
@@ -62,6 +63,12 @@ def ranking(table: Printed, rows: Rows, unit: str = "", best: Best = max) -> str
     if absent := len(table) - len(found):
         text += f" {several(absent, 'rows').capitalize()} {'is' if absent == 1 else 'are'} not measured yet."
     return text
+
+
+def _at(found: Mapping[str, float], value: float, unit: str) -> tuple[str, str]:
+    """All lines that show this value, and the verb that goes with so many."""
+    lines = [f"“{label}”" for label, each in found.items() if number(each) == number(value)]
+    return f"{' and '.join(lines)} with {number(value)}{unit}", "is" if len(lines) == 1 else "are"
 
 
 def unmeasured(table: Printed, found: Mapping[str, float], unit: str = "") -> str:

@@ -68,6 +68,7 @@ def main() -> None:
     half = torch.autocast("cuda", torch.bfloat16) if device == "cuda" else contextlib.nullcontext()
     facts = environment(device)
     print(f"{facts['device']}, {facts['threads']} threads, torch {facts['versions']['torch']}, {rounds} rounds")
+    print("a ratio is the time, or the memory, of what is named first over that of what is named last")
 
     time_reading(rounds)
 

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from minilib.claims.said import paired
 from minilib.claims.words import several
 
 FOLLOWS = 0.5  # a correlation from which sampling is said to follow what happens
@@ -70,14 +71,12 @@ def live(
     a, b = (fmean(found[name]) for name, _ in (one, other))
     text = f"Live {one[1]} has {a:.1f} and {other[1]} {b:.1f}: {a - b:+.1f} points."
     metrics = longer if any(longer) else (f"tuned/{one[0]}", f"tuned/{other[0]}")
-    first, second = (rows.get(metric, {}) for metric in metrics)
-    differences = [first[seed] - second[seed] for seed in first.keys() & second.keys()]
-    if not differences:
+    longest = paired(rows, *metrics, least=1)
+    if longest is None:
         return f"{text} Rows of longer trainings, which could bear that out, are not measured yet."
-    mean = fmean(differences)
-    agrees = "the same sign" if mean * (a - b) > 0 else "another sign: so few seeds decide nothing"
+    agrees = "the same sign" if longest.mean * (a - b) > 0 else "another sign: so few seeds decide nothing"
     where = "of longer trainings" if not any(longer) else "of longer trainings at a ratio of 1/8"
-    return f"{text} In {several(len(differences), 'seeds')} {where} it is {mean:+.1f}, {agrees}."
+    return f"{text} In {several(longest.n, 'seeds')} {where} it is {longest.mean:+.1f}, {agrees}."
 
 
 def sampling(correlations: Mapping[str, float]) -> str:
@@ -153,7 +152,8 @@ def overcount(printed: float, runs: float) -> str:
 
 def controls(rows: Mapping[str, Mapping[int, float]], learned: str, noise: str) -> str:
     """A learned grid beside one from noise, two metrics of the rows."""
-    if not rows.get(learned) or not rows.get(noise):
+    sample = paired(rows, learned, noise, least=1)
+    if sample is None:
         return "Whether places matter at all would be told by the grid from noise, which is not measured yet."
-    off = fmean(rows[learned].values()) - fmean(rows[noise].values())
-    return f"The learned grid is {abs(off):.1f} points {'above' if off > 0 else 'below'} the one from noise."
+    way = "above" if sample.mean > 0 else "below"
+    return f"The learned grid is {abs(sample.mean):.1f} points {way} the one from noise ({several(sample.n, 'seeds')})."

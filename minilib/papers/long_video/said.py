@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from minilib.claims.chosen import pairs_of
 from minilib.claims.intervals import EFFECT, Sample
 from minilib.claims.table import Table
 from minilib.claims.words import in_words, number, several
@@ -93,10 +94,9 @@ def clear(found: Differences) -> str:
 
 def unchanged(rows: Rows, control: str, metric: str, what: str) -> str:
     """Whether a control that must change nothing changes anything, in any video."""
-    a, b = rows.get(control, {}), rows.get(metric, {})
-    if not (shared := a.keys() & b.keys()):
+    if not (pairs := pairs_of(rows.get(control, {}), rows.get(metric, {}))):
         return f"{what}: not measured yet."
-    most, count = max(abs(a[k] - b[k]) for k in shared), several(len(shared), "videos")
+    most, count = max(abs(a - b) for a, b in pairs.values()), several(len(pairs), "videos")
     if most < 0.001:
         return f"{what} differ by less than 0.001 points in each of {count}: rounding, and nothing else."
     return f"**{what} differ by up to {number(most)} points** over {count}: something other than sharing is at work."

@@ -11,7 +11,9 @@ from statistics import fmean, median
 
 from torch import Tensor
 
+from minilib.claims.chosen import pairs_of
 from minilib.claims.intervals import EFFECT, Sample
+from minilib.claims.said import paired
 from minilib.claims.words import in_words, number, several
 
 Rows = Mapping[str, Mapping[int, float]]
@@ -19,18 +21,14 @@ REFINED = "_crf"  # a metric of masks ends so once a random field has drawn them
 
 
 def refined(masks: Mapping[str, str], rows: Rows) -> str:
-    """What the random field adds to masks, label -> metric of their J&F, over the seeds that both have."""
-    gains: dict[str, dict[int, float]] = {}
-    for label, metric in masks.items():
-        plain, drawn = rows.get(metric, {}), rows.get(metric + REFINED, {})
-        if seeds := sorted(plain.keys() & drawn.keys()):
-            gains[label] = {seed: drawn[seed] - plain[seed] for seed in seeds}
+    """What the random field adds to masks, label -> metric of their J&F, over the seeds that both have in one setup."""
+    samples = {label: paired(rows, metric + REFINED, metric, least=1) for label, metric in masks.items()}
+    gains = {label: sample for label, sample in samples.items() if sample}
     if not gains:
         return "What the random field adds is not measured yet."
-    mean = {label: fmean(each.values()) for label, each in gains.items()}
     text = "The random field changes J&F by so many points: "
-    text += ", ".join(f"{label} {number(value, '+')}" for label, value in mean.items())
-    return f"{text} ({several(min(map(len, gains.values())), 'seeds')})."
+    text += ", ".join(f"{label} {number(sample.mean, '+')}" for label, sample in gains.items())
+    return f"{text} ({several(min(sample.n for sample in gains.values()), 'seeds')})."
 
 
 def holds(soft: Tensor, truth: Tensor) -> str:
@@ -78,19 +76,18 @@ def chain(slots: float, tubes: float, best: float, count: int) -> str:
 def changes(task: str, front: Mapping[int, float], back: Mapping[int, float], printed: float) -> str:
     """Table 11: norms of the state changes of slots on objects and of all others, by seed; `printed`, the ratio of the
     paper's."""
-    seeds = sorted(front.keys() & back.keys())
-    if not seeds:
+    if not (pairs := pairs_of(front, back)):
         return (
             f"*{task}.* Not measured yet; in the paper slots on objects change {printed:.1f} times as much as others."
         )
-    means = [fmean(side[seed] for seed in seeds) for side in (front, back)]
+    means = [fmean(side) for side in zip(*pairs.values(), strict=True)]
     text = f"*{task}.* Slots on objects change by {number(means[0])}, others by {number(means[1])}: "
     text += (
-        f"{means[0] / means[1]:.1f} times as much ({several(len(seeds), 'seeds')}; in the paper {printed:.1f} times)."
+        f"{means[0] / means[1]:.1f} times as much ({several(len(pairs), 'seeds')}; in the paper {printed:.1f} times)."
     )
-    if len(seeds) == 1:
+    if len(pairs) == 1:
         return text
-    low, high = Sample.of([front[seed] - back[seed] for seed in seeds]).interval(EFFECT)
+    low, high = Sample.of([one - other for one, other in pairs.values()]).interval(EFFECT)
     clear = low > 0 or high < 0
     return text if clear else f"{text} The interval of the difference holds 0, so these seeds do not tell them apart."
 

@@ -11,6 +11,7 @@ from statistics import fmean, median
 import torch
 from torch import Tensor
 
+from minilib.claims.chosen import pairs_of
 from minilib.claims.intervals import EFFECT, HOLDS, LOOKS, OPPOSITE, first_look
 from minilib.claims.model import Claims
 from minilib.claims.pairs import NOTHING
@@ -29,11 +30,11 @@ Rows = Mapping[str, Mapping[int, float]]
 
 def share_left(rows: Rows, kind: str, name: str, part: str = "") -> float | None:
     """The error of a variant as a share of leaving the video as it is, mean over the clips that both have."""
-    found, unedited = (rows.get(f"edits/{kind}/{each}{part}", {}) for each in (name, "unedited"))
-    shared = found.keys() & unedited.keys()
-    if not shared:
+    pairs = pairs_of(*(rows.get(f"edits/{kind}/{each}{part}", {}) for each in (name, "unedited")))
+    if not pairs:
         return None
-    return fmean(100 - found[clip] for clip in shared) / fmean(100 - unedited[clip] for clip in shared)
+    found, unedited = zip(*pairs.values(), strict=True)
+    return fmean(100 - score for score in found) / fmean(100 - score for score in unedited)
 
 
 def baseline_line(rows: Rows, kind: str) -> str:
@@ -48,7 +49,7 @@ def baseline_line(rows: Rows, kind: str) -> str:
     if left is None:
         return f"Edits of {kind}: not measured yet; `python -m minilib.study object_centric_diffusion` measures them."
     found, halfway = rows[f"edits/{kind}/fatezero{part}"], rows.get(f"edits/{kind}/unedited/{half}", {})
-    ahead = {clip: found[clip] - halfway[clip] for clip in found.keys() & halfway.keys()}
+    ahead = {clip: one - other for clip, (one, other) in pairs_of(found, halfway).items()}
     look = first_look(ahead, LOOKS["clips"], "greater", NOTHING)
     said = f"Edits of {kind}: FateZero leaves {100 * left:.0f} % of the error that the unedited video has"
     if look is None:
@@ -80,8 +81,8 @@ def saved_line(seconds: Mapping[str, float], slow: str, fast: str, what: str) ->
 
 def ratio_line(rows: Rows, slow: str, fast: str, what: str) -> str:
     """The same from recorded rounds, with the spread."""
-    first, second = rows.get(f"cost/{slow}", {}), rows.get(f"cost/{fast}", {})
-    ratios = sorted(first[k] / second[k] for k in first.keys() & second.keys() if second[k])
+    pairs = pairs_of(rows.get(f"cost/{slow}", {}), rows.get(f"cost/{fast}", {}))
+    ratios = sorted(one / other for one, other in pairs.values() if other)
     if not ratios:
         return f"{what}: not timed yet."
     low, high, middle = ratios[0], ratios[-1], ratios[len(ratios) // 2]

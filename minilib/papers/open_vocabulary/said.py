@@ -12,6 +12,7 @@ from statistics import fmean
 
 from torch import Tensor
 
+from minilib.claims.chosen import pairs_of
 from minilib.claims.intervals import EFFECT, quantile
 from minilib.claims.said import paired
 from minilib.claims.words import in_words, number, several
@@ -165,10 +166,11 @@ def moves(by: float) -> str:
 
 
 def share_of(rows: Rows, ours: str, oracle: str) -> float | None:
-    """The mean of one metric in percent of another's, over the groups that both have."""
-    a, b = rows.get(ours, {}), rows.get(oracle, {})
-    both = a.keys() & b.keys()
-    return 100 * fmean(a[group] for group in both) / fmean(b[group] for group in both) if both else None
+    """The mean of one metric in percent of another's, over the groups that both have in one setup."""
+    if not (pairs := pairs_of(rows.get(ours, {}), rows.get(oracle, {}))):
+        return None
+    a, b = (fmean(values) for values in zip(*pairs.values(), strict=True))
+    return 100 * a / b
 
 
 def of_oracle(rows: Rows, ours: str, oracle: str, metrics: Mapping[str, str]) -> str:
@@ -221,10 +223,9 @@ def failed(cases: Mapping[str, int], total: int) -> str:
 
 def shuffled(rows: Rows, ours: str, control: str, chance: float) -> str:
     """Names under words that mean other shapes: metrics of the share of objects that are rightly named."""
-    a, b = rows.get(ours, {}), rows.get(control, {})
-    if not a or not b:
+    if not (pairs := pairs_of(rows.get(ours, {}), rows.get(control, {}))):
         return "Names under words of other shapes are not measured yet."
-    right, wrong = fmean(a.values()), fmean(b.values())
+    right, wrong = (fmean(values) for values in zip(*pairs.values(), strict=True))
     text = f"Under words that mean other shapes {wrong:.0f} % of the found objects get their name, under the right ones"
     text += f" {right:.0f} % (chance {chance:.0f} %)"
     return f"{text}." if wrong < right else f"{text}: **the words do not matter, so these names say nothing.**"

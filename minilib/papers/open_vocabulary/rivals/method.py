@@ -56,9 +56,10 @@ class Rival(nn.Module):
         return self(frames, generator).seen
 
 
-def explanation_loss(model: nn.Module, frames: Tensor, labels: Tensor) -> Tensor:
-    """The objective of all of them: the mean squared error. frames uint8 (b, t, h, w, 3); labels are not looked at."""
-    explained = model(frames)
+def explanation_loss(model: nn.Module, frames: Tensor, labels: Tensor, **how: Tensor) -> Tensor:
+    """The objective of all of them: the mean squared error. frames uint8 (b, t, h, w, 3); labels are not looked at;
+    `how` goes to the model."""
+    explained = model(frames, **how)
     return F.mse_loss(explained.found.float(), explained.asked.float())
 
 

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
@@ -155,8 +154,7 @@ def pictured_loss(model: PixelSlots, frames: Tensor, labels: Tensor, painted: in
     some = torch.randperm(frames.shape[1], device=frames.device)[: max(frames.shape[1] // painted, 1)]
     if not model.tubes:
         return explanation_loss(model, frames[:, some], labels)
-    explained = model(frames, painted=some)
-    return F.mse_loss(explained.found.float(), explained.asked.float())
+    return explanation_loss(model, frames, labels, painted=some)
 
 
 class SAVi(PixelSlots):

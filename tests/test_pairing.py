@@ -1,0 +1,52 @@
+"""Every sentence that compares two metrics does so within one setup: a difference of methods, never of machines."""
+
+import pytest
+
+from minilib.claims.chosen import Seeds
+from minilib.claims.said import difference
+from minilib.papers.coarse_fine.said import controls, live
+from minilib.papers.long_video.said import unchanged
+from minilib.papers.object_centric.said import changes, refined
+from minilib.papers.object_centric_diffusion.figures import baseline_line, ratio_line, share_left
+from minilib.papers.open_vocabulary.said import against, share_of, shuffled
+
+HERE, THERE = ("cpu", "float32", 1), ("cuda", "float32", 1)
+
+
+def seeds(**at: dict[int, float]) -> Seeds:
+    """Values by seed: those measured here, and those measured there and last."""
+    setups = {setup: at[name] for name, setup in (("here", HERE), ("there", THERE)) if name in at}
+    newest = {seed: value for values in setups.values() for seed, value in values.items()}
+    return Seeds(newest, setups, {setup: place for place, setup in enumerate(setups)})
+
+
+SENTENCES = {
+    "difference": lambda a, b: difference({"x": ("a", None), "y": ("b", None)}, {"a": a, "b": b}, "x", "y"),
+    "live": lambda a, b: live({"a": [9.0], "b": [8.0]}, {"a": a, "b": b}, ("a", "A"), ("b", "B"), ("a", "b")),
+    "controls": lambda a, b: controls({"a": a, "b": b}, "a", "b"),
+    "unchanged": lambda a, b: unchanged({"a": a, "b": b}, "a", "b", "Both"),
+    "changes": lambda a, b: changes("masks", a, b, 2.0),
+    "refined": lambda a, b: refined({"slots": "m"}, {"m": b, "m_crf": a}),
+    "baseline": lambda a, b: baseline_line({"edits/shape/fatezero": a, "edits/shape/unedited": b}, "shape"),
+    "ratio": lambda a, b: ratio_line({"cost/a": a, "cost/b": b}, "a", "b", "Editing"),
+    "against": lambda a, b: against({"a": a, "b": b}, "a", "b", "boxes", ""),
+    "shuffled": lambda a, b: shuffled({"a": a, "b": b}, "a", "b", 10),
+}
+NOT = ("not measured", "not timed", "not compared", "cannot be said yet", "here yet")
+
+
+@pytest.mark.parametrize("name", SENTENCES)
+def test_metrics_of_two_machines_are_not_compared(name):
+    apart = SENTENCES[name](seeds(here={0: 5.0, 1: 6.5}), seeds(there={0: 4.0, 1: 5.0}))
+    assert any(word in apart.lower() for word in NOT), apart
+    alone = SENTENCES[name](seeds(here={0: 5.0, 1: 6.5}), seeds(here={0: 4.0, 1: 5.0}))
+    both = SENTENCES[name](seeds(here={0: 5.0, 1: 6.5}, there={2: 70.0}), seeds(here={0: 4.0, 1: 5.0}, there={1: 90.0}))
+    assert alone == both, "only what one machine has of both counts"
+
+
+def test_shares_are_of_one_machine():
+    a, b = seeds(here={0: 4.0, 1: 6.0}, there={0: 80.0}), seeds(here={0: 10.0, 1: 10.0})
+    assert share_of({"a": a, "b": b}, "a", "b") == 50
+    assert share_of({"a": seeds(there={0: 4.0}), "b": b}, "a", "b") is None
+    rows = {"edits/shape/x": seeds(here={0: 90.0}, there={0: 10.0}), "edits/shape/unedited": seeds(here={0: 80.0})}
+    assert share_left(rows, "shape", "x") == 0.5
