@@ -54,6 +54,20 @@ def test_a_difference_is_one_of_methods_and_not_of_machines():
     assert difference(table, apart, "a", "b") == "“a” and “b” are not measured on common seeds of one machine yet."
 
 
+def test_an_order_is_counted_only_where_one_machine_measured_both():
+    here, there = ("cpu", "float32", 1), ("cuda", "float32", 1)
+
+    def of(setup, value):
+        return Seeds({0: value}, {setup: {0: value}}, {setup: 0})
+
+    rows = {"grid/a": of(here, 1.0), "grid/b": of(here, 4.0), "grid/c": of(there, 3.0)}
+    text = ranking(TABLE, rows)
+    assert "Of one pair that the paper orders, one stands in its order here. Two pairs more that it orders" in text
+    assert "they were not measured with common seeds on one machine." in text
+    apart = ranking(TABLE, {"grid/a": of(here, 1.0), "grid/b": of(there, 4.0)})
+    assert "stands in its order" not in apart and "One pair that it orders cannot be compared: it was not" in apart
+
+
 def test_what_is_not_measured_is_said():
     order = "The paper's order: b (12); c (11); a (10)."
     assert ranking(TABLE, {"grid/a": {0: 1.0}}) == f"Not measured here yet: only “a” is (1.0). {order}"

@@ -20,6 +20,12 @@ def test_a_lead_rises_or_falls_only_clear_of_the_seeds():
     assert "do not tell from none" in leads(PLACES, rows([-9, 4, 1], [1, 2, -3]), "V", "F")
 
 
+def test_what_no_machine_has_both_of_is_not_called_unmeasured():
+    apart = rows([3, 4], [5, 6])
+    apart["b/v"] = {seed + 7: value for seed, value in apart["b/v"].items()}
+    assert "long not measured by one machine" in leads(PLACES, apart, "V", "F")
+
+
 def test_a_lead_that_is_not_measured_is_said_to_be():
     assert leads(PLACES, {}, "V", "F") == "V and F are not measured on common seeds of one machine yet."
     half = leads(PLACES, rows([3, 4], []), "V", "F")

@@ -79,6 +79,8 @@ def test_reasons_are_those_of_the_verdicts():
     assert reason(card(*seeds(3)), "better") == sc.FEW
     old = [each.model_copy(update={"barred": "shared test clips"}) for each in seeds(3)]
     assert reason(card(*old), "better") == sc.OLD
+    apart = [each.model_copy(update={"device": each.metric}) for each in seeds(5)]
+    assert reason(card(*apart), "better") == sc.APART
     assert reason(card(*seeds(5, a=4, b=2)), "better") == sc.ROOM
     assert reason(card(*seeds(5)), "better") == sc.CONTROL  # the negative one is not measured
     quiet = [

@@ -19,10 +19,11 @@ def leads(places: Mapping[str, tuple[str, str]], rows: Rows, ahead: str, behind:
     found = {place: {seed: a - b for seed, (a, b) in each.items()} for place, each in pairs.items() if each}
     if not found:
         return f"{ahead} and {behind} are not measured on common seeds of one machine yet."
+    alone = {place for place, metrics in places.items() if all(rows.get(metric) for metric in metrics)}
     listed = ", ".join(
         f"{place} {number(fmean(found[place].values()), '+')} ({several(len(found[place]), 'seeds')})"
         if place in found
-        else f"{place} not measured yet"
+        else f"{place} not measured {'by one machine' if place in alone else 'yet'}"
         for place in places
     )
     text = f"{ahead} minus {behind}, in points: {listed}."

@@ -33,7 +33,7 @@ CANNOT, NOT_TESTABLE = "cannot show it here", "not testable here"
 ROOM = (10.0, 90.0)  # the better of a pair lies at least, the worse at most so many points above chance
 NOTHING = 3.0  # points within which a negative control must lie
 NO_HALF = "half the steps are not measured with these seeds"
-FEW = "which the first look needs"
+FEW = "the first look needs them all"
 UNVOUCHED = "is not measured"
 APART = "not measured with the same seeds on the same device, dtype and number of threads"
 SPOKEN = {"shared test clips": "tested on shared clips"}
@@ -74,7 +74,7 @@ def room(scores: Scores, pair: Pair, task: Task, n: int, first: int) -> str | No
     for group in (scores.parts(pair.better) + scores.parts(pair.worse), *derived):
         levels = [100 * (scores.level(name, pair, n) - chance) / (oracle - chance) for name in group]
         if max(levels) < ROOM[0]:
-            return f"room: the better one lies {max(levels):.0f} % of the way from chance to oracle, less than 10 %"
+            return f"room: the better one lies {max(levels):z.0f} % of the way from chance to oracle, less than 10 %"
         if min(levels) > ROOM[1]:
             return f"room: the worse one lies {min(levels):.0f} % of the way from chance to oracle, more than 90 %"
     return None
@@ -134,7 +134,7 @@ def _said(claim: Claim, pair: Pair, differences: Mapping[int, float], look: Look
         many = f"about {enough:,}" if enough else f"{10 * looks[-1]:,}"
         text += f"; {many} {claim.replicates} would {'' if enough else 'not '}decide"
         text += f", the last look is at {looks[-1]}" if last else ""
-    elif absent or pair.test != "greater":
+    if absent or pair.test != "greater":
         sign = "-" if pair.test == "not_worse" else "±"
         text += f"; the margin is {sign}{claim.margin:.3g} points"
     return text
@@ -162,7 +162,8 @@ def _too_few(claim: Claim, pair: Pair, task: Task, judging: Scores, shown: Score
         why = f"{several(len(paired), what)}, {_bars(paired.values())}"
     else:
         there = sum(seed < first for seed in paired)
-        why = f"{in_words(there)} of the {what} 0 to {first - 1}, {FEW}"
+        only = f"only {in_words(there)} {'has' if there == 1 else 'have'}" if there else "none has"
+        why = f"of the {what} 0 to {first - 1} {only} rows that judge, {FEW}"
     differences = Sample.of(list(scores.points(pair, task, first).values()))
     if differences.n > 1:
         why += f": {_measured(differences, EFFECT)}"
@@ -206,7 +207,7 @@ def judge_cost(claim: Claim, pair: Pair, judging: Scores, shown: Scores, paper: 
         why += f", 95 % interval [{low:.3g}, {high:.3g}]"
     why += f", {several(sample.n, 'rounds')}"
     if scores is shown:
-        bars = _bars(shown.paired(pair, None).values())
-        return Outcome(CANNOT, math.exp(sample.mean), f"{why}, {bars or f'{in_words(ROUNDS)} are needed'}")
+        bars = _bars(shown.paired(pair, None).values()) if sample.n >= ROUNDS else f"{in_words(ROUNDS)} are needed"
+        return Outcome(CANNOT, math.exp(sample.mean), f"{why}, {bars}")
     word = decide(sample, pair.test, math.log1p(claim.margin / 100), COSTS, COSTS)
     return Outcome(word, math.exp(sample.mean), why)

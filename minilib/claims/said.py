@@ -54,12 +54,16 @@ def ranking(table: Printed, rows: Rows, unit: str = "", best: Best = max) -> str
     text = f"Ahead {are} {ahead}, behind {behind} ({seeds_said})."
     if number(found[first]) == number(found[last]):
         text = f"All are level at {number(found[first])}{unit} ({seeds})."
-    same, pairs = same_order(table, found)
+    same, pairs = same_order(table, found, rows)
+    apart = same_order(table, found)[1] - pairs
     if pairs and unit == " %" and abs(found[first] - found[last]) < NEAR:
         text += " All lie within one point: too near to compare with the paper's order."
     elif pairs:
         stand = f"{in_words(same)} stand" if same > 1 else f"{in_words(same) if same else 'none'} stands"
         text += f" Of {several(pairs, 'pairs')} that the paper orders, {stand} in its order here."
+    if apart:
+        text += f" {several(apart, 'pairs').capitalize()}{' more' if pairs else ''} that it orders cannot be compared: "
+        text += f"{'it was' if apart == 1 else 'they were'} not measured with common seeds on one machine."
     if absent := len(table) - len(found):
         text += f" {several(absent, 'rows').capitalize()} {'is' if absent == 1 else 'are'} not measured yet."
     return text
@@ -80,11 +84,13 @@ def unmeasured(table: Printed, found: Mapping[str, float], unit: str = "") -> st
     return f"{text} The paper's order: {order}." if order else text
 
 
-def same_order(table: Printed, found: Mapping[str, float]) -> tuple[int, int]:
+def same_order(table: Printed, found: Mapping[str, float], rows: Rows | None = None) -> tuple[int, int]:
     """Of the pairs of measured lines to which the paper gives different numbers: how many stand in its order, and how
-    many there are."""
+    many there are; with `rows` only of those that one machine measured with common seeds."""
     paper = {label: value for label, (_, value) in table.items() if value is not None and label in found}
     pairs = [(a, b) for a, b in combinations(paper, 2) if paper[a] != paper[b]]
+    if rows is not None:
+        pairs = [(a, b) for a, b in pairs if pairs_of(rows[table[a][0]], rows[table[b][0]])]
     return sum((paper[a] - paper[b]) * (found[a] - found[b]) > 0 for a, b in pairs), len(pairs)
 
 

@@ -26,18 +26,20 @@ OPEN = (UNDECIDED, CANNOT, NOT_TESTABLE)
 TO_THE_DIGIT, CONFLICT, OFF = "to the digit", "the printed number contradicts the paper", "off without a reason"
 DECIDED, REAL, OTHER = "decided by the rows", "needs the paper's weights and data", "another experiment than ours"
 UNMEASURED, FEW, OLD, HALF = "not measured yet", "too few seeds", "rows of older rules", "half the training disagrees"
+APART = "measured on different machines"
 ROOM, CONTROL, MORE = "no room on the task", "a control is missing or fails", "more seeds would decide"
 # the first that a reason in words contains; a claim of several pairs has several reasons, the gravest stands first
 SIGNS = (
     (UNMEASURED, r"not measured yet|not counted yet"),
-    (FEW, r"which the first look needs|\brounds, "),
-    (OLD, r"shared (test )?clips|another start|uncommitted changes|outside a checkout|measured with the same seeds"),
+    (FEW, r"the first look needs them all|\brounds, "),
+    (OLD, r"shared (test )?clips|another start|uncommitted changes|outside a checkout"),
+    (APART, r"measured with the same seeds"),
     (ROOM, r"\broom: "),
     (CONTROL, r"\bcontrols: |chance or oracle of the task"),
     (HALF, r"\blength: "),
     (MORE, r"would (not )?decide|^ratio "),  # a ratio of as many rounds as are needed, and still undecided
 )
-SECONDS = (UNMEASURED, FEW, OLD, HALF, CONTROL, MORE)  # what further rows, that is computing time, can mend
+SECONDS = (UNMEASURED, FEW, OLD, APART, HALF, CONTROL, MORE)  # what further rows, that is computing time, can mend
 
 
 @dataclass(frozen=True)
