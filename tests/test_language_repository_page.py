@@ -52,9 +52,9 @@ def words(low, high):
 def test_sentences_on_growth_follow_the_exponents():
     recipes = {1: "c1", 4: "c4"}
     alike = said.growth(words(1, 1), recipes)
-    assert "a factor, not an exponent; at 4 chunks it has 2.0 times fewer words." in alike
+    assert "a factor, not an exponent; at 4 chunks all captions have 2.0 times as many words." in alike
     assert alike.endswith("Writing, paid once a video, grows with exponent 1.00.")
-    assert "more slowly; at 4 chunks it has 8.0 times fewer" in said.growth(words(0, 1), recipes)
+    assert "more slowly; at 4 chunks all captions have 8.0 times" in said.growth(words(0, 1), recipes)
     assert "It grows faster" in said.growth(words(1.5, 1), recipes)
     assert said.growth({}, recipes) == "Not measured yet at several lengths."
 

@@ -40,8 +40,14 @@ def test_boxes_are_in_the_videos_own_pixels(path):
 
 def test_a_long_video_is_read_evenly_and_says_where(path):
     seen = files.localize_file(path, WORDS, localizer(), short=48, most=10)
-    assert seen.numbers == tuple(range(0, 20, 2)) and seen.fps == 5 and len(seen.tubes[0].boxes) == 10
-    assert files.read_numbers(1000, 128).tolist() == list(range(0, 1000, 8))
+    assert seen.numbers == (0, 2, 4, 6, 8, 11, 13, 15, 17, 19) and len(seen.tubes[0].boxes) == 10
+    assert seen.fps == pytest.approx(10 * 9 / 19)  # so that it lasts as long as the video
+    assert files.read_numbers(1017, 128).tolist() == list(range(0, 1017, 8))
+    for length in range(8, 60):  # as many as are asked for, of every length
+        for most in (8, 12, 16):
+            found = files.read_numbers(length, most)
+            assert len(found) == min(length, most) and found[0] == 0 and found[-1] == length - 1
+            assert np.ptp(np.diff(found)) <= 1
     assert files.read_numbers(8, 8).tolist() == list(range(8))
 
 

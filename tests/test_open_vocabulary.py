@@ -202,12 +202,13 @@ def test_pooling_and_the_loss_are_equations_1_to_3():
 
 
 def test_vocabulary_is_checked_and_names_are_their_best_prompt():
-    for targets, background, said in (((), (), "empty"), (("red", "blue"), ("red",), "'red' occurs twice")):
+    cases = (((), (), "empty"), (["red", "blue"], ["red"], "'red' occurs twice"), ("red", (), "give a list of names"))
+    for targets, background, said in (*cases, (("red",), "sand", "background is the text 'sand'")):
         with pytest.raises(BadInput, match=said):
             Vocabulary(targets, background)
     clip = tiny()
     prompts = {"circle": ["a circle", "the circle"], "sand": ["sand"]}
-    found = Vocabulary(("circle",), ("sand",), prompts.get).features(clip)
+    found = Vocabulary(["circle"], ["sand"], prompts.get).features(clip)  # lists are as good as tuples
     expected = clip.text_features(["a circle", "the circle", "sand", "sand"]).view(2, 2, 16)
     torch.testing.assert_close(found, expected)
     cosine = cosines(torch.randn(1, 3, 16, generator=seeded()), found)

@@ -24,6 +24,8 @@ from minilib.papers.open_vocabulary.decoder import BroadcastDecoder, ChunkedDeco
 from minilib.papers.open_vocabulary.method import VideoSlots
 from minilib.study import real_localization as study
 from minilib.study.real_localization import Answer, Draws, Run, Scored, every_group, released_groups
+from minilib.study.real_run import Videos
+from minilib.study.real_training import described, shortcoming
 from minilib.train import train_by
 from minilib.video import VideoError
 from minilib.world import SHAPES
@@ -261,6 +263,30 @@ def test_what_is_wrong_is_said_before_work_starts(root, tmp_path, wrong, said):
     with pytest.raises(BadInput, match=said) as caught:
         study.run(Run(**{"dataset": "imagenet_vid", "data_root": str(root), **QUICK, **wrong}), tmp_path, real.prepared)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_is_known_by_the_content_of_both_of_its_files(root, tmp_path):
+    files = {"weights": tmp_path / "encoder.pth", "patch_clip": tmp_path / "block.pth"}
+    for path in files.values():
+        path.write_bytes(b"one")
+    run = Run("imagenet_vid", str(root), "vit_b16", **{name: str(path) for name, path in files.items()})
+    prepared, videos = SimpleNamespace(name="x", frames=8, recipe=real.RECIPE), SimpleNamespace(key="")
+
+    def known() -> str:
+        return str(described(run, prepared, videos))
+
+    before = known()
+    assert known() == before and "encoder.pth (sha256" in run.started_from and "block.pth (sha256" in run.started_from
+    for path in files.values():
+        path.write_bytes(b"another")
+        assert known() != before, f"a new {path.name} under the old name is another run"
+        before = known()
+    with pytest.raises(BadInput, match="patch_clip /nowhere: no such file"):
+        replace(run, patch_clip="/nowhere")
+    videos = Videos({"train": [0], "val": [0]}, {"train": 1, "val": 1}, "")
+    assert not shortcoming(run, real.RECIPE, videos)
+    assert shortcoming(replace(run, patch_clip="random"), real.RECIPE, videos) == "random weights"
+    assert shortcoming(replace(run, draws=1), real.RECIPE, videos) == "draws=1, the recipe has 10"
 
 
 def test_weights_without_patch_clip_are_refused(root, tmp_path):

@@ -226,15 +226,16 @@ def test_what_a_run_lacks_to_speak_of_its_data_set():
 
 def test_every_magnitude_of_a_real_run_is_one_that_can_be_run():
     for paper in METHODS:
-        study = real_detection if paper == "coarse_fine" else real
+        study = {"coarse_fine": real_detection, "open_vocabulary": real_localization}.get(paper, real)
         for claim in load(paper).claims:
             if claim.metric and claim.metric.startswith("real/"):
                 _, dataset, backbone, which, metric = claim.metric.split("/")
                 own = {"network": which} if paper == "coarse_fine" else {"frames": int(which)}
                 run = study.Run(dataset, "", backbone, **own)
                 assert f"{run.metric}/{metric}" == claim.metric and backbone in study.SIZE
-                assert str(which) in claim.statement or paper == "coarse_fine"
-                assert metric in claim.id
+                assert str(which) in claim.statement or study is not real
+                assert metric.removeprefix("slots_").removesuffix("_released") in claim.id
+                assert metric.startswith("slots_") == (".apart." in claim.id)  # before joint optimisation
 
 
 warnings.filterwarnings("ignore", "This process .* is multi-threaded", DeprecationWarning)

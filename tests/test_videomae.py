@@ -86,6 +86,28 @@ def test_reads_files_of_mcg_and_of_the_paper(tmp_path, folder):
     torch.testing.assert_close(found.positions.table, spacetime_positions(2, 4, 4, 24))
 
 
+def test_a_learned_table_of_positions_is_refused(tmp_path, folder):
+    ours = released_autoencoder(folder[0], 4, (32, 32))
+    state, table = ours.state_dict(), ours.encoder.positions.table
+    alone = {f"model.{k.removeprefix('encoder.')}": v for k, v in state.items() if k.startswith("encoder.")}
+    layouts = {
+        "mcg": (state, "encoder.pos_embed", released_autoencoder, {}),
+        "decoder": (state, "pos_embed", released_autoencoder, {}),
+        "paper": (alone, "model.pos_embed", released_encoder, {"positions": flat_positions}),
+    }
+    for name, (tensors, at, read, how) in layouts.items():
+        right = ours.positions.table if name == "decoder" else table
+        path = tmp_path / f"{name}.pth"
+        torch.save(tensors | {at: right[None]}, path)
+        read(path, 4, (32, 32), **how)
+        for wrong in (right + 0.01, right[:-1]):
+            torch.save(tensors | {at: wrong[None]}, path)
+            with pytest.raises(BadInput, match=f"{name}.pth: the (encoder|decoder)'s table of positions"):
+                read(path, 4, (32, 32), **how)
+    torch.save(alone | {"decoder.pos_embed": torch.zeros(1, 2, 16, 24)}, tmp_path / "slots.pth")
+    released_encoder(tmp_path / "slots.pth", 4, (32, 32))  # that is the slots' own, which others read
+
+
 def test_files_of_other_kinds_are_named(tmp_path):
     torch.save({"model.patch_embed.proj.weight": torch.zeros(24, 3, 1, 8, 8)}, tmp_path / "no_bias.pth")
     with pytest.raises(BadInput, match="no_bias.pth.*biases"):

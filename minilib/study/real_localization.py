@@ -11,8 +11,9 @@ from __future__ import annotations
 import contextlib
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -48,8 +49,11 @@ class Run(RealRun):
     video encoder, with or without slots, or "random". patch_clip: a file of its block, or "random". draws: clips of the
     one video of a step (the text has 10, the released code 7); each process has a video of its own."""
 
+    FIXED: ClassVar[tuple[str, ...]] = ("draws",)
+    FILES: ClassVar[tuple[str, ...]] = ("weights", "patch_clip")
+
     backbone: str = "vit_b16"
-    patch_clip: str = ""
+    patch_clip: str = field(default="", compare=False)
     draws: int = 10
 
     def __post_init__(self):

@@ -33,6 +33,7 @@ class RealRun:
     """
 
     FIXED: ClassVar[tuple[str, ...]] = ()  # what only its default value makes the paper's
+    FILES: ClassVar[tuple[str, ...]] = ("weights",)  # what is a file, "random" or ""; files are known by their content
 
     dataset: str
     data_root: str = field(compare=False)
@@ -59,8 +60,9 @@ class RealRun:
             raise BadInput(f"precision={self.precision!r}: must be one of {', '.join(DTYPES)}")
         if self.flip is not None and not 0 <= self.flip <= 1:
             raise BadInput(f"flip={self.flip}: a share of the clips, from 0 to 1, or None")
-        if self.weights not in ("", "random") and not Path(self.weights).is_file():
-            raise BadInput(f"weights {self.weights}: no such file")
+        for name in self.FILES:
+            if (file := getattr(self, name)) not in ("", "random") and not Path(file).is_file():
+                raise BadInput(f"{name} {file}: no such file")
 
     @property
     def metric(self) -> str:
@@ -70,14 +72,15 @@ class RealRun:
     @property
     def random_start(self) -> bool:
         """Whether the model starts from random weights where its paper's does not."""
-        return self.weights == "random"
+        return any(getattr(self, name) == "random" for name in self.FILES)
 
     @property
     def started_from(self) -> str:
         """The weights in words."""
-        if self.weights in ("", "random"):
-            return "random weights" if self.random_start else "the method's usual weights"
-        return f"{Path(self.weights).name} (sha256 {file_hash(self.weights)[:12]})"
+        given = [file for name in self.FILES if (file := getattr(self, name)) not in ("", "random")]
+        said = [f"{Path(file).name} (sha256 {file_hash(file)[:12]})" for file in given]
+        said += ["random weights"] if self.random_start else []
+        return " and ".join(said) or "the method's usual weights"
 
 
 @dataclass(frozen=True)

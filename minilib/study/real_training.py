@@ -125,9 +125,9 @@ def fit(
 
 def described(run: RealRun, prepared: Prepared, videos: Videos) -> object:
     """All that makes the numbers of a run but its seed, as plain data."""
-    a_file = run.weights not in ("", "random")
-    weights = stamp(run.weights, Path(run.weights).parent) if a_file else run.weights
-    return describe((replace(run, seed=0), prepared.name, prepared.frames, prepared.recipe, weights, videos.key))
+    given = [getattr(run, name) for name in run.FILES]
+    files = [file if file in ("", "random") else stamp(file, Path(file).parent) for file in given]
+    return describe((replace(run, seed=0), prepared.name, prepared.frames, prepared.recipe, *files, videos.key))
 
 
 def stored(rows: Measurements | None, run: RealRun, settings: object) -> dict[str, float] | None:

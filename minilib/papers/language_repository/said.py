@@ -26,7 +26,7 @@ def growth(rows: Rows, recipes: Mapping[int, str], less: str = "repository", mor
         text += "It grows as fast: what it saves is a factor, not an exponent"
     else:
         text += "It grows more slowly" if low < high else "It grows faster"
-    text += f"; at {shared[-1]} chunks it has {number(factor)} times fewer words." if factor > 1 else "."
+    text += f"; at {shared[-1]} chunks all {more} have {number(factor)} times as many words." if factor > 1 else "."
     wrote = by_length(rows, recipes, less, "/words_written")
     if len(wrote) < 2:
         return text

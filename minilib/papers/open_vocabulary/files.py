@@ -21,7 +21,7 @@ from minilib.papers.open_vocabulary.naming import Vocabulary
 from minilib.plots import COLOURS
 from minilib.video import fitted_size, read_frames, resize
 
-MOST = 128  # frames of a video, unless more are asked for: beyond it every second is read, or every third, ...
+MOST = 128  # frames of a video, unless more are asked for
 TINT = 0.45
 
 
@@ -55,8 +55,8 @@ class Seen:
 
 
 def read_numbers(length: int, most: int = MOST) -> np.ndarray:
-    """Every frame, or every second, third, ... so that there are at most so many: int (t,)."""
-    return np.arange(0, length, max(-(-length // most), 1))
+    """All frames, or so many as evenly spread as whole numbers allow: int (t,)."""
+    return np.linspace(0, length - 1, min(length, most)).round().astype(int)
 
 
 def localize_file(
@@ -83,7 +83,7 @@ def localize_file(
     size = frames.shape[1:3]
     small = resize(frames, fitted_size(*size, short, localizer.encoder.patch))
     found = localize(torch.from_numpy(small), vocabulary, localizer, threshold)
-    step = chosen[1] - chosen[0]
+    step = (chosen[-1] - chosen[0]) / (len(chosen) - 1)
     return Seen(path, tuple(chosen), frames, frame_rate(path) / step, tuple(at_size(tube, size) for tube in found))
 
 

@@ -65,6 +65,10 @@ class Vocabulary:
     over: Callable[[Tensor], Tensor] = best
 
     def __post_init__(self):
+        for part in ("targets", "background"):
+            if isinstance(names := getattr(self, part), str):
+                raise BadInput(f"vocabulary: {part} is the text {names!r}, give a list of names")
+            object.__setattr__(self, part, tuple(names))
         if not self.targets:
             raise BadInput("vocabulary: it is empty, name at least one thing to look for")
         twice = [name for i, name in enumerate(self.names) if name in self.names[:i]]
