@@ -65,7 +65,9 @@ def test_an_order_is_counted_only_where_one_machine_measured_both():
     assert "Of one pair that the paper orders, one stands in its order here. Two pairs more that it orders" in text
     assert "they were not measured with common seeds on one machine." in text
     apart = ranking(TABLE, {"grid/a": of(here, 1.0), "grid/b": of(there, 4.0)})
-    assert "stands in its order" not in apart and "One pair that it orders cannot be compared: it was not" in apart
+    assert (
+        "stands in its order" not in apart and "One pair that the paper orders cannot be compared: it was not" in apart
+    )
 
 
 def test_what_is_not_measured_is_said():

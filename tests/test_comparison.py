@@ -229,7 +229,9 @@ def test_advice_follows_from_the_rows():
     tuned = {name.replace("grid", "tuned"): found for name, found in synthetic().items() if "grid" in name}
     any_, small, unknown, short = figures.advice(rows | tuned, "abcd", needs).rows
     assert any_[1:] == ("a", "81.0 ± 1.4", "b", "3 of 4")
-    assert small[1] == "b" and small[3] == "no other"
+    assert small[1] == "b" and small[3:] == ("no other", "2 of 2")
+    (alone,) = figures.advice(synthetic(), "abcd", [figures.Need("least", "motion", "memory", 1, "grid")]).rows
+    assert alone[1] == "c" and alone[3:] == (figures.ALONE, "1 of 1")
     assert unknown[1] == "not measured yet" and unknown[-1] == "0 of 4"
     assert short[1:3] == ("d", "99.0") and short[-1] == "4 of 4"
 
@@ -240,7 +242,7 @@ def test_the_sweep_is_printed_with_the_choice_of_each_method():
     rows = {f"tuned.{suffix}/few/a": {1000: value} for suffix, value in scores.items()}
     rows |= {"tuned.rate3_length1/few/b": {1000: 5.0}}
     found = figures.sweep(rows, ["a", "b"], tuned, "few")
-    assert found.rows == (("a", "10.0", "[40.0]", "30.0", "20.0"), ("b", "", "", "", "5.0"))
+    assert found.rows == (("a", "10.0", "[40.0]*", "30.0", "20.0"), ("b", "", "", "", "5.0"))
     assert found.header[2] == "3 x rate, 0.5 x steps"
 
 

@@ -41,12 +41,6 @@ def test_the_pair_that_gains_most_is_named():
     assert "most for “dart right” and “dart left” (55 to 95 %)" in text and "“right” and “left” (92 to 90 %)" in text
 
 
-def test_the_order_of_likeness_is_compared_with_the_papers():
-    high, low = torch.full((2, 2), 0.9), torch.full((2, 2), 0.1)
-    assert "which is the paper's order" in said.alike({"a": high, "b": low}, ("a", "b"))
-    assert "ours, with one seed, differs" in said.alike({"a": low, "b": high}, ("a", "b"))
-
-
 def test_a_map_looks_at_what_moves_only_if_it_has_clearly_more_than_even_light():
     area = torch.full((20,), 0.05) + torch.linspace(-0.01, 0.01, 20)
     trace = said.on_what_moves("It", area + 0.002, area)  # beyond doubt, and still next to nothing

@@ -2,6 +2,7 @@
 
 import copy
 import itertools
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -16,6 +17,7 @@ from minilib.memory import peak_training_memory
 from minilib.models.clip import TINY, build
 from minilib.models.slots import GaussianSlots, LearnedQueries
 from minilib.models.small_clip import tokenize
+from minilib.papers.open_vocabulary import naming
 from minilib.papers.open_vocabulary.counts import count_all
 from minilib.papers.open_vocabulary.decoder import AttendedDecoder, BroadcastDecoder, ChunkedDecoder
 from minilib.papers.open_vocabulary.joint import (
@@ -409,3 +411,16 @@ def test_slots_and_patch_clip_run_on_a_gpu_without_mixing_devices():
         for reader in readers:
             assert reader(frames).device.type == "cuda"
         assert patch_loss(readers[0], clip.normalise(frames)).device.type == "cuda"
+
+
+def test_prompts_of_real_names_are_the_papers():
+    assert naming.PROMPTS["photo"]("monkey") == ["a photo of monkey"]
+    assert naming.PROMPTS["photo_of_a"]("monkey") == ["a photo of a monkey"]
+    assert naming.PROMPTS["synonyms"]("monkey") == ["a photo of monkey", "a photo of ape"]
+    assert naming.PROMPTS["synonyms"]("zebra") == ["a photo of zebra"]
+    words = naming.among_stuff(("monkey", "zebra"), naming.PROMPTS["synonyms"])
+    axes = {"a photo of monkey": 0, "a photo of ape": 1, "a photo of zebra": 2}
+    clip = SimpleNamespace(text_features=lambda texts: torch.eye(4)[[axes.get(text, 3) for text in texts]])
+    names = words.features(clip)
+    assert torch.equal(names[1, 0], names[1, 1])  # who has fewer prompts repeats the first
+    assert words.over(names @ torch.eye(4)[1]).argmax() == 0, "an ape is a monkey"

@@ -76,5 +76,5 @@ def test_costs_are_recorded_beside_the_released_graph(monkeypatch, tmp_path):
 def test_ways_that_find_different_objects_are_not_compared_by_names():
     found = rows(ours=[70.0, 80.0], ours__named=[60.0], few=[20.0], few__named=[70.0])
     text = weighed.named_apart(found, "ours", "few", "random slots")
-    assert "random slots find 20 % of the objects and ours 75 %, so the 70 % and 60 % of shapes" in text
+    assert "random slots find 20 % of the objects and ours 70 % (one group), so the 70 % and 60 % of shapes" in text
     assert weighed.named_apart({}, "a", "b", "they") == "How they are named is not measured yet."

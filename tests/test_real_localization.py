@@ -58,7 +58,9 @@ def test_a_run_trains_scores_and_is_not_made_twice(root, tmp_path, dataset):
     assert again["seconds"] == pytest.approx(outcome["seconds"], abs=1e-3)
     made = [row for path in tmp_path.rglob("*.jsonl") for row in read_rows(path)]
     names = {row.metric for row in made}
-    assert {f"real/{dataset}/small/8/{name}" for name in ("cor_loc", "dec_rate", "map50_released")} <= names
+    assert {
+        f"real/{dataset}/small/8/{name}" for name in ("cor_loc", "dec_rate", "map50_released", "map50_coco")
+    } <= names
     assert all("max_steps=2" in row.barred for row in made)
 
 
@@ -256,6 +258,7 @@ def test_files_of_encoders_start_a_training(tmp_path, with_slots):
         ({"draws": 0}, "draws=0"),
         ({"data_root": "/nowhere"}, "is missing"),
         ({"backbone": "vit_b16"}, "the paper's are not published"),
+        ({"backbone": "vit_b16", "weights": "random", "prompt": "a"}, "choose of photo, photo_of_a, synonyms"),
         ({"frames": 18}, "fewer than 18 frames"),
     ],
 )

@@ -74,3 +74,18 @@ def test_costs_are_said_as_counted():
     assert said.growth({100: 1, 800: 10, 1600: 30}) == (
         "From 800 to 1,600 names the work grows 3.0-fold; linear would be 2.0-fold."
     )
+
+
+def test_a_guess_on_ranked_clips_is_more_than_the_share_of_positives():
+    assert said.guess(8.3333) == "A blind guess scores 8.3 %."
+    assert said.guess(26.75, ranked=True).endswith("26.8 %; random scores reach a little more.")
+
+
+def test_shuffled_frames_are_read_within_pairs_where_rows_have_that():
+    top1 = {"c": {0: 30.0, 1: 32.0}}
+    assert "top-1 over all classes: 31.0 % with shuffled frames (two seeds; a guess 8.3 %" in said.order_gone(
+        top1, "c", 8.3333
+    )
+    within = said.order_gone(top1 | {"c/pairs": {0: 49.0}}, "c", 8.3333)
+    assert within.endswith("the right one for 49.0 % of the clips (one seed; a guess 50 %).")
+    assert said.order_gone({}, "c", 8.3333).endswith("not measured yet.")

@@ -2,7 +2,8 @@
 
 import torch
 
-from minilib.papers.zeroi2v import said
+from minilib.claims import load
+from minilib.papers.zeroi2v import said, study
 
 
 def test_reach_and_costs_are_counted():
@@ -20,3 +21,23 @@ def test_reach_and_costs_are_counted():
         "The memory of a training step, in multiples of ZeroI2V's: EVL 0.4."
     )
     assert said.costs({}) == "Time and memory are not measured here yet."
+
+
+TABLE = {
+    "second: ours": ("tuned/second/ours", 60.0),
+    "second: full": ("tuned/second/full", None),
+    "labels": ("tuned/second/labels", None),
+}
+
+
+def test_the_second_image_model_is_said_to_be_missing_until_it_is_there():
+    text = said.second(TABLE, {"tuned/second/ours": {0: 1.0}}, "second: ours", ("second: full",))
+    assert "not measured yet" in text and "--variants second/ours second/full second/labels`" in text
+    rows = {"tuned/second/ours": {0: 3.0, 1: 4.0}, "tuned/second/full": {0: 1.0, 1: 2.1}}
+    text = said.second(TABLE, rows, "second: ours", ("second: full",))
+    assert text.startswith("“second: ours” is ahead of “second: full” by 1.9") and "not measured" not in text
+    table = study.STUDY.printed("On the second image model", load("zeroi2v"), "tuned")
+    labels = ("second: ZeroI2V", "second: full fine-tuning, image model", "second: full")  # as page 02 asks
+    assert {*labels} < table.keys()
+    text = said.second(table, {}, labels[0], labels[1:])
+    assert {f"second/{name}" for name in study.SECOND} <= set(text.replace("`", " ").split())

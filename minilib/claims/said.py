@@ -62,7 +62,8 @@ def ranking(table: Printed, rows: Rows, unit: str = "", best: Best = max) -> str
         stand = f"{in_words(same)} stand" if same > 1 else f"{in_words(same) if same else 'none'} stands"
         text += f" Of {several(pairs, 'pairs')} that the paper orders, {stand} in its order here."
     if apart:
-        text += f" {several(apart, 'pairs').capitalize()}{' more' if pairs else ''} that it orders cannot be compared: "
+        whose = "more that it orders" if pairs else "that the paper orders"
+        text += f" {several(apart, 'pairs').capitalize()} {whose} cannot be compared: "
         text += f"{'it was' if apart == 1 else 'they were'} not measured with common seeds on one machine."
     if absent := len(table) - len(found):
         text += f" {several(absent, 'rows').capitalize()} {'is' if absent == 1 else 'are'} not measured yet."

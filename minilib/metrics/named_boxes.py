@@ -56,7 +56,8 @@ def average_precisions(boxes: NamedBoxes, extra: float = 1.0, threshold: float =
 
     All boxes of a name, best score first (equal scores: in order of frames and slots), take the true box of their frame
     with the largest IoU, if that is at least `threshold` and not yet taken; else they are false. The area under
-    precision, made to fall, at every recall. `extra`: pixels more in all areas, see `overlaps`.
+    precision, made to fall, at every recall. `extra`: pixels more in all areas, see `overlaps`. One departure: a tube
+    that is not seen in a frame has no box there, where the released code counts an empty one as a false answer.
     """
     iou = overlaps(boxes.found, boxes.truth, extra).cpu().numpy()
     scores, names, there = (part.cpu().numpy() for part in (boxes.scores, boxes.names, boxes.there))

@@ -28,7 +28,7 @@ from minilib.distributed import processes
 from minilib.errors import BadInput
 from minilib.manifests import resolve
 from minilib.metrics.localization import best, cor_loc, dec_rate, dec_rate_released
-from minilib.metrics.named_boxes import NamedBoxes, kinds, map50_released, shares
+from minilib.metrics.named_boxes import NamedBoxes, kinds, map50_coco, map50_released, shares
 from minilib.progress import progress
 from minilib.settings import key
 from minilib.study.real_run import Drawn, Prepared, RealRun, Videos
@@ -47,7 +47,8 @@ Video = Snippet | SegmentedVideo
 class Run(RealRun):
     """What to train on what. dataset: imagenet_vid or youtube_vis. backbone: vit_b16 or small. weights: a file of a
     video encoder, with or without slots, or "random". patch_clip: a file of its block, or "random". draws: clips of the
-    one video of a step (the text has 10, the released code 7); each process has a video of its own."""
+    one video of a step (the text has 10, the released code 7); each process has a video of its own. prompt: photo, the
+    released code's, photo_of_a, Appendix D's, or synonyms, the released with Appendix D's synonyms."""
 
     FIXED: ClassVar[tuple[str, ...]] = ("draws",)
     FILES: ClassVar[tuple[str, ...]] = ("weights", "patch_clip")
@@ -55,6 +56,7 @@ class Run(RealRun):
     backbone: str = "vit_b16"
     patch_clip: str = field(default="", compare=False)
     draws: int = 10
+    prompt: str = "photo"
 
     def __post_init__(self):
         super().__post_init__()
@@ -174,9 +176,9 @@ def windows(
 
 
 def scores(found: Sequence[Scored]) -> dict[str, float]:
-    """CorLoc, DecRate (by the text and as released) and mAP50 as released, and what boxes hold (Appendix A.2), all in
-    percent; of what joint optimisation leaves, and, with `slots_`, of all slots by themselves. Raises BadInput where no
-    frame has an object."""
+    """CorLoc, DecRate (by the text and as released), mAP50 as released and as COCO has it, and what boxes hold
+    (Appendix A.2), all in percent; of what joint optimisation leaves, and, with `slots_`, of all slots by themselves.
+    Raises BadInput where no frame has an object."""
     most = max(each.there.shape[1] for each in found)
     truth, there, names = (
         torch.cat([_padded(getattr(each, what), most) for each in found]) for what in ("truth", "there", "names")
@@ -188,6 +190,7 @@ def scores(found: Sequence[Scored]) -> dict[str, float]:
         **_placed(boxes, truth, there, ""),
         **_placed(slots, truth, there, "slots_"),
         "map50_released": map50_released(named),
+        "map50_coco": map50_coco(named),
     }
 
 

@@ -14,7 +14,10 @@ from dataclasses import dataclass, field
 import matplotlib.pyplot as plt
 
 from minilib import claims, page, plots
+from minilib.claims.words import several
+from minilib.study.recipes import Tuned
 from minilib.study.study import Study
+from minilib.training import TrainSettings
 
 Lines = Mapping[str, tuple[str, float | None]]  # label -> (metric, the paper's number), as `Study.printed` gives it
 
@@ -78,3 +81,13 @@ class Tables:
         scores = [c for c in self.paper.claims if c.kind == "magnitude"]
         found = tuple((c.source, c.statement, f"{c.paper_value:g} {c.unit}") for c in scores)
         return claims.Table(("source", "what", "the paper"), found, folded=f"All {len(found)} scores that are printed")
+
+
+def lengths(short: TrainSettings, long: Tuned) -> str:
+    """How long the rows of the wide grids and those that judge the headlines are trained."""
+    grid, tuned = (f"{each.steps:,} steps of {each.batch} clips" for each in (short, long.recipe))
+    rates = several(len(long.rates), "learning rates")
+    return (
+        f"Most tables on this page are of short trainings, {grid} each. The headline claims about accuracy are judged "
+        f"by long ones, {tuned}, each at the best of {rates}:"
+    )

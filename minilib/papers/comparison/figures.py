@@ -102,18 +102,28 @@ def table(measured: Measured, methods: Sequence[str]) -> Table:
     return Table(("method", *headings, *(heading for heading, _ in COSTS.values())), tuple(rows))
 
 
+def tried(measured: Measured, method: str, tuned: Tuned, task: str) -> tuple[dict[str, float], str | None]:
+    """A method's score on validation clips by try, those that are measured, and the best once all are."""
+    found = {suffix: values(measured, f"tuned.{suffix}/{task}/{method}") for suffix in tuned.tries()}
+    known = {suffix: each[0] for suffix, each in found.items() if each}
+    return known, max(known, key=known.get) if len(known) == len(found) else None
+
+
+def at_edge(tuned: Tuned, suffix: str) -> bool:
+    """Whether a try has the lowest or the highest rate of all, so that a better one may lie beyond."""
+    return tuned.tries()[suffix][0] in (min(tuned.rates), max(tuned.rates))
+
+
 def sweep(measured: Measured, methods: Sequence[str], tuned: Tuned, task: str) -> Table:
     """A row a method: its score on validation clips at each rate and length that it tried; the choice stands in
-    brackets."""
+    brackets, with a star where it lies at the edge of the rates."""
     rows = []
     for name in methods:
-        tried = {suffix: values(measured, f"tuned.{suffix}/{task}/{name}") for suffix in tuned.tries()}
-        known = {suffix: found[0] for suffix, found in tried.items() if found}
-        best = max(known, key=known.get) if len(known) == len(tried) else None
-        cells = [
-            f"[{known[each]:.1f}]" if each == best else f"{known[each]:.1f}" if each in known else "" for each in tried
-        ]
-        rows.append((named(name), *cells))
+        known, best = tried(measured, name, tuned, task)
+        cells = {suffix: f"{score:.1f}" for suffix, score in known.items()}
+        if best:
+            cells[best] = f"[{cells[best]}]" + "*" * at_edge(tuned, best)
+        rows.append((named(name), *(cells.get(suffix, "") for suffix in tuned.tries())))
     headings = (f"{rate:.2g} x rate, {length:.2g} x steps" for rate, length in tuned.tries().values())
     return Table(("method", *headings), tuple(rows))
 
@@ -176,6 +186,7 @@ class Need:
     recipe: str = "tuned"
 
 
+ALONE = "nothing else that fits is measured"
 NEEDS = (
     Need("Motion is what counts, and nothing is scarce", "timing"),
     Need("Motion, and the image model's activations do not fit: at most twice the least memory", "timing", "memory", 2),
@@ -189,7 +200,7 @@ NEEDS = (
 
 def advice(measured: Measured, methods: Sequence[str], needs: Sequence[Need] = NEEDS) -> Table:
     """For each need the method with the best mean among those that fit it, over the seeds that these share, whom the
-    98 % intervals of paired differences do not put behind it, and how many methods were measured. What can be merged
+    98 % intervals of paired differences do not put behind it, and how many that fit were measured. What can be merged
     costs what it does then."""
     rows = []
     for need in needs:
@@ -197,10 +208,9 @@ def advice(measured: Measured, methods: Sequence[str], needs: Sequence[Need] = N
         found = {n: merged or values(measured, f"cost/{need.cost}.{n}") for n, merged in found.items()}
         costs = {name: np.median(each) if each else np.nan for name, each in found.items()}
         limit = need.times * np.nanmin(list(costs.values()))
-        known = {name: values(measured, f"{need.recipe}/{need.task}/{name}") for name in methods}
-        measured_of = f"{sum(map(bool, known.values()))} of {len(methods)}"
-        fits = [n for n, v in known.items() if v and (np.isinf(need.times) or costs[n] <= limit)]
+        fits = [name for name in methods if np.isinf(need.times) or costs[name] <= limit]
         means = means_of({name: (f"{need.recipe}/{need.task}/{name}", None) for name in fits}, measured)
+        measured_of = f"{len(means)} of {len(fits)}"
         if not means:
             rows.append((need.words, MISSING, "", "", measured_of))
             continue
@@ -211,12 +221,13 @@ def advice(measured: Measured, methods: Sequence[str], needs: Sequence[Need] = N
             if name != best and (sample is None or sample.interval(EFFECT)[0] <= 0):
                 near.append(named(name))
         top1 = score(measured, need.task, best, need.recipe)
-        rows.append((need.words, named(best), top1, ", ".join(near) or "no other", measured_of))
+        others = ", ".join(near) or ("no other" if len(means) > 1 else ALONE)
+        rows.append((need.words, named(best), top1, others, measured_of))
     headings = (
         "what you need",
         "best mean",
         "top-1, %",
         "others that its seeds do not put behind it",
-        "methods measured",
+        "measured, of those that fit",
     )
     return Table(headings, tuple(rows))

@@ -10,11 +10,13 @@ from torch import Tensor
 from minilib.claims import Table
 from minilib.claims.chosen import pairs_of
 from minilib.claims.said import means
-from minilib.claims.words import in_words, several
-from minilib.papers.comparison.figures import MISSING, Measured, named, values
+from minilib.claims.words import in_words, number, several
+from minilib.papers.comparison.figures import MISSING, TASKS, Measured, at_edge, named, tried, values
 from minilib.papers.comparison.study import MERGED
+from minilib.study import Tuned
 
 COMMAND = "python -m minilib.study image_to_video_compared"
+STUCK = 0.2  # a seed less than so much of the way from chance to a perfect score is said to lie near chance
 
 
 def front(costs: Sequence[float], scores: Sequence[float]) -> list[bool]:
@@ -104,3 +106,38 @@ def turned(answers: Mapping[str, tuple[Tensor, Tensor]]) -> str:
     return (
         f"{text} An answer that changes depends on the order; whether it changes to the right one is another question."
     )
+
+
+def swept(measured: Measured, methods: Sequence[str], tuned: Tuned, tasks: Sequence[str]) -> str:
+    """Which methods have tried all rates and lengths on which task, with the rate that each chose, and which of these
+    lie at an edge."""
+    listed, edges = [], False
+    for task in tasks:
+        each = []
+        for name in methods:
+            if suffix := tried(measured, name, tuned, task)[1]:
+                edge = at_edge(tuned, suffix)
+                edges = edges or edge
+                each.append(f"{named(name)} ({tuned.tries()[suffix][0]:.2g}{', an edge' if edge else ''})")
+        listed.append(f"*{TASKS[task]}*: {', '.join(each) or 'nobody yet'}")
+    text = "Who has tried all rates and lengths so far, and which multiple of its own rate it chose: "
+    text += f"{'; '.join(listed)}."
+    return (
+        f"{text} At an edge of the {in_words(len(tuned.rates))} rates a better one may lie beyond." if edges else text
+    )
+
+
+def stuck(measured: Measured, methods: Sequence[str], chance: Mapping[str, float], recipe: str = "tuned") -> str:
+    """Whose seeds partly lie near chance, task -> chance in percent: a mean over them is no typical seed's."""
+    found = []
+    for task, blind in chance.items():
+        for name in methods:
+            scores = values(measured, f"{recipe}/{task}/{name}")
+            if low := sorted(score for score in scores if score - blind < STUCK * (100 - blind)):
+                count = f"{in_words(len(low))} of {several(len(scores), 'seeds')}"
+                levels = " and ".join(map(number, low))
+                found.append(f"{named(name)} on *{TASKS[task]}*, {count} ({levels} %; chance {blind:.3g} %)")
+    if not found:
+        return ""
+    text = f"Some seeds end near chance, less than {100 * STUCK:.0f} % of the way from it to a perfect score: "
+    return f"{text}{'; '.join(found)}. The mean of such a row is no typical seed's."

@@ -64,17 +64,6 @@ def helped(ours: Mapping[int, tuple[float, int]], other: Mapping[int, tuple[floa
     return most, text + f"changes most for {pair(most)} and least, or for the worse, for {pair(least)}."
 
 
-def alike(matrices: Mapping[str, Tensor], paper: Sequence[str]) -> str:
-    """Mean likeness (l, l') of each model's features to the image model's, and whether the order is the paper's, which
-    is given from the most alike to the least."""
-    mean = {name: float(each.mean()) for name, each in matrices.items()}
-    order = sorted(mean, key=mean.get, reverse=True)
-    listed = ", ".join(f"{name} {mean[name]:.2f}" for name in order)
-    if order == list(paper):
-        return f"Most alike first: {listed}, which is the paper's order, with one seed."
-    return f"Most alike first: {listed}. The paper's order is {', '.join(paper)}; ours, with one seed, differs."
-
-
 def on_what_moves(name: str, on: Tensor, area: Tensor) -> str:
     """Whether a map looks at what moves, shares (b,) of the same clips: clear of even light at 98 % *and* at least
     `CLEARLY` times as much. A difference can be beyond doubt and still too small to call it looking."""

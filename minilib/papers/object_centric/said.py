@@ -62,7 +62,7 @@ def kept(taught: float, after: float, untrained: float) -> str:
     if left >= 90:
         return text + "The losses keep what they were given."
     if left < 10:
-        return text + "Of what the lesson added nothing is left; the rows say with which losses."
+        return text + "Of what the lesson added nothing is left."
     return text + f"Of what the lesson added {left:.0f} % is left."
 
 

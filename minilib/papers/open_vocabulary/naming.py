@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
@@ -30,6 +31,11 @@ def photo(name: str) -> list[str]:
 def photo_of_a(name: str) -> list[str]:
     """Appendix D's prompt."""
     return [f"a photo of a {name}"]
+
+
+def photo_with_synonyms(name: str) -> list[str]:
+    """The released code's prompt of a name and of its synonyms in Appendix D, which the paper tried and left out."""
+    return [sentence for each in (name, *_words()["synonyms"].get(name, ())) for sentence in photo(each)]
 
 
 # --- a name with several prompts: cosines (..., k, p) to one for each name, (..., k) ----------------------------------
@@ -161,5 +167,9 @@ def among_stuff(targets: Sequence[str], prompts: Callable[[str], Sequence[str]] 
     return Vocabulary(tuple(targets), tuple(name for name in stuff if name not in targets), prompts)
 
 
-def _words() -> dict[str, list[str]]:
+PROMPTS = {"photo": photo, "photo_of_a": photo_of_a, "synonyms": photo_with_synonyms}
+
+
+@cache
+def _words() -> dict:
     return yaml.safe_load(Path(__file__).with_name("vocabularies.yaml").read_text(encoding="utf-8"))

@@ -25,7 +25,7 @@ from minilib.papers.open_vocabulary.decoder import ChunkedDecoder
 from minilib.papers.open_vocabulary.joint import joint_optimisation, mask_boxes
 from minilib.papers.open_vocabulary.localize import Localizer
 from minilib.papers.open_vocabulary.method import VideoSlots, clip_features, reconstruction_loss
-from minilib.papers.open_vocabulary.naming import SCALE, Vocabulary, among_stuff
+from minilib.papers.open_vocabulary.naming import PROMPTS, SCALE, Vocabulary, among_stuff
 from minilib.papers.open_vocabulary.patch_clip import PatchClip
 from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
 from minilib.papers.open_vocabulary.released import SLOTS, InImageNetStatistics, released_patch_clip, released_slots
@@ -116,6 +116,8 @@ def _small(run: Run, classes: Sequence[str]) -> tuple[Localizer, Vocabulary]:
 
 def _full(run: Run, classes: Sequence[str]) -> tuple[Localizer, Vocabulary]:
     random = run.weights == "random"
+    if run.prompt not in PROMPTS:
+        raise BadInput(f"prompt {run.prompt!r}: choose of {', '.join(PROMPTS)}")
     if not run.weights:
         raise BadInput("weights: the paper's are not published; give a file of a video encoder, or weights=random")
     if not random and not run.patch_clip:
@@ -125,7 +127,8 @@ def _full(run: Run, classes: Sequence[str]) -> tuple[Localizer, Vocabulary]:
     clip = (build(VIT_B16) if random else openai_clip(VIT_B16, file)).eval()
     untrained = random or run.patch_clip == "random"
     reader = PatchClip(clip).eval() if untrained else released_patch_clip(run.patch_clip, clip)
-    return Localizer(encoder, slots, InImageNetStatistics(reader, encoder), clip), among_stuff(classes)
+    vocabulary = among_stuff(classes, PROMPTS[run.prompt])
+    return Localizer(encoder, slots, InImageNetStatistics(reader, encoder), clip), vocabulary
 
 
 def new_slots(width: int = 768) -> VideoSlots:

@@ -231,14 +231,6 @@ def shuffled(rows: Rows, ours: str, control: str, chance: float) -> str:
     return f"{text}." if wrong < right else f"{text}: **the words do not matter, so these names say nothing.**"
 
 
-def tables_measured(measured: int, tables: int) -> str:
-    """How many columns of Tables 1 and 2 have rows of ours."""
-    if measured == tables:
-        return "Every column of the two tables has rows here."
-    which = f"{in_words(measured)} of {in_words(tables)} columns have" if measured else "no column has"
-    return f"Of these two tables {which} rows here yet; what the page trained above is a small stand-in for Table 1."
-
-
 def costs(counted: Mapping[str, float]) -> str:
     """Where the operations of eight frames go, and how little is trained: 10^9 multiply-adds, 10^6 parameters."""
     share = {part: 100 * counted[f"{part}.macs"] / counted["macs"] for part in ("encoder", "grouping", "decoder")}

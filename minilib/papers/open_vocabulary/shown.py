@@ -60,11 +60,13 @@ class Walk:
         }
 
     def best_named(self) -> int:
-        """The clip in which most objects are found and rightly named, of several the one in which most slots merge."""
+        """The clip in which most objects are found and rightly named, among those in which slots merge where there are
+        any; of several the one in which most do."""
         iou, slot = overlaps(self.after.boxes, self.clips.boxes).mean(1).max(1)  # (b, o)
         right = (self.after.names.gather(1, slot) == self.clips.names) & (iou > FOUND) & self.clips.there.any(1)
         merged = self.kept.sum(1) - self.joined.groups.sum(1)
-        return int((right.sum(1) + merged / self.slots.slots).argmax())
+        candidates = (merged > 0) | (merged == 0).all()
+        return int((right.sum(1) + merged / self.slots.slots).masked_fill(~candidates, -1).argmax())
 
 
 def walk(which: Which, vocabulary: Vocabulary = OBJECTS) -> Walk:
@@ -88,6 +90,15 @@ def walk(which: Which, vocabulary: Vocabulary = OBJECTS) -> Walk:
     apart, _ = boxed(clips, slots, patches, vocabulary, None)
     after = joined_boxes(joined, clips.frames.shape[1], clips.frames.shape[2])
     return Walk(clips, slots, apart, naming.wanted(cosine, targets, content=inside), joined, after)
+
+
+def first_merged(split: str, most: int = 16) -> Walk:
+    """The first group of clips in which slots merge; the last of `most` where none do."""
+    for group in range(most):
+        found = walk((group, split, "seen"))
+        if bool((found.joined.groups.sum(1) < found.kept.sum(1)).any()):
+            break
+    return found
 
 
 @torch.no_grad()

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean
 
 from minilib.claims import Claims, Table, means
-from minilib.claims.words import number
-from minilib.papers.open_vocabulary.said import Rows
+from minilib.claims.said import shared
+from minilib.claims.words import number, several
+from minilib.papers.open_vocabulary.said import Rows, listed
 
 CONTROLS = {
     "the true masks, rightly named": "oracle",
@@ -42,6 +43,13 @@ FRESH = {  # the same on groups of clips that no trial had used: only these judg
     "our boxes of later clips, after": "fresh/boxes_of_later_clips",
     "our boxes of earlier clips, after": "fresh/boxes_of_earlier_clips",
 }
+CROPS = {  # how slots get their names: fresh clips
+    "the slot's patches, before": "fresh/apart",
+    "the slot's patches, after": "fresh/ours",
+    "crops of the slot's box, before": "fresh/crops_apart",
+    "crops of the slot's box, after": "fresh/crops",
+    "crops with all else painted over, before": "fresh/crops_painted_apart",
+}
 FOUND = {  # of them, what finds objects after joint optimisation, as one picture: label -> (metric, nothing printed)
     label.removesuffix(", after"): (f"shipped/{name}", None)
     for label, name in FRESH.items()
@@ -52,15 +60,15 @@ FOUND = {  # of them, what finds objects after joint optimisation, as one pictur
 def controls(rows: Rows, names: Mapping[str, str] = CONTROLS) -> Table:
     """The means of what ours and the controls score, by five metrics, over the groups that all lines share; names:
     line -> variant of the grid "shipped"."""
-    columns = [
-        means({label: (f"shipped/{name}{part}", None) for label, name in names.items()}, rows)
-        for part in ("/cor_loc", "", "/map50", "/named", "/boxes")
-    ]
+    parts = ("/cor_loc", "", "/map50", "/named", "/boxes")
+    tables = [{label: (f"shipped/{name}{part}", None) for label, name in names.items()} for part in parts]
+    columns = [means(table, rows) for table in tables]
+    count = several(len(shared(tables[1], rows)), "groups")  # by DecRate, which all have
     lines = [
         (label, *(number(column[label]) if label in column else "not measured" for column in columns))
         for label in names
     ]
-    return Table(("", "CorLoc", "DecRate", "mAP50", "shape of what is found", "boxes a frame"), tuple(lines))
+    return Table((count, "CorLoc", "DecRate", "mAP50", "shape of what is found", "boxes a frame"), tuple(lines))
 
 
 def cells(paper: Claims, rows: Rows, metrics: Mapping[str, Iterable[str]]) -> Table:
@@ -80,6 +88,14 @@ def cells(paper: Claims, rows: Rows, metrics: Mapping[str, Iterable[str]]) -> Ta
         youtube = number(other.paper_value) if other and other is not claim else "-"
         lines.append((claim.source, what, number(claim.paper_value), youtube, here))
     return Table(("where", "what", "ImageNet-VID", "YouTube-VIS", "small world"), tuple(lines))
+
+
+def unmeasured(tables: Iterable[Mapping[str, tuple[str, float | None]]], rows: Rows) -> str:
+    """Which lines of several tables have no row yet."""
+    missing = [label for table in tables for label, (metric, _) in table.items() if not rows.get(metric)]
+    if not missing:
+        return "Every line of these tables has rows here."
+    return f"Not measured yet: {listed(list(dict.fromkeys(missing)))}."
 
 
 def both_rules(rows: Rows, table: Mapping[str, tuple[str, float | None]]) -> Table:

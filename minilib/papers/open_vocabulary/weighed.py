@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from statistics import fmean, median
 
+from minilib.claims.chosen import pairs_of
 from minilib.claims.intervals import EFFECT, Sample
 from minilib.claims.said import paired
 from minilib.claims.words import number, several
@@ -52,14 +53,16 @@ def boxes_each(rows: Rows, table: Mapping[str, tuple[str, float | None]]) -> str
 
 
 def named_apart(rows: Rows, ours: str, control: str, what: str) -> str:
-    """That two ways which find different objects cannot be compared by how they name them; the control is `what`."""
-    found = [rows.get(f"{way}{part}", {}) for part in ("", "/named") for way in (control, ours)]
-    if not all(found):
+    """That two ways which find different objects cannot be compared by how they name them; the control is `what`. Over
+    the groups that both have."""
+    pairs = [pairs_of(rows.get(f"{control}{part}", {}), rows.get(f"{ours}{part}", {})) for part in ("", "/named")]
+    if not all(pairs):
         return f"How {what} are named is not measured yet."
-    few, many, theirs, own = (f"{fmean(each.values()):.0f} %" for each in found)
+    few, many, theirs, own = (f"{fmean(each):.0f} %" for pair in pairs for each in zip(*pair.values(), strict=True))
     return (
-        f"Whether good slots get better names these rows cannot say: {what} find {few} of the objects and ours {many}, "
-        f"so the {theirs} and {own} of shapes that are named rightly are shares of different objects."
+        f"Whether good slots get better names these rows cannot say: {what} find {few} of the objects and ours {many} "
+        f"({several(len(pairs[0]), 'groups')}), so the {theirs} and {own} of shapes that are named rightly are shares "
+        "of different objects."
     )
 
 

@@ -19,6 +19,26 @@ from minilib.papers.victr.figures import Inside
 Rows = Mapping[str, Mapping[int, float]]
 
 
+def guess(chance: float, ranked: bool = False) -> str:
+    """What answers without looking score, in percent: top-1, or, ranked, mean average precision, which on few clips
+    lies a little above the share of positives."""
+    if ranked:
+        return f"The share of positives is {chance:.1f} %; random scores reach a little more."
+    return f"A blind guess scores {chance:.1f} %."
+
+
+def order_gone(rows: Rows, shuffled: str, chance: float) -> str:
+    """What shuffled frames leave, a metric: accuracy within mirrored pairs where the rows have it, else top-1."""
+    if pairs := rows.get(f"{shuffled}/pairs"):
+        text = "Of two mirrored motions VicTR with shuffled frames finds the right one for "
+        return f"{text}{number(fmean(pairs.values()))} % of the clips ({several(len(pairs), 'seeds')}; a guess 50 %)."
+    if not (values := rows.get(shuffled)):
+        return "What shuffled frames leave is not measured yet."
+    text = "These rows have no accuracy within mirrored pairs, so the control is read in top-1 over all classes: "
+    text += f"{number(fmean(values.values()))} % with shuffled frames ({several(len(values), 'seeds')}; a guess "
+    return text + f"{chance:.1f} %, the right pair without its order 50 %)."
+
+
 def showcase(labels: Tensor, taken: Tensor, label: int) -> tuple[int, str]:
     """The clip to show of a class, by a rule that a sentence gives: the first one that the model recognises, or, where
     it recognises none, the first one. labels, taken int64 (b,); raises BadInput for a class without clips."""

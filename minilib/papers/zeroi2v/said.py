@@ -5,12 +5,13 @@ Sentences about motion stand in `minilib.claims.motion`; page 02 reads them here
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from torch import Tensor
 
 from minilib.claims.motion import attention_on, axis_found, follows, told_apart, within_pairs
+from minilib.claims.said import Printed, Rows, difference, means
 from minilib.claims.words import in_words, number
 
 __all__ = ["attention_on", "axis_found", "follows", "told_apart", "within_pairs"]  # beside what is defined here
@@ -42,3 +43,16 @@ def costs(rows: Mapping[str, Mapping[int, float]]) -> str:
         ]
         text += f" {words} of a training step, in multiples of ZeroI2V's: {', '.join(each)}." if each else ""
     return text
+
+
+def second(table: Printed, rows: Rows, first: str, others: Sequence[str]) -> str:
+    """By how much `first` is ahead of two others on the second image model; or that this is not measured, and the
+    command that measures it."""
+    if not {first, *others} <= means(table, rows).keys():
+        names = " ".join(metric.partition("/")[2] for metric, _ in table.values())
+        return (
+            "The second CLIP, which captions alone have taught, is not measured yet: "
+            f"`python -m minilib.study zeroi2v --variants {names}` measures ZeroI2V and full fine-tuning there; with "
+            "`--plan` it says what that costs."
+        )
+    return " ".join(difference(table, rows, first, other) for other in others)
