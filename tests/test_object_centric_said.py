@@ -41,7 +41,7 @@ def test_what_slots_hold_is_counted_by_object():
     merged = torch.nn.functional.one_hot(torch.zeros_like(won), 3).movedim(-1, 1).float()
     text = said.holds(merged, truth)
     assert "no of two" not in text and "none of two objects has" in text
-    assert text.endswith("and two of the objects in a slot of the ground.")
+    assert text.endswith("; two of the objects share a slot with it.")
 
 
 def test_what_is_left_of_a_lesson_is_a_share_of_what_it_added():

@@ -188,10 +188,11 @@ def settled_by_data(found: Sequence[Card], parameters: Path | str) -> Table:
 
 
 def seconds_by_device(card: Card) -> dict[str, float]:
-    """Seconds behind a paper's rows by device: a run that left several rows counts once."""
+    """Seconds behind a paper's rows by device, in words: a run that left several rows counts once."""
     runs = {(row.device, row.commit, row.seed, row.seconds) for row in card.rows}
     found: dict[str, float] = {}
     for device, _, _, seconds in sorted(runs, key=lambda run: run[0]):
+        device = device.replace(", 1 cores", ", one core")
         found[device] = found.get(device, 0.0) + seconds
     return {device: seconds for device, seconds in found.items() if seconds}
 

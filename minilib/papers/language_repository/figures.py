@@ -80,10 +80,16 @@ def exponent(lengths: Sequence[float], costs: Sequence[float]) -> float:
     return sum((a - mx) * (b - my) for a, b in zip(x, y, strict=True)) / sum((a - mx) ** 2 for a in x)
 
 
+def everywhere(rows: Rows, recipes: Mapping[int, str], name: str, metric: str = "") -> set[int]:
+    """The replicates of a context's metric that were measured at all lengths (at least one)."""
+    found = [set(each) for recipe in recipes.values() if (each := rows.get(f"{recipe}/{name}{metric}"))]
+    return set.intersection(*found) if found else set()
+
+
 def by_length(rows: Rows, recipes: Mapping[int, str], name: str, metric: str = "") -> dict[int, float]:
-    """chunks -> the mean of a context's metric over the replicates that were measured at all lengths (at least one)."""
+    """chunks -> the mean of a context's metric over the replicates `everywhere`."""
     found = {n: each for n, recipe in recipes.items() if (each := rows.get(f"{recipe}/{name}{metric}"))}
-    shared = set.intersection(*map(set, found.values())) if found else set()
+    shared = everywhere(rows, recipes, name, metric)
     means = {n: fmean(each[seed] for seed in shared) for n, each in found.items() if shared}
     return {n: mean for n, mean in means.items() if mean > 0}
 

@@ -7,7 +7,7 @@ from math import ceil
 from statistics import fmean
 
 from minilib.claims.words import number, several
-from minilib.papers.language_repository.figures import Rows, by_length, exponent
+from minilib.papers.language_repository.figures import Rows, by_length, everywhere, exponent
 
 ALIKE = 0.1  # exponents that differ by less grow alike
 
@@ -20,8 +20,9 @@ def growth(rows: Rows, recipes: Mapping[int, str], less: str = "repository", mor
     low, high = (exponent(list(points), list(points.values())) for points in read.values())
     shared = sorted(set(read[less]) & set(read[more]))
     factor = read[more][shared[-1]] / read[less][shared[-1]]
+    count = several(len(everywhere(rows, recipes, less, "/words")), "replicates")
     text = f"From {several(shared[0], 'chunks')} to {shared[-1]} the words of a {less} grow with exponent {low:.2f}, "
-    text += f"those of all {more} with {high:.2f}. "
+    text += f"those of all {more} with {high:.2f} (means over the {count} that all lengths have). "
     if abs(low - high) <= ALIKE:
         text += "It grows as fast: what it saves is a factor, not an exponent"
     else:

@@ -47,7 +47,8 @@ def holds(soft: Tensor, truth: Tensor) -> str:
         f"In this clip {in_words(alone) if alone else 'none'} of {several(len(objects), 'objects')} {has} a slot that "
     )
     text += f"holds no other object; the ground lies in {several(len(spread), 'slots')}"
-    return f"{text}, and {in_words(both)} of the objects in a slot of the ground." if both else f"{text}."
+    share = "shares" if both == 1 else "share"
+    return f"{text}; {in_words(both)} of the objects {share} a slot with it." if both else f"{text}."
 
 
 def kept(taught: float, after: float, untrained: float) -> str:
