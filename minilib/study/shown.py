@@ -19,6 +19,7 @@ from minilib.study.recipes import Tuned
 from minilib.study.study import Study
 from minilib.training import TrainSettings
 
+TRAINED = {"grid": "short trainings", "tuned": "long trainings"}  # by recipe
 Lines = Mapping[str, tuple[str, float | None]]  # label -> (metric, the paper's number), as `Study.printed` gives it
 
 
@@ -51,6 +52,8 @@ class Tables:
             self.waiting += [(title, row, "" if value is None else f"{value:g}") for row, (_, value) in shown.items()]
             return
         self.told |= metrics
+        trained = dict.fromkeys(TRAINED.get(metric.partition("/")[0]) for metric, _ in known.values())
+        title = ", ".join([title, *filter(None, trained)])
         if any(value is not None for _, value in shown.values()):
             figure, axis = plt.subplots(figsize=(6.4, 0.8 + 0.24 * len(shown)))
             plots.ranks(axis, title, shown, self.rows, unit)
