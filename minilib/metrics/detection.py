@@ -63,6 +63,13 @@ def detection_score(scores: Array, labels: Array) -> DetectionScore:
     return DetectionScore(float(per_class[count > 0].mean()), per_class)
 
 
+def blind_precision(share: float, count: int) -> float:
+    """The average precision that random scores have in the mean, in percent, where a share of `count` examples is
+    positive. It lies above that share, since a precision is read where a positive stands, which counts itself."""
+    first = sum(1 / rank for rank in range(1, count + 1)) / count
+    return 100 * ((share * count - 1) / (count - 1) * (1 - first) + first)
+
+
 def _joined(scores: Sequence[Array], labels: Sequence[Array], pick) -> DetectionScore:
     if len(scores) != len(labels) or not len(scores):
         raise BadInput(f"detection: {len(scores)} videos have scores and {len(labels)} have labels")

@@ -20,10 +20,9 @@ Rows = Mapping[str, Mapping[int, float]]
 
 
 def guess(chance: float, ranked: bool = False) -> str:
-    """What answers without looking score, in percent: top-1, or, ranked, mean average precision, which on few clips
-    lies a little above the share of positives."""
+    """What answers without looking score, in percent: top-1, or, ranked, mean average precision."""
     if ranked:
-        return f"The share of positives is {chance:.1f} %; random scores reach a little more."
+        return f"Random scores reach {chance:.1f} %, a little more than the share of positives."
     return f"A blind guess scores {chance:.1f} %."
 
 
