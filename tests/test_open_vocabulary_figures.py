@@ -1,9 +1,11 @@
 """Pictures of open-vocabulary localization: what is drawn, and the rules by which failures are found."""
 
+from types import SimpleNamespace
+
 import torch
 
 from minilib.models.tubelets import tube_mask, tubelets
-from minilib.papers.open_vocabulary import figures, filling
+from minilib.papers.open_vocabulary import figures, filling, shown
 from minilib.papers.open_vocabulary.small import Found
 from minilib.world.localization import Localization, localization_batch
 
@@ -82,3 +84,24 @@ def test_what_is_filled_in_is_drawn_with_and_without_the_leak():
     assert all(torch.equal(each[seen], frames[seen]) for each in pictures.values())
     assert 0 < errors["its neighbour's mean, no model"] < 1 and len(errors) == len(pictures)
     assert errors["its own mean and contrast"] < errors["its neighbour's"] < 1  # the leak is worth more than the model
+
+
+def walked(kept: list[list[bool]], groups: list[list[bool]], names: list[list[int]]) -> shown.Walk:
+    """Clips of one frame with two slots on two objects, named 0 and 1."""
+    box = torch.tensor([[0, 0, 8, 8], [8, 8, 16, 16]]).expand(len(kept), 1, 2, 4)
+    truth = SimpleNamespace(
+        boxes=box, there=torch.ones(len(kept), 1, 2, dtype=torch.bool), names=torch.tensor([[0, 1]] * len(kept))
+    )
+    found = SimpleNamespace(boxes=box, names=torch.tensor(names))
+    joined = SimpleNamespace(groups=torch.tensor(groups))
+    return shown.Walk(truth, SimpleNamespace(slots=2), found, torch.tensor(kept), joined, found)
+
+
+def test_the_picture_of_the_idea_is_of_a_clip_in_which_slots_merge(monkeypatch):
+    both, one = [True, True], [True, False]
+    plain = walked([both, both], [both, both], [[0, 0], [0, 1]])
+    assert plain.best_named() == 1, "where nothing merges, the one with most names right"
+    merging = walked([both, both, both], [both, one, one], [[0, 1], [1, 0], [0, 0]])
+    assert merging.best_named() == 2, "among those that merge"
+    monkeypatch.setattr(shown, "walk", lambda which: merging if which[0] == 3 else plain)
+    assert shown.first_merged("val") is merging and shown.first_merged("val", 2) is plain
