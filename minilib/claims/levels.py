@@ -30,15 +30,16 @@ def control(what: str, claims: Claims, task: str, rows: Iterable[Row]) -> str:
     what counts as nothing. what: the control and its metric, in percent."""
     on = claims.tasks[task]
     scores = Scores.of([row for row in rows if row.judges], "small", claims.derived)
-    points = scores.points(on.negative, on, LOOKS["seeds"][0])
-    look = first_look(points, LOOKS["seeds"], "equal", NOTHING)
+    kind = on.replicates or "seeds"
+    points = scores.points(on.negative, on, LOOKS[kind][0])
+    look = first_look(points, LOOKS[kind], "equal", NOTHING)
     if look is None:
-        return f"{what} is not measured with enough seeds yet."
+        return f"{what} is not measured with enough {kind} yet."
     low, high = (number(end, "+") for end in look.sample.interval(NO_EFFECT))
     (chance, oracle), off = scores.ends(on, look.n), look.sample.mean
     text = f"{what} is {number(chance + (oracle - chance) * off / 100)} %, chance {number(chance)} %: "
     text += f"{number(off, '+')} points of the way to a perfect score (96 % interval {low} to {high}, "
-    text += f"{several(look.n, 'seeds')}). "
+    text += f"{several(look.n, kind)}). "
     if look.word == HOLDS:
         return f"{text}All of the interval lies within {NOTHING:g} points, which counts as nothing: the control holds."
     return (
