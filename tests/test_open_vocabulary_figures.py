@@ -97,11 +97,11 @@ def walked(kept: list[list[bool]], groups: list[list[bool]], names: list[list[in
     return shown.Walk(truth, SimpleNamespace(slots=2), found, torch.tensor(kept), joined, found)
 
 
-def test_the_picture_of_the_idea_is_of_a_clip_in_which_slots_merge(monkeypatch):
+def test_the_picture_of_the_idea_is_of_a_clip_in_which_merging_mends(monkeypatch):
     both, one = [True, True], [True, False]
-    plain = walked([both, both], [both, both], [[0, 0], [0, 1]])
-    assert plain.best_named() == 1, "where nothing merges, the one with most names right"
-    merging = walked([both, both, both], [both, one, one], [[0, 1], [1, 0], [0, 0]])
-    assert merging.best_named() == 2, "among those that merge"
-    monkeypatch.setattr(shown, "walk", lambda which: merging if which[0] == 3 else plain)
-    assert shown.first_merged("val") is merging and shown.first_merged("val", 2) is plain
+    plain = walked([both, both], [both, both], [[0, 1], [1, 0]])
+    assert plain.mended().tolist() == [False, False], "nothing merges"
+    mixed = walked([both, both, both], [one, one, both], [[0, 0], [0, 1], [0, 1]])
+    assert mixed.mended().tolist() == [False, True, False], "a wrong name, right, not merged"
+    monkeypatch.setattr(shown, "walk", lambda which: mixed if which[0] == 3 else plain)
+    assert shown.first_mended("val") == (mixed, 1) and shown.first_mended("val", 2) == (plain, 0)

@@ -59,14 +59,12 @@ class Walk:
             "merged": with_boxes(coloured(frames, self.joined.tokens[clip], groups), boxes, words, numbers),
         }
 
-    def best_named(self) -> int:
-        """The clip in which most objects are found and rightly named, among those in which slots merge where there are
-        any; of several the one in which most do."""
+    def mended(self) -> Tensor:
+        """Clips in which slots merge and every object is found and rightly named, bool (b,)."""
         iou, slot = overlaps(self.after.boxes, self.clips.boxes).mean(1).max(1)  # (b, o)
-        right = (self.after.names.gather(1, slot) == self.clips.names) & (iou > FOUND) & self.clips.there.any(1)
-        merged = self.kept.sum(1) - self.joined.groups.sum(1)
-        candidates = (merged > 0) | (merged == 0).all()
-        return int((right.sum(1) + merged / self.slots.slots).masked_fill(~candidates, -1).argmax())
+        right = (self.after.names.gather(1, slot) == self.clips.names) & (iou > FOUND)
+        there = self.clips.there.any(1)
+        return (right | ~there).all(1) & (self.joined.groups.sum(1) < self.kept.sum(1))
 
 
 def walk(which: Which, vocabulary: Vocabulary = OBJECTS) -> Walk:
@@ -92,13 +90,13 @@ def walk(which: Which, vocabulary: Vocabulary = OBJECTS) -> Walk:
     return Walk(clips, slots, apart, naming.wanted(cosine, targets, content=inside), joined, after)
 
 
-def first_merged(split: str, most: int = 16) -> Walk:
-    """The first group of clips in which slots merge; the last of `most` where none do."""
+def first_mended(split: str, most: int = 8) -> tuple[Walk, int]:
+    """The first group that has a clip `Walk.mended`, and the clip; of `most` groups without any the last one's first."""
     for group in range(most):
         found = walk((group, split, "seen"))
-        if bool((found.joined.groups.sum(1) < found.kept.sum(1)).any()):
+        if bool(found.mended().any()):
             break
-    return found
+    return found, int(found.mended().int().argmax())
 
 
 @torch.no_grad()
