@@ -91,7 +91,7 @@ def walk(which: Which, vocabulary: Vocabulary = OBJECTS) -> Walk:
 
 
 def first_mended(split: str, most: int = 8) -> tuple[Walk, int]:
-    """The first group that has a clip `Walk.mended`, and the clip; of `most` groups without any the last one's first."""
+    """The first group with a clip that is `Walk.mended`, and the clip; the last of `most` groups where none has one."""
     for group in range(most):
         found = walk((group, split, "seen"))
         if bool(found.mended().any()):
