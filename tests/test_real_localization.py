@@ -290,6 +290,7 @@ def test_a_run_is_known_by_the_content_of_both_of_its_files(root, tmp_path):
     assert not shortcoming(run, real.RECIPE, videos)
     assert shortcoming(replace(run, patch_clip="random"), real.RECIPE, videos) == "random weights"
     assert shortcoming(replace(run, draws=1), real.RECIPE, videos) == "draws=1, the recipe has 10"
+    assert shortcoming(replace(run, prompt="synonyms"), real.RECIPE, videos) == "prompt=synonyms, the recipe has photo"
 
 
 def test_weights_without_patch_clip_are_refused(root, tmp_path):

@@ -50,7 +50,7 @@ class Run(RealRun):
     one video of a step (the text has 10, the released code 7); each process has a video of its own. prompt: photo, the
     released code's, photo_of_a, Appendix D's, or synonyms, the released with Appendix D's synonyms."""
 
-    FIXED: ClassVar[tuple[str, ...]] = ("draws",)
+    FIXED: ClassVar[tuple[str, ...]] = ("draws", "prompt")
     FILES: ClassVar[tuple[str, ...]] = ("weights", "patch_clip")
 
     backbone: str = "vit_b16"
