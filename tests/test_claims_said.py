@@ -2,7 +2,7 @@
 
 from minilib.claims import Table, load
 from minilib.claims.chosen import Seeds, pairs_of
-from minilib.claims.said import beside_noise, difference, means, noise_floors, noise_line, ranking, same_order
+from minilib.claims.said import beside_noise, difference, lacking, means, noise_floors, noise_line, ranking, same_order
 from minilib.claims.table import RULE
 from minilib.claims.verdicts import judge
 
@@ -123,3 +123,11 @@ def test_a_folded_table_is_shut_in_a_notebook():
     table = Table(("x",), (("1",),), folded="all <of> them")
     assert table._repr_html_().startswith(f"<details><summary>all &lt;of&gt; them</summary>{RULE}<table")
     assert "details" not in Table(("x",), (("1",),))._repr_html_()
+
+
+def test_what_a_table_lacks_is_named_with_the_command_that_lists_it():
+    table = {"stride": ("tuned/a", None), "max": ("tuned/b", 1.0), "it knows": ("tuned/c/d", None)}
+    text = lacking(table, {"tuned/a": {0: 1.0}}, "coarse_fine")
+    assert text.startswith("Not measured yet: “max”, “it knows”. `python -m minilib.study coarse_fine")
+    assert text.endswith("--variants b c/d --plan` says what it takes.")
+    assert lacking(table, {metric: {0: 1.0} for metric, _ in table.values()}, "dist") == "All its rows are measured."

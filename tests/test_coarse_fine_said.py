@@ -74,14 +74,6 @@ def test_counts_and_controls():
     assert "not measured yet" in said.controls({"a": {0: 5.0}}, "a", "b")
 
 
-def test_what_a_table_lacks_is_named_with_the_command_that_lists_it():
-    table = {"stride": ("tuned/a", None), "max": ("tuned/b", 1.0), "it knows": ("tuned/c/d", None)}
-    text = said.lacking(table, {"tuned/a": {0: 1.0}})
-    assert text.startswith("Not measured yet: “max”, “it knows”. `python -m minilib.study coarse_fine")
-    assert text.endswith("--variants b c/d --plan` says what it takes.")
-    assert said.lacking(table, {metric: {0: 1.0} for metric, _ in table.values()}) == "All its rows are measured."
-
-
 def test_a_held_film_shows_the_last_frame_that_was_read():
     clip = torch.arange(6, dtype=torch.uint8).view(6, 1, 1, 1).expand(6, 2, 2, 3)
     film = drawn.held(clip, torch.tensor([0.0, 3.0, 5.0]))

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import torch
 
 from minilib.models.tubelets import tube_mask, tubelets
-from minilib.papers.open_vocabulary import figures, filling, shown
+from minilib.papers.open_vocabulary import figures, filling, shown, tabled
 from minilib.papers.open_vocabulary.small import Found
 from minilib.world.localization import Localization, localization_batch
 
@@ -104,4 +104,21 @@ def test_the_picture_of_the_idea_is_of_a_clip_in_which_merging_mends(monkeypatch
     mixed = walked([both, both, both], [one, one, both], [[0, 0], [0, 1], [0, 1]])
     assert mixed.mended().tolist() == [False, True, False], "a wrong name, right, not merged"
     monkeypatch.setattr(shown, "walk", lambda which: mixed if which[0] == 3 else plain)
-    assert shown.first_mended("val") == (mixed, 1) and shown.first_mended("val", 2) == (plain, 0)
+    assert shown.first_mended(plain, "val") == (mixed, 1) and shown.first_mended(plain, "val", 2) == (plain, 0)
+    assert shown.first_mended(mixed, "val") == (mixed, 1), "the first group is not walked again"
+
+
+def test_both_readings_are_of_the_same_boxes():
+    """A frame with one object that is found, and one with two of which none is: 1 of 3 objects, half of the frames'
+    mean. The box that covers a small object and lies in a large one is single by the appendix, a part the other way."""
+    boxes = torch.tensor([[[[0, 0, 8, 8], [0, 0, 0, 0]], [[4, 4, 8, 8], [0, 0, 0, 0]]]])
+    truth = torch.tensor([[[[0, 0, 8, 8], [0, 0, 0, 0]], [[0, 0, 16, 16], [4, 4, 7, 6]]]])
+    there = torch.tensor([[[True, False], [True, True]]])
+    clip = Localization(FRAMES, torch.zeros(1, 2, 16, 16, dtype=torch.uint8), truth, torch.tensor([[3, 4]]), there)
+    found = Found(boxes, torch.tensor([[3, 4]]), torch.zeros(1, 2, 8))
+    nothing = Found(torch.zeros_like(boxes), torch.tensor([[3, 4]]), torch.zeros(1, 2, 8))
+    table = tabled.both_readings([(found, clip), (nothing, clip)])
+    lines = {name: values for name, *values in table.rows}
+    assert lines["DecRate"] == ["33.3", "50.0"]
+    assert lines["single object"] == ["100.0", "50.0"] and lines["part of an object"] == ["0.0", "50.0"]
+    assert tabled.both_readings([(nothing, clip)]).rows == ()

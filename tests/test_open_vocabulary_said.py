@@ -126,9 +126,6 @@ def test_controls_that_are_ahead_are_said_to_be_ahead():
 def test_failures_tables_and_costs_are_counted():
     text = said.failed({"removal": 4, "naming": 12}, 32)
     assert text == ("Of 32 objects: removal 4 and naming 12. The other 16 are found and named, or were never found.")
-    tables = [{"ours": ("a", None), "SAVi": ("b", None)}, {"SAVi": ("c", None)}]
-    assert tabled.unmeasured(tables, {"a": {0: 1.0}}) == "Not measured yet: SAVi."
-    assert tabled.unmeasured(tables, {name: {0: 1.0} for name in "abc"}).startswith("Every line")
     counted = {"macs": 200.0, "encoder.macs": 150.0, "grouping.macs": 2.0, "decoder.macs": 48.0, "parameters": 90.0,
                "trained.parameters": 4.2, "patch_clip.macs": 19.3, "patch_clip.trained": 8.14}  # fmt: skip
     assert "the frozen encoder takes 75 %, the decoder 24 % and slot attention 1.0 %" in said.costs(counted)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from minilib.claims import Claims, Row, judge, load, papers
+from minilib.claims import Claims, Row, compute, judge, load, papers
 from minilib.claims import scorecard as sc
 from minilib.claims.scorecard import Card, contradictions
 from minilib.claims.verdicts import Verdict
@@ -177,3 +177,43 @@ def test_the_conclusion_means_victr_where_it_says_langrepo():
     given = inspect.signature(write).parameters
     assert next(iter(given)) == "captions" and not {"frames", "video", "pixels"} & set(given)
     assert load("victr").title.startswith("VicTR: video-conditioned text")
+
+
+def trained(metric: str, score: float, seconds: float, seed: int = 0, **changes) -> list[Row]:
+    fixed = dict(seed=seed, commit="0" * 12, seconds=seconds) | changes
+    parts = {"": score, "/curve/area": 2 * score, "/curve/end": score / 2}
+    return [Row(metric=f"{metric}{part}", value=value, **fixed) for part, value in parts.items()]
+
+
+def test_a_lead_of_twice_the_compute_is_asked_with_half_the_steps():
+    rows = [
+        *trained("grid/a", 50.0, 20.0), *trained("grid/a", 54.0, 22.0, 1), *trained("grid/b", 40.0, 10.0),
+        *trained("grid/b", 40.0, 10.0, 1), *trained("grid.half/a", 38.0, 10.0),
+        *trained("grid.half/a", 99.0, 10.0, device="another"),
+    ]  # fmt: skip
+    (lead,) = compute.leads(card(*rows))
+    assert (lead.ahead, lead.behind, lead.points, lead.at_half) == ("a", "b", 12.0, -2.0)
+    assert lead.ratio == pytest.approx(2.1) and lead.curves == ("104.0, 26.0", "80.0, 20.0")
+    text, table = compute.same_compute([card(*rows)])
+    assert text == (
+        "Of one trained pair behind headline claims, in one the side that is ahead takes at least 1.5 times as long "
+        "for its steps. In one of these its half is measured: with half its steps it is still ahead in none."
+    )
+    assert table.rows[0][2:5] == ("+12.0", "2.1", "-2.0")
+
+
+def test_the_side_that_is_ahead_is_found_and_what_is_not_trained_left_out():
+    rows = [*trained("grid/a", 40.0, 10.0), *trained("grid/b", 50.0, 10.0)]
+    (lead,) = compute.leads(card(*rows))
+    assert (lead.ahead, lead.points, lead.at_half, lead.ratio) == ("b", 10.0, None, 1.0)
+    assert not list(compute.leads(card(*(row for row in rows if "curve" not in row.metric))))
+    assert not list(compute.leads(card(*rows[:3]))) and not list(compute.leads(card()))
+    apart = [row.model_copy(update={"device": "another"}) if row.metric.startswith("grid/b") else row for row in rows]
+    assert not list(compute.leads(card(*apart))), "two machines"
+
+
+def test_number_formats_are_said_by_paper():
+    half = Row(metric="grid/a", value=1.0, dtype="bfloat16")
+    other = replace(card(Row(metric="grid/a", value=1.0)), claims=card(title="Other").claims)
+    text = sc.formats([card(half), other])
+    assert text.startswith("1 rows of Toy are of bfloat16. In float32 alone") and text.endswith(": Other.")

@@ -32,7 +32,7 @@ TABLE = {
 
 def test_the_second_image_model_is_said_to_be_missing_until_it_is_there():
     text = said.second(TABLE, {"tuned/second/ours": {0: 1.0}}, "second: ours", ("second: full",))
-    assert "not measured yet" in text and "--variants second/ours second/full second/labels`" in text
+    assert "Not measured yet" in text and "--variants second/full second/labels --plan`" in text
     rows = {"tuned/second/ours": {0: 3.0, 1: 4.0}, "tuned/second/full": {0: 1.0, 1: 2.1}}
     text = said.second(TABLE, rows, "second: ours", ("second: full",))
     assert text.startswith("“second: ours” is ahead of “second: full” by 1.9") and "not measured" not in text

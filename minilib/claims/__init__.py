@@ -13,7 +13,7 @@ from minilib.claims.levels import control, levels
 from minilib.claims.measurements import Measurements
 from minilib.claims.model import Claim, Claims
 from minilib.claims.rows import Row, all_rows, append_rows, read_rows, settings_hash
-from minilib.claims.said import beside_noise, difference, means, noise_line, ranking
+from minilib.claims.said import beside_noise, difference, lacking, means, noise_line, ranking
 from minilib.claims.table import Table, count_line, counts, headlines, orderings, table, tally
 from minilib.claims.tasks import Pair, Task
 from minilib.claims.verdicts import VERDICTS, Verdict, false_calls, judge
@@ -40,6 +40,7 @@ __all__ = [
     "false_calls",
     "headlines",
     "judge",
+    "lacking",
     "latest",
     "levels",
     "load",

@@ -85,6 +85,16 @@ def unmeasured(table: Printed, found: Mapping[str, float], unit: str = "") -> st
     return f"{text} The paper's order: {order}." if order else text
 
 
+def lacking(table: Printed, rows: Rows, paper: str) -> str:
+    """Which lines of a table have no rows, and the command that lists what would measure them."""
+    absent = {label: metric.partition("/")[2] for label, (metric, _) in table.items() if not rows.get(metric)}
+    if not absent:
+        return "All its rows are measured."
+    listed = ", ".join(f"“{label}”" for label in absent)
+    command = f"python -m minilib.study {paper} --variants {' '.join(absent.values())} --plan"
+    return f"Not measured yet: {listed}. `{command}` says what it takes."
+
+
 def same_order(table: Printed, found: Mapping[str, float], rows: Rows | None = None) -> tuple[int, int]:
     """Of the pairs of measured lines to which the paper gives different numbers: how many stand in its order, and how
     many there are; with `rows` only of those that one machine measured with common seeds."""

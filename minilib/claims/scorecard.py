@@ -207,5 +207,18 @@ def costs(found: Sequence[Card]) -> Table:
     return Table(("paper", "rows", *(f"hours on {device}" for device in devices)), tuple(lines))
 
 
+def formats(found: Sequence[Card]) -> str:
+    """In which number formats rows were measured, and which papers were tried in float32 alone."""
+    every = {card.title: Counter(row.dtype for row in card.rows) for card in found}
+    others = [
+        f"{tally[name]:,} rows of {title} are of {name}"
+        for title, tally in every.items()
+        for name in sorted(tally.keys() - {"float32"})
+    ]
+    only = [title for title, tally in every.items() if tally.keys() == {"float32"}]
+    text = f"{'; '.join(others)}. " if others else ""
+    return f"{text}In float32 alone, and so without a word on how they fare in another: {', '.join(only)}."
+
+
 def _hours(spent: dict[str, float], devices: Sequence[str]) -> list[str]:
     return [f"{spent[device] / 3600:.2f}" if spent.get(device) else "" for device in devices]

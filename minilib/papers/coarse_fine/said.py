@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from minilib.claims.said import Printed, paired
+from minilib.claims.said import paired
 from minilib.claims.words import several
 
 FOLLOWS = 0.5  # a correlation from which sampling is said to follow what happens
@@ -157,14 +157,3 @@ def controls(rows: Mapping[str, Mapping[int, float]], learned: str, noise: str) 
         return "Whether places matter at all would be told by the grid from noise, which is not measured yet."
     way = "above" if sample.mean > 0 else "below"
     return f"The learned grid is {abs(sample.mean):.1f} points {way} the one from noise ({several(sample.n, 'seeds')})."
-
-
-def lacking(table: Printed, rows: Mapping[str, Mapping[int, float]]) -> str:
-    """Which lines of a table have no rows, and the command that lists what would measure them."""
-    absent = {label: metric.partition("/")[2] for label, (metric, _) in table.items() if not rows.get(metric)}
-    if not absent:
-        return "All its rows are measured."
-    listed = ", ".join(f"“{label}”" for label in absent)
-    names = " ".join(absent.values())
-    command = f"python -m minilib.study coarse_fine --variants {names} --plan"
-    return f"Not measured yet: {listed}. `{command}` says what it takes."

@@ -90,12 +90,14 @@ def walk(which: Which, vocabulary: Vocabulary = OBJECTS) -> Walk:
     return Walk(clips, slots, apart, naming.wanted(cosine, targets, content=inside), joined, after)
 
 
-def first_mended(split: str, most: int = 8) -> tuple[Walk, int]:
-    """The first group with a clip that is `Walk.mended`, and the clip; the last of `most` groups where none has one."""
-    for group in range(most):
-        found = walk((group, split, "seen"))
+def first_mended(first: Walk, split: str, most: int = 8) -> tuple[Walk, int]:
+    """The first group with a clip that is `Walk.mended`, and the clip; the last of `most` groups where none has one.
+    first: the walk of group 0."""
+    found = first
+    for group in range(1, most):
         if bool(found.mended().any()):
             break
+        found = walk((group, split, "seen"))
     return found, int(found.mended().int().argmax())
 
 

@@ -8,7 +8,11 @@ from statistics import fmean
 from minilib.claims import Claims, Table, means
 from minilib.claims.said import shared
 from minilib.claims.words import number, several
-from minilib.papers.open_vocabulary.said import Rows, listed
+from minilib.metrics.localization import best, dec_rate, dec_rate_released
+from minilib.metrics.named_boxes import NamedBoxes, kinds, shares
+from minilib.papers.open_vocabulary.said import Rows
+from minilib.papers.open_vocabulary.small import Found, named_boxes
+from minilib.world.localization import Localization
 
 CONTROLS = {
     "the true masks, rightly named": "oracle",
@@ -90,14 +94,6 @@ def cells(paper: Claims, rows: Rows, metrics: Mapping[str, Iterable[str]]) -> Ta
     return Table(("where", "what", "ImageNet-VID", "YouTube-VIS", "small world"), tuple(lines))
 
 
-def unmeasured(tables: Iterable[Mapping[str, tuple[str, float | None]]], rows: Rows) -> str:
-    """Which lines of several tables have no row yet."""
-    missing = [label for table in tables for label, (metric, _) in table.items() if not rows.get(metric)]
-    if not missing:
-        return "Every line of these tables has rows here."
-    return f"Not measured yet: {listed(list(dict.fromkeys(missing)))}."
-
-
 def both_rules(rows: Rows, table: Mapping[str, tuple[str, float | None]]) -> Table:
     """mAP50 by the released code's rule and by COCO's, whose lines alternate in the table "coco" of the study."""
     found = means(table, rows)
@@ -105,3 +101,19 @@ def both_rules(rows: Rows, table: Mapping[str, tuple[str, float | None]]) -> Tab
     labels = [label.removesuffix(", released") for label in list(table)[::2]]
     lines = zip(labels, words[::2], words[1::2], strict=True)
     return Table(("fresh clips", "the released code's", "COCO's"), tuple(lines))
+
+
+def both_readings(groups: Iterable[tuple[Found, Localization]]) -> Table:
+    """DecRate by the text and by the released code, and kinds of boxes (Appendix A.2) in both orders of its rules: of
+    the same boxes, means over groups of clips in which some box is left."""
+    each = [_readings(boxes) for boxes in (named_boxes(*group) for group in groups) if bool(boxes.real.any())]
+    names = each[0][0] if each else {}
+    lines = [(name, *(number(fmean(readings[k][name] for readings in each)) for k in (0, 1))) for name in names]
+    header = ("the same boxes, %", "DecRate of all objects; parts last", "mean over frames; parts first")
+    return Table(header, tuple(lines), folded="DecRate by the text and by the code, kinds by both orders of the rules")
+
+
+def _readings(boxes: NamedBoxes) -> tuple[dict[str, float], dict[str, float]]:
+    iou, (found, truth, there) = best(boxes.found, boxes.truth), (boxes.found, boxes.truth, boxes.there)
+    text = {"DecRate": dec_rate(iou, there)} | shares(kinds(found, truth, there))
+    return text, {"DecRate": dec_rate_released(iou, there)} | shares(kinds(found, truth, there, parts_first=True))

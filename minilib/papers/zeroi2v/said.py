@@ -11,7 +11,7 @@ from statistics import median
 from torch import Tensor
 
 from minilib.claims.motion import attention_on, axis_found, follows, told_apart, within_pairs
-from minilib.claims.said import Printed, Rows, difference, means
+from minilib.claims.said import Printed, Rows, difference, lacking, means
 from minilib.claims.words import in_words, number
 
 __all__ = ["attention_on", "axis_found", "follows", "told_apart", "within_pairs"]  # beside what is defined here
@@ -49,10 +49,5 @@ def second(table: Printed, rows: Rows, first: str, others: Sequence[str]) -> str
     """By how much `first` is ahead of two others on the second image model; or that this is not measured, and the
     command that measures it."""
     if not {first, *others} <= means(table, rows).keys():
-        names = " ".join(metric.partition("/")[2] for metric, _ in table.values())
-        return (
-            "The second CLIP, which captions alone have taught, is not measured yet: "
-            f"`python -m minilib.study zeroi2v --variants {names}` measures ZeroI2V and full fine-tuning there; with "
-            "`--plan` it says what that costs."
-        )
+        return f"On the second CLIP, which captions alone have taught: {lacking(table, rows, 'zeroi2v')}"
     return " ".join(difference(table, rows, first, other) for other in others)
