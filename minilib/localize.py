@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,6 +62,10 @@ def _localize(args: argparse.Namespace) -> int:
         raise BadInput(f"video {args.video}: no such file")
     if bool(args.slots) != bool(args.patch_clip):
         raise BadInput("--slots and --patch-clip belong together: give both, or neither for the small world's models")
+    if not args.slots and (args.clip or args.data_root):
+        raise BadInput("--clip and --data-root belong to --slots and --patch-clip; the small models need neither")
+    if not math.isfinite(args.threshold):
+        raise BadInput(f"--threshold {args.threshold}: must be a number")
     if args.most < 8:
         raise BadInput(f"--most {args.most}: at least 8 frames are needed")
     device, out = device_of(args.device), writable_folder(args.out, "--out")
@@ -80,8 +85,9 @@ def _localize(args: argparse.Namespace) -> int:
 
 
 def _small(args: argparse.Namespace) -> tuple[Localizer, Vocabulary, int]:
-    """The shipped models, words that they know, and the short side of what they see. They keep slots by what patch-CLIP
-    finds in them, so backgrounds need no names."""
+    """The shipped models, settled, words that they know, and the short side of what they see. They keep slots by what
+    patch-CLIP finds in them, so backgrounds need no names."""
+    from minilib.papers.open_vocabulary.localize import settled
     from minilib.papers.open_vocabulary.naming import Vocabulary, fitting, mean
     from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
     from minilib.papers.open_vocabulary.small import sentences
@@ -96,7 +102,7 @@ def _small(args: argparse.Namespace) -> tuple[Localizer, Vocabulary, int]:
                 f"word {word!r}: the small world's models know {', '.join(known)}; others need --slots and --patch-clip"
             )
     over = fitting if all(word in SHAPES for word in (*words, *background)) else mean
-    return small_localizer(), Vocabulary(words, background, sentences, over), SIZE
+    return settled(small_localizer()), Vocabulary(words, background, sentences, over), SIZE
 
 
 def _released(args: argparse.Namespace) -> tuple[Localizer, Vocabulary, int]:

@@ -6,6 +6,7 @@ from torchvision.ops import box_iou
 
 from minilib.errors import BadInput
 from minilib.metrics.localization import best, check_boxes, cor_loc, dec_rate, dec_rate_released, overlaps
+from minilib.metrics.named_boxes import NamedBoxes
 
 
 def random_boxes(*shape, seed=0):
@@ -51,3 +52,19 @@ def test_wrong_boxes_are_named():
         with pytest.raises(BadInput, match=said):
             check_boxes(boxes, "truth", (64, 64))
     check_boxes(torch.tensor([[0, 0, 64, 64]]), "truth", (64, 64))
+
+
+def test_what_is_no_box_is_scored_by_nobody():
+    box, wrong = torch.tensor([[[0, 0, 8, 8]]]), torch.tensor([[[8, 0, 0, 8]]])
+    with pytest.raises(BadInput, match="found: box .* is inverted"):
+        best(wrong, box)
+    there, names, scores = torch.ones(1, 1, dtype=torch.bool), torch.zeros(1, 1, dtype=torch.int64), torch.ones(1, 1, 2)
+    for found, truth in ((wrong, box), (box, wrong)):
+        with pytest.raises(BadInput, match="is inverted"):
+            NamedBoxes(found, scores, truth, names, there)
+    NamedBoxes(box, scores, wrong, names, ~there)  # who is not there has any box
+
+
+def test_where_there_is_no_box_nothing_is_found():
+    truth = torch.tensor([[[0, 0, 8, 8]]])
+    assert best(torch.zeros(1, 0, 4), truth).tolist() == [[0.0]]

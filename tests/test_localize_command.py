@@ -101,6 +101,8 @@ def test_what_cannot_be_done_is_one_line(tmp_path, path, capsys):
         ([path, "star", "--background", "star"], "'star' occurs twice"),
         ([path, "star", "--slots", "a.pth"], "belong together"),
         ([path, "star", "--most", "7"], "at least 8"),
+        ([path, "star", "--threshold", "nan"], "--threshold nan: must be a number"),
+        ([path, "star", "--data-root", str(tmp_path)], "belong to --slots"),
         ([path, "dog", "--slots", path, "--patch-clip", path], "give data_root"),
         ([path, "star", "--device", "tpu"], "must be cpu or cuda"),
         ([path, "star", "--out", path], "cannot write"),

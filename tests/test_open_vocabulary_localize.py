@@ -183,11 +183,20 @@ def test_thresholds_and_bad_input():
         (video(7), "7 frames: at least 8"),
         (video().float(), "must be uint8"),
         (video()[:, :, :, :2], "must be uint8"),
+        (video()[:, :0], "must be uint8"),
         (video(), "occurs twice"),
     ):
         with pytest.raises(BadInput, match=said):
             words = Vocabulary(("red", "red")) if said == "occurs twice" else WORDS
             localize(frames, words, localizer())
+    for words, said in ((["red", " "], "' ' is no name"), ([1], "1 is no name"), ([], "it is empty")):
+        with pytest.raises(BadInput, match=said):
+            localize(video(), words, localizer())
+    with pytest.raises(BadInput, match="at least one is needed"):
+        settled(localizer(), 0)
+    silent = Vocabulary(("red", "sand"), (), lambda name: ["red"] if name == "red" else [])
+    with pytest.raises(BadInput, match="no prompt for 'sand'"):
+        silent.features(localizer().clip)
 
 
 @pytest.mark.parametrize(("how", "rules"), [(lambda same: same, OURS), (settled, SETTLED)])

@@ -38,7 +38,7 @@ def test_an_aim_is_reached_by_the_mean_and_shown_with_its_interval(values, text)
 def test_boxes_are_counted_for_each_line_that_has_any():
     table = {"ours": ("a", None), "grid": ("b", None), "none": ("c", None)}
     text = weighed.boxes_each(rows(a__boxes=[3.0, 4.0], b__boxes=[5.0]), table)
-    assert "grid 5, ours 3.5. " in text.replace("5.0", "5") and "none" not in text
+    assert "grid 5, ours 3. " in text.replace(".0", "") and "none" not in text
     assert "not measured yet" in weighed.boxes_each({}, table)
 
 
@@ -53,11 +53,12 @@ def test_time_and_memory_are_medians_of_what_was_timed():
         "cost/slots.forward.video": [0.5, 0.6, 0.7],
         "cost/slots.step.video": [0.4, 0.4, 0.4],
         "cost/slots.forward.frames": [0.3, 0.2, 0.3],
+        "cost/slots.forward.released": [0.8, 0.9, 0.9],
         "cost/decoder.memory.chunked": [0.45] * 3,
         "cost/decoder.step.chunked": [1.2, 1.3, 1.4],
     }
     text = weighed.beside_released({name: dict(enumerate(values)) for name, values in measured.items()})
-    for part in ("takes 0.60 times", "(0.40 with", "one call, 0.30.", "needs 0.45 times", "1.30 times", "three rounds"):
+    for part in ("takes 0.60 times", "(0.40 with", "one call, 0.30;", "on video, 0.90.", "needs 0.45 times", "1.30 times", "three rounds"):
         assert part in text, part
     del measured["cost/decoder.memory.chunked"]
     assert "open_vocabulary --costs" in weighed.beside_released({name: {0: 1.0} for name in measured})
@@ -70,7 +71,13 @@ def test_costs_are_recorded_beside_the_released_graph(monkeypatch, tmp_path):
     found = {row.metric.removeprefix("cost/"): row.value for row in rows.rows()}
     assert found["slots.forward.loop"] == found["slots.step.loop"] == found["decoder.memory.direct"] == 1
     assert found["decoder.memory.chunked"] < 0.9 and found["slots.forward.video"] > 0
-    assert "(medians of one round in one run" in weighed.beside_released(rows.seeds_of("smoke"))
+    assert "medians of one round in one run, memory was taken once" in weighed.beside_released(rows.seeds_of("smoke"))
+
+
+def test_how_often_two_metrics_are_one_number():
+    found = rows(none=[40.0, 50.0, 60.0], zero=[40.0, 50.5])
+    assert weighed.alike(found, "zero", "none") == "the same number in 1 of two groups"
+    assert weighed.alike(found, "zero", "other") == "not measured yet"
 
 
 def test_ways_that_find_different_objects_are_not_compared_by_names():

@@ -42,7 +42,11 @@ def overlaps(found: Tensor, truth: Tensor, extra: float = 0.0) -> Tensor:
 
 
 def best(found: Tensor, truth: Tensor, extra: float = 0.0) -> Tensor:
-    """The best IoU of each true box, (..., o)."""
+    """The best IoU of each true box, (..., o); 0 where there is no box at all. Raises BadInput for a box that is
+    inverted or not finite."""
+    check_boxes(found, "found")
+    if not found.shape[-2]:
+        return truth.new_zeros(truth.shape[:-1], dtype=torch.float32)
     return overlaps(found, truth, extra).amax(-2)
 
 

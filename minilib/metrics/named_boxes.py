@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from minilib.errors import BadInput
-from minilib.metrics.localization import overlaps
+from minilib.metrics.localization import check_boxes, overlaps
 
 KINDS = ("single object", "part of an object", "group of objects", "background")
 SO, PO, GO, BG = range(4)
@@ -40,6 +40,8 @@ class NamedBoxes:
         for what, shape in due.items():
             if tuple(getattr(self, what).shape) != shape:
                 raise BadInput(f"boxes: {what} is {tuple(getattr(self, what).shape)}, not {shape}")
+        check_boxes(self.found, "found")
+        check_boxes(self.truth[self.there], "truth")
         if not torch.isfinite(self.scores).all():
             raise BadInput("boxes: a score is not finite")
         if self.there.any() and not 0 <= int(self.names[self.there].min()) <= int(self.names[self.there].max()) < k:

@@ -50,7 +50,8 @@ def released(grouping: Grouping, features: Tensor) -> tuple[Tensor, Tensor]:
 
 def groupings(device: str) -> dict[str, Callable[[], tuple[Tensor, Tensor]]]:
     """Readings of one clip's features: "video", one slot attention over all tokens; "frames", slots of each frame, all
-    frames in one call; "loop", the same frame after frame by the released graph, which is checked to agree."""
+    frames in one call; "released", the released graph over all tokens, and "loop", frame after frame, which are both
+    checked to agree."""
     grouping = Grouping().to(device)
     clip = torch.randn(FRAMES, GRID * GRID, FEATURES, device=device)
 
@@ -63,11 +64,12 @@ def groupings(device: str) -> dict[str, Callable[[], tuple[Tensor, Tensor]]]:
     def loop():
         return tuple(torch.stack(each) for each in zip(*(released(grouping, frame) for frame in clip), strict=True))
 
+    def whole():
+        return tuple(x[None] for x in released(grouping, clip.flatten(0, 1)))
+
     torch.testing.assert_close(frames(), loop(), atol=1e-3, rtol=1e-3)
-    torch.testing.assert_close(
-        video(), tuple(x[None] for x in released(grouping, clip.flatten(0, 1))), atol=1e-3, rtol=1e-3
-    )
-    return {"video": video, "frames": frames, "loop": loop}
+    torch.testing.assert_close(video(), whole(), atol=1e-3, rtol=1e-3)
+    return {"video": video, "frames": frames, "released": whole, "loop": loop}
 
 
 def backwards(reading: Callable[[], tuple[Tensor, Tensor]]) -> None:
@@ -99,7 +101,7 @@ def decoders(device: str) -> dict[str, Callable[[], None]]:
 
 
 def slot_rounds(device: str, rounds: int) -> dict[str, Rounds]:
-    """{"slots.forward", "slots.step"}: seconds of "video" and of "frames" as ratios to those of "loop"."""
+    """{"slots.forward", "slots.step"}: seconds of the other readings as ratios to those of "loop"."""
     readings = groupings(device)
     forward = {name: torch.inference_mode()(reading) for name, reading in readings.items()}
     steps = {name: partial(backwards, reading) for name, reading in readings.items()}

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from minilib.models.slots import GaussianSlots
 from minilib.models.tubelets import spacetime_positions, tubelets
-from minilib.papers.open_vocabulary.decoder import AttendedDecoder
+from minilib.papers.open_vocabulary.decoder import AttendedDecoder, BroadcastDecoder
 from minilib.papers.open_vocabulary.method import VideoSlots, reconstruction_loss
 from minilib.papers.open_vocabulary.pipelines import Found, boxed, patch_clip, patches_of
 from minilib.papers.open_vocabulary.pipelines import test_clips as clips_of
@@ -94,10 +94,11 @@ def tested(groups: Sequence[tuple[Found, Localization]]) -> dict[str, float]:
 @dataclass(frozen=True)
 class LiveSlots:
     """Slots from random weights, on `clips` training clips as `look` sees them; the shipped patch-CLIP names them,
-    before joint optimisation."""
+    before joint optimisation. decoder: whose masks are the slots'; `BroadcastDecoder` is the released one."""
 
     look: Callable[[Localization], Seen]
     clips: int = 64
+    decoder: type[BroadcastDecoder] = AttendedDecoder
 
     def run(self, recipe: TrainSettings, trial: Trial) -> Outcome:
         seen = self.look(localization_batch(trial.seed, "train", np.arange(self.clips)))
@@ -111,7 +112,7 @@ class LiveSlots:
     def build(self, seen: Seen) -> VideoSlots:
         """With random weights; positions begin as sine waves."""
         steps = seen.read.shape[1]
-        decoder = AttendedDecoder(seen.asked.shape[-1], WIDTH, steps, (GRID, GRID), HIDDEN, LAYERS)
+        decoder = self.decoder(seen.asked.shape[-1], WIDTH, steps, (GRID, GRID), HIDDEN, LAYERS)
         with torch.no_grad():
             decoder.pos_embed.copy_(spacetime_positions(steps, GRID, GRID, WIDTH).view_as(decoder.pos_embed))
         return VideoSlots(GaussianSlots(SLOTS, WIDTH), decoder, seen.read.shape[-1])

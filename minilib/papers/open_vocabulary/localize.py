@@ -6,7 +6,7 @@ Axes: t frames, h and w pixels, u steps, r rows and c columns of patches.
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
 
@@ -63,6 +63,8 @@ def settled(localizer: Localizer, iterations: int = ITERATIONS) -> Localizer:
     """This suite's: the same models, whose slots iterate longer than they were trained to, need less content to be
     kept, and are scored by how solid their tubes are as well. More is found, and ranked better; nothing is trained.
     All three were chosen on validation clips (`chosen`)."""
+    if iterations < 1:
+        raise BadInput(f"{iterations} iterations of slot attention: at least one is needed")
     slots = copy.deepcopy(localizer.slots)
     slots.attention.iterations = iterations
     return replace(localizer, slots=slots, least=LESS_CONTENT, weigh=solidity)
@@ -70,16 +72,23 @@ def settled(localizer: Localizer, iterations: int = ITERATIONS) -> Localizer:
 
 @torch.no_grad()
 def localize(
-    video: Tensor, vocabulary: Vocabulary, localizer: Localizer, threshold: float = 0.0, seed: int = 287
+    video: Tensor,
+    vocabulary: Vocabulary | Sequence[str],
+    localizer: Localizer,
+    threshold: float = 0.0,
+    seed: int = 287,
 ) -> list[Tube]:
-    """Tubes of a video, uint8 (t, h, w, 3), best score first.
+    """Tubes of a video, uint8 (t, h, w, 3), best score first. A list of words is a vocabulary without backgrounds, in
+    the released prompt.
 
     Windows of 8 frames are read one after another, each with the last frames of the one before it. In these frames
     the tubes of both are compared and linked one to one by name and overlap (`linked`), never by the number of a slot;
     each window has a vote on the name. `seed` draws the initial slots of every window, as released. Raises BadInput for
-    a video of fewer than 8 frames, and for sizes that the patches do not divide.
+    a video of fewer than 8 frames, for sizes that the patches do not divide, and for words that are none.
     """
-    if video.ndim != 4 or video.shape[-1] != 3 or video.dtype != torch.uint8:
+    if not isinstance(vocabulary, Vocabulary):
+        vocabulary = Vocabulary(vocabulary)
+    if video.ndim != 4 or video.shape[-1] != 3 or video.dtype != torch.uint8 or 0 in video.shape[1:3]:
         raise BadInput(f"video {tuple(video.shape)}, {video.dtype}: must be uint8 (frames, height, width, 3)")
     frames = len(video)
     if frames < WINDOW:

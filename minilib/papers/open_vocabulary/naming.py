@@ -38,6 +38,11 @@ def photo_with_synonyms(name: str) -> list[str]:
     return [sentence for each in (name, *_words()["synonyms"].get(name, ())) for sentence in photo(each)]
 
 
+def spaced(prompts: Callable[[str], Sequence[str]]) -> Callable[[str], Sequence[str]]:
+    """The same of names without underscores: the released list has YouTube-VIS's so, and ImageNet-VID's as they are."""
+    return lambda name: prompts(name.replace("_", " "))
+
+
 # --- a name with several prompts: cosines (..., k, p) to one for each name, (..., k) ----------------------------------
 
 
@@ -77,6 +82,9 @@ class Vocabulary:
             object.__setattr__(self, part, tuple(names))
         if not self.targets:
             raise BadInput("vocabulary: it is empty, name at least one thing to look for")
+        wrong = [name for name in self.names if not isinstance(name, str) or not name.strip()]
+        if wrong:
+            raise BadInput(f"vocabulary: {wrong[0]!r} is no name, give words")
         twice = [name for i, name in enumerate(self.names) if name in self.names[:i]]
         if twice:
             raise BadInput(f"vocabulary: {twice[0]!r} occurs twice")
@@ -89,6 +97,8 @@ class Vocabulary:
     def features(self, clip: ImageText) -> Tensor:
         """Unit vectors of the names' prompts, (k, p, e); where a name has fewer prompts, its first is repeated."""
         sentences = [list(self.prompts(name)) for name in self.names]
+        if not all(sentences):
+            raise BadInput(f"vocabulary: no prompt for {self.names[sentences.index([])]!r}")
         most = max(len(each) for each in sentences)
         padded = [each + each[:1] * (most - len(each)) for each in sentences]
         flat = [sentence for each in padded for sentence in each]

@@ -57,6 +57,12 @@ def vanilla() -> nn.Module:
     return OnReduced(VanillaPatches(localizer().clip))
 
 
+def eq_alone() -> nn.Module:
+    """The other shipped block, whose weights say where the content is: Eq. 1-3 alone taught it, no slots, and it has no
+    attention."""
+    return OnReduced(localizer().content.reader.model)
+
+
 @lru_cache(maxsize=8)
 def names_of(vocabulary: Vocabulary) -> Tensor:
     return vocabulary.features(localizer().clip)

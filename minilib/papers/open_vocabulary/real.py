@@ -25,7 +25,7 @@ from minilib.papers.open_vocabulary.decoder import ChunkedDecoder
 from minilib.papers.open_vocabulary.joint import joint_optimisation, mask_boxes
 from minilib.papers.open_vocabulary.localize import Localizer
 from minilib.papers.open_vocabulary.method import VideoSlots, clip_features, reconstruction_loss
-from minilib.papers.open_vocabulary.naming import PROMPTS, SCALE, Vocabulary, among_stuff
+from minilib.papers.open_vocabulary.naming import PROMPTS, SCALE, Vocabulary, among_stuff, spaced
 from minilib.papers.open_vocabulary.patch_clip import PatchClip
 from minilib.papers.open_vocabulary.pretrain.shipped import small_localizer
 from minilib.papers.open_vocabulary.released import SLOTS, InImageNetStatistics, released_patch_clip, released_slots
@@ -127,7 +127,8 @@ def _full(run: Run, classes: Sequence[str]) -> tuple[Localizer, Vocabulary]:
     clip = (build(VIT_B16) if random else openai_clip(VIT_B16, file)).eval()
     untrained = random or run.patch_clip == "random"
     reader = PatchClip(clip).eval() if untrained else released_patch_clip(run.patch_clip, clip)
-    vocabulary = among_stuff(classes, PROMPTS[run.prompt])
+    prompts = PROMPTS[run.prompt] if run.dataset == "imagenet_vid" else spaced(PROMPTS[run.prompt])
+    vocabulary = among_stuff(classes, prompts)
     return Localizer(encoder, slots, InImageNetStatistics(reader, encoder), clip), vocabulary
 
 

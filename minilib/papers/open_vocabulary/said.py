@@ -85,7 +85,7 @@ def live(scores: Mapping[str, Sequence[float]], start: Mapping[str, float]) -> s
     ahead = means[first] - means[second]
     count = several(len(scores[first]), "seeds")
     if ahead < 3:
-        return f"{text} They are level within three points ({count}): here it does not matter what is explained."
+        return f"{text} They are level within three points ({count}, a look, not a result)."
     return f"{text} Slots of {first} are ahead by {ahead:.0f} points ({count}, a look, not a result)."
 
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from minilib.papers.open_vocabulary import blocks, live, proposals
 from minilib.papers.open_vocabulary.blocks import BLOCKS
 from minilib.papers.open_vocabulary.costs import record_costs
+from minilib.papers.open_vocabulary.decoder import BroadcastDecoder
 from minilib.papers.open_vocabulary.fresh import CONTROLS, Fresh
 from minilib.papers.open_vocabulary.joint import RELEASED
 from minilib.papers.open_vocabulary.naming import Vocabulary, fitting, mean
@@ -21,6 +22,7 @@ from minilib.papers.open_vocabulary.pipelines import (
     Oracle,
     Pipeline,
     Shipped,
+    eq_alone,
     next_shape,
     third_shape,
     vanilla,
@@ -52,6 +54,8 @@ VARIANTS = {
     "apart": ONE_BY_ONE,
     "ours_vanilla": replace(OUR_WAY, reader=vanilla),
     "apart_vanilla": replace(ONE_BY_ONE, reader=vanilla),
+    "ours_eq_alone": replace(OUR_WAY, reader=eq_alone),
+    "apart_eq_alone": replace(ONE_BY_ONE, reader=eq_alone),
     "text": replace(OUR_WAY, vocabulary=WORLD, rules=TEXT),
     "text_apart": replace(ONE_BY_ONE, vocabulary=WORLD),
     "text_vanilla": replace(OUR_WAY, vocabulary=WORLD, rules=TEXT, reader=vanilla),
@@ -74,12 +78,14 @@ VARIANTS = {
     **{f"lambda/{name}": Pipeline(rules=replace(OURS, threshold=value)) for name, value in LAMBDAS.items()},
     "live/pixels": live.LiveSlots(live.pixels),
     "live/features": live.LiveSlots(live.features),
+    "live/features_released": live.LiveSlots(live.features, decoder=BroadcastDecoder),
     **CROPS,
     **TRAINED,
 }
 LIVE = tuple(name for name in VARIANTS if name.startswith("live/"))
 JUDGED = (  # what the claims compare, once more on fresh groups
-    *("oracle", "ours", "apart", "ours_vanilla", "apart_vanilla", "text", "text_apart"),
+    *("oracle", "ours", "apart", "ours_vanilla", "apart_vanilla", "ours_eq_alone", "apart_eq_alone"),
+    *("text", "text_apart"),
     *("text_vanilla", "text_vanilla_apart"),
     *("ours_all_kept", "ours_any_likeness", "held_out", "vocabulary/8", "vocabulary/35", "lambda/none", "lambda/0.5"),
     *("control/grid_of_boxes", "control/central_boxes", "control/slots_as_they_start"),
@@ -166,6 +172,7 @@ TABLES = {
     },
     "readers": {
         "words, CLIP's own patches": Row("fresh/masks/vanilla"),
+        "words, Eq. 1-3 alone": Row("fresh/masks/eq_alone"),
         "words, patch-CLIP": Row("fresh/masks/patch_clip"),
         "linear reader, CLIP's own patches": Row("fresh/linear/vanilla"),
         "linear reader, patch-CLIP": Row("fresh/linear/patch_clip"),

@@ -10,7 +10,7 @@ from statistics import fmean, median
 
 from minilib.claims.chosen import pairs_of
 from minilib.claims.intervals import EFFECT, Sample
-from minilib.claims.said import paired
+from minilib.claims.said import means, paired
 from minilib.claims.words import number, several
 from minilib.papers.open_vocabulary.said import moves
 
@@ -41,10 +41,17 @@ def named_by_aim(rows: Rows, metric: str, aim: float) -> str:
     )
 
 
+def alike(rows: Rows, one: str, other: str) -> str:
+    """In how many of the groups that both have two metrics are the same number: there a verdict has nothing to see."""
+    pairs = pairs_of(rows.get(one, {}), rows.get(other, {})).values()
+    if not pairs:
+        return "not measured yet"
+    return f"the same number in {sum(a == b for a, b in pairs)} of {several(len(pairs), 'groups')}"
+
+
 def boxes_each(rows: Rows, table: Mapping[str, tuple[str, float | None]]) -> str:
     """How many boxes a frame each line of a table emits: whoever emits more finds more by luck."""
-    found = {label: rows.get(f"{metric}/boxes") for label, (metric, _) in table.items()}
-    counts = {label: fmean(each.values()) for label, each in found.items() if each}
+    counts = means({label: (f"{metric}/boxes", None) for label, (metric, _) in table.items()}, rows)
     if not counts:
         return "How many boxes each emits is not measured yet."
     most = sorted(counts, key=counts.get, reverse=True)
@@ -72,16 +79,19 @@ def beside_released(rows: Rows) -> str:
         "slots.forward.video",
         "slots.step.video",
         "slots.forward.frames",
+        "slots.forward.released",
         "decoder.memory.chunked",
         "decoder.step.chunked",
     )
     found = {name: list(rows.get(f"cost/{name}", {}).values()) for name in wanted}
     if not all(found.values()):
         return "Time and memory are not measured here yet: `python -m minilib.study open_vocabulary --costs` does it."
-    video, step, frames, memory, time = (f"{median(found[name]):.2f}" for name in wanted)
+    video, step, frames, released, memory, time = (f"{median(found[name]):.2f}" for name in wanted)
     return (
         f"One slot attention over all tokens of eight frames takes {video} times as long as the released graph takes "
-        f"frame after frame ({step} with the backward pass); slots of each frame, all frames in one call, {frames}. "
+        f"frame after frame ({step} with the backward pass); slots of each frame, all frames in one call, {frames}; "
+        f"the released graph over all tokens, as the authors run it on video, {released}. "
         f"The decoder in chunks of slots needs {memory} times the memory of the direct reading in a training step, "
-        f"and {time} times as long (medians of {several(len(found[wanted[0]]), 'rounds')} in one run, 8 x 196 tokens)."
+        f"and {time} times as long (8 x 196 tokens; times are medians of {several(len(found[wanted[0]]), 'rounds')} in "
+        "one run, memory was taken once)."
     )
