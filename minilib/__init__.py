@@ -1,6 +1,7 @@
 """minilib: the thin library under the notebooks.
 
-Arrows go one way: `papers` use `clip`, `video`, `cost`, ...; those know no paper; notebooks use everything.
+Arrows go one way: `papers` use `models`, `video`, `cost`, ..., which know no paper. `study`, `train`, `localize` and
+other commands call papers by name; notebooks use everything.
 """
 
 import warnings

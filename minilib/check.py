@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+from minilib.claims.words import several
 from minilib.commands import answer
 from minilib.environment import commit, cores, cpu, threads, versions
 from minilib.errors import BadInput
@@ -30,7 +31,7 @@ def software(data_root: str) -> Iterator[Line]:
 def machine(data_root: str) -> Iterator[Line]:
     import torch
 
-    yield OK, f"{cpu()}: {cores()} cores, {threads()} threads"
+    yield OK, f"{cpu()}: {several(cores(), 'cores')}, {several(threads(), 'threads')}"
     if not torch.cuda.is_available():
         yield NONE, "GPU: none that torch can use"
         return

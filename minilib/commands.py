@@ -52,3 +52,16 @@ def setting(text: str, option: str = "--set") -> tuple[str, object]:
         return name, value
     quoted = value[:1] in ("'", '"') and value[-1:] == value[:1]
     return name, value if "#" in value or (isinstance(parsed, str) and not quoted) else parsed
+
+
+def device_of(name: str) -> str:
+    """What --device says. Raises BadInput for another name, and for a GPU that is not there."""
+    if name not in ("cpu", "cuda"):
+        raise BadInput(f"--device {name}: must be cpu or cuda")
+    if name == "cpu":
+        return name
+    import torch
+
+    if not torch.cuda.is_available():
+        raise BadInput("--device cuda: no usable GPU here; cpu works everywhere")
+    return name

@@ -9,6 +9,7 @@ foot("02_zeroi2v", papers={"Li, Zhu, Wang: ZeroI2V": "https://arxiv.org/abs/2310
 
 from __future__ import annotations
 
+import argparse
 import json
 import re
 import sys
@@ -55,7 +56,9 @@ def chapters(folder: Path = NOTEBOOKS) -> dict[str, str]:
 
 
 def head(name: str, needs: Sequence[str] = (), words: Sequence[str] = (), folder: Path = NOTEBOOKS) -> Furniture:
-    """Previous and next, what to have read before, how long the page took, and the words that a reader meets here."""
+    """Previous and next, what to have read before, how long the page took, and the words that a reader meets here.
+
+    Raises BadInput for a notebook that is not there, and for a word that the glossary lacks."""
     titles = chapters(folder)
     before = ", ".join(_link(need, titles.get(need, need)) for need in _known(needs, titles)) or "nothing"
     lines = [_neighbours(name, titles), f"<b>Read before:</b> {before}. <b>Time:</b> {took(*_seconds(folder, name))}."]
@@ -139,7 +142,8 @@ def _seconds(folder: Path, name: str) -> tuple[float | None, int]:
 
 
 def repository(project: Path = ROOT / "pyproject.toml") -> str:
-    """The public address of this suite, https://github.com/<owner>/<name>, or nothing."""
+    """The public address of this suite, https://github.com/<owner>/<name>, or nothing. Raises BadInput for
+    another one."""
     settings = tomllib.loads(project.read_text(encoding="utf-8")) if project.is_file() else {}
     address = settings.get("tool", {}).get("minilib", {}).get("repository", "").rstrip("/")
     if address and not re.fullmatch(r"https://github\.com/[\w.-]+/[\w.-]+", address):
@@ -169,8 +173,10 @@ if "COLAB_RELEASE_TAG" in os.environ and not os.path.isdir("/content/suite"):  #
     %pip install --quiet --no-deps -e /content/suite"""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Furnishes every notebook in place."""
+    about = "A badge and an installing cell for Colab into every notebook, or out of it."
+    argparse.ArgumentParser(prog="python -m minilib.course", description=about).parse_args(arguments)
     return answer(_furnish_all)
 
 

@@ -93,7 +93,7 @@ class Manifest(Strict):
         )
 
     def home(self, data_root: Path | str | None) -> Path:
-        """The folder that the layout's paths start from."""
+        """The folder that the layout's paths start from. Raises BadInput where `data_root` is needed and missing."""
         if self.shipped:
             return PACKAGE
         if data_root is None or not str(data_root):
@@ -163,6 +163,13 @@ def _how(manifest: Manifest) -> str:
     return f"Get it from {manifest.source}{command}"
 
 
+def _about(manifest: Manifest) -> str:
+    return (
+        f"{manifest.name}: {manifest.title}. Size: {manifest.size}. Licence: {manifest.licence}. Access: "
+        f"{manifest.access}. {_how(manifest)}"
+    )
+
+
 def file_hash(path: Path | str) -> str:
     """SHA-256 of a file, in hex."""
     with open(path, "rb") as file:
@@ -219,7 +226,7 @@ def _list(options: argparse.Namespace) -> int:
         try:
             print(f"{name}: {resolve(name, options.data_root)}")
         except BadInput as error:
-            print(error if options.data_root or manifest.shipped else f"{name}: {manifest.title}; {manifest.size}")
+            print(error if options.data_root or manifest.shipped else _about(manifest))
     return 0
 
 

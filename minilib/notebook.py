@@ -61,11 +61,13 @@ def check_parameters(
     weights: str = "",
     data_root: str = "",
     out_dir: str = "",
+    needs_data: bool = True,
 ) -> Parameters:
     """Types, ranges and folders. The first thing wrong is `BadInput` naming the parameter, before anything starts.
 
     `out_dir` is made and tried; empty means `runs/<scale>` in the checkout, without one in the current folder.
-    `device="auto"` takes a GPU where it can.
+    `needs_data=False` is said by a page that reads no data set: its paper scale needs no `data_root`. `device="auto"`
+    takes a GPU where it can.
     """
     _one_of("scale", scale, SCALES)
     _whole_number("seed", seed, 0, 2**32 - 1)  # what numpy and torch take
@@ -77,13 +79,19 @@ def check_parameters(
     for name, value in (("weights", weights), ("data_root", data_root), ("out_dir", out_dir)):
         if not isinstance(value, str | os.PathLike):
             raise BadInput(f"{name}={value!r}: must be a path as text, empty for none")
-    weights, data_root = (str(Path(p).expanduser()) if str(p) else "" for p in (weights, data_root))
+    weights, data_root = map(_as_path, (weights, data_root))
     if data_root and not Path(data_root).is_dir():
         raise BadInput(f"data_root={data_root!r}: no such folder")
-    if scale == "paper" and not data_root:
+    if scale == "paper" and needs_data and not data_root:
         raise BadInput("scale='paper' needs data_root, the folder that holds the real data sets")
     folder = writable_folder(out_dir or RUNS / scale)
     return Parameters(scale, seed, seeds, grid, fresh, _device(device), weights, data_root, folder)
+
+
+def _as_path(text: str | os.PathLike) -> str:
+    """With the home folder in place of ~; an address, which a path would rob of a slash, as it is."""
+    text = str(text)
+    return str(Path(text).expanduser()) if text and "://" not in text else text
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
@@ -144,7 +152,8 @@ class Source:
 
 
 def show_source(thing: object) -> Source:
-    """The source of a class, function, method or module, with its file's name inside the package."""
+    """The source of a class, function, method or module, with its file's name inside the package. Raises BadInput
+    for what has none in Python."""
     thing = inspect.unwrap(thing.func if isinstance(thing, partial) else thing)
     try:
         text, path = inspect.getsource(thing), Path(inspect.getsourcefile(thing)).resolve()
@@ -158,7 +167,7 @@ def finish(params: Parameters, name: str, started: float, **notes: object) -> Pa
     """The notebook's last act: `<out_dir>/<name>.done.json`, written whole.
 
     `started` is `time.time()` at the top of the notebook; `notes` are anything JSON can hold. That this file is there
-    and carries the runner's job is the only proof that a notebook reached its end.
+    and carries the runner's job is the only proof that a notebook reached its end. Raises BadInput for other notes.
     """
     record = {
         "name": name,

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from minilib.commands import answer
+from minilib.commands import answer, device_of
 from minilib.errors import BadInput
 from minilib.progress import progress
 
@@ -40,14 +40,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    videos = found(args.videos)
+    videos, device = found(args.videos), device_of(args.device)
     from minilib.study.saved import load_model  # torch takes seconds, and a mistyped name should not
 
     model = load_model(args.model, args.data_root, args.weights)
     classes = model.card.classes
     print(line("video", "label", "probability", *classes, "error"), flush=True)
     bad = 0
-    for each in progress(model.predict(videos, device_of(args.device)), desc="videos", total=len(videos), unit="video"):
+    for each in progress(model.predict(videos, device), desc="videos", total=len(videos), unit="video"):
         each_class = [""] * len(classes) if each.error else [f"{p:.4f}" for p in each.probabilities.tolist()]
         top = "" if each.error else f"{each.probability:.4f}"
         print(line(each.video, each.label, top, *each_class, each.error), flush=True)
@@ -56,8 +56,8 @@ def _predict(args: argparse.Namespace) -> int:
 
 
 def found(names: Sequence[str]) -> list[Path]:
-    """The files that are named, and those in the folders that are named, in order; a name that is nothing, or a folder
-    without videos, is BadInput."""
+    """The files that are named, and those in the folders that are named, in order. Raises BadInput for a name that is
+    nothing, and for a folder without videos."""
     from minilib.datasets.annotations import VIDEO_SUFFIXES
 
     return [path for name in names for path in _in(Path(name).expanduser(), VIDEO_SUFFIXES)]
@@ -73,17 +73,6 @@ def _in(path: Path, suffixes: Sequence[str]) -> Iterator[Path]:
         yield path
     else:
         raise BadInput(f"{path}: no such file or folder")
-
-
-def device_of(name: str) -> str:
-    """The device, if it is there."""
-    import torch
-
-    if name not in ("cpu", "cuda"):
-        raise BadInput(f"--device {name}: must be cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise BadInput("--device cuda: no usable GPU here; cpu works everywhere")
-    return name
 
 
 def line(*cells: str) -> str:

@@ -103,20 +103,27 @@ def test_a_difference_is_a_result_only_where_its_interval_lies_clear_of_zero():
 
 
 def test_noise_is_the_rms_of_what_a_moved_start_changes():
-    rows = {"noise/x": {0: 3.0, 1: -4.0}, "grid/a": {0: 50.0}, "noise/none": {}}
-    assert noise_floors(rows) == {"x": (12.5) ** 0.5}
-    assert "x 3.5" in noise_line(rows) and noise_line({}) == "The noise floor is not measured yet."
+    rows = {"noise/x": {0: 3.0, 1: -4.0}, "grid/a": {0: 50.0}, "noise/none": {}, "noise/y": {0: 1.0}}
+    floor = noise_floors(rows)["x"]
+    assert (floor.name, floor.rms, floor.seeds) == ("x", 12.5**0.5, 2)
+    assert noise_line(rows).endswith("(rms): x 3.5 (two seeds), y 1.0 (one seed).")
+    assert "(rms): X3D 3.5 (two seeds), y" in noise_line(rows, {"x": "X3D"})
+    assert noise_line({}) == "The noise floor is not measured yet."
 
 
-def test_every_headline_interval_has_the_noise_beside_it():
+def test_beside_a_headline_stands_the_noise_of_what_it_compares_and_of_nothing_else():
     claims = load("coarse_fine")
-    pair = next(claim for claim in claims.claims if claim.headline).pairs[0]
-    seeds = dict.fromkeys(range(4), 1.0)
-    table = beside_noise(
-        claims, judge(claims, []), {pair.better: seeds, pair.worse: seeds, "noise/x3d": {0: 3.0, 1: -3.0}}
-    )
-    assert len(table.rows) == sum(claim.headline for claim in claims.claims)
-    assert table.rows[0][2:] == ("3.0", "1.5") and table.rows[-1][3] == "not measured"
+    rows = {"noise/x3d": {0: 3.0, 1: -3.0}, "noise/grid_eighth": {0: 40.0, 1: 40.0}}
+    rows |= {metric: dict.fromkeys(range(4), 1.0) for metric in ("tuned/coarse_fine", "tuned/x3d")}
+    table = beside_noise(claims, judge(claims, []), rows, {"x3d": "X3D"})
+    assert "noise of what it compares (two seeds): one seed" in table.header
+    found = {claim.id: line[2:] for claim, line in zip(claims.claims, table.rows, strict=False) if claim.headline}
+    assert len(table.rows) == len(found) == sum(claim.headline for claim in claims.claims)
+    assert found["t32.coarse_fine_over_x3d"] == ("X3D 3.0", "X3D 1.5")
+    assert found["t33e.grid_over_stride"] == ("grid_eighth 40.0", "not measured")  # no seed of the claim is there yet
+    assert found["t33a.multi_over_late"] == ("not measured", "not measured")
+    deeper = beside_noise(claims, judge(claims, []), {"noise/x3d_": {0: 1.0}} | rows).rows[1]
+    assert deeper[2] == "not measured", "x3d is not x3d_l, which the second headline compares"
 
 
 def test_a_folded_table_is_shut_in_a_notebook():

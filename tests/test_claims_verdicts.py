@@ -73,6 +73,19 @@ def test_an_ordering_that_holds_says_all_that_it_rests_on():
     )
 
 
+def test_what_only_the_long_training_has_is_not_called_unmeasured_alone():
+    """The tables of the page show both sides by another recipe than the one to which the claim is locked."""
+    short = claims_of("better", pairs=[{"better": "grid/a", "worse": "grid/b"}])
+    found = verdict(claims=short)
+    assert found.verdict == "not testable here" and found.why.startswith(
+        "By the short training that judges this claim: not measured yet; long trainings stand in the tables; `python"
+    )
+    one_side = {"grid/a": [40.0] * 5}
+    assert "By the short training" in verdict(scores() | one_side, short).why, "what lacks is there by the long one"
+    for values in (without(scores(), "tuned/b"), {"grid/full": [40.0] * 5}):
+        assert verdict(values, short).why.startswith("Not measured yet; `python")
+
+
 def test_what_holds_turned_round_is_opposite():
     turned = {
         "tuned/a": "tuned/b",

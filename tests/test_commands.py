@@ -14,8 +14,10 @@ from minilib.batch.report import measured_with, sections
 from minilib.batch.reproduce import main as reproduce
 from minilib.batch.reproduce import select
 from minilib.batch.running import read_status
+from minilib.batch.solutions import main as solutions
 from minilib.claims.__main__ import main as claims
 from minilib.commands import answer, setting
+from minilib.course import main as course
 from minilib.errors import BadInput
 from minilib.files import ROOT
 from minilib.manifests import main as manifests
@@ -153,3 +155,14 @@ def test_parameters_are_read_without_a_kernelspec(tmp_path):
 def test_wrapped_names_are_seen_through(name):
     assert unwrapped(name) == "head.weight"
     assert unwrapped("head.my_orig_mod.weight") == "head.my_orig_mod.weight"
+
+
+@pytest.mark.parametrize("command", [course, solutions])
+def test_help_is_said_and_nothing_is_run(command, monkeypatch, capsys):
+    monkeypatch.setattr(f"{command.__module__}.answer", lambda body: pytest.fail("it ran"))
+    with pytest.raises(SystemExit) as ended:
+        command(["--help"])
+    assert ended.value.code == 0 and command.__module__ in capsys.readouterr().out
+    with pytest.raises(SystemExit) as ended:
+        command(["more"])
+    assert ended.value.code == 2

@@ -16,6 +16,7 @@ from minilib.files import NOTEBOOKS
 from minilib.models.small_clip import small_clip
 from minilib.papers.comparison import METHODS, STUDY, Method, costs, figures, said, study, variant
 from minilib.papers.comparison.study import FRAMES, GRID, MOTION, TASKS, SameSeconds, embeddings, folded
+from minilib.papers.object_centric.losses import object_distillation, temporal_reasoning
 from minilib.papers.object_centric.study import STUDY as OBJECT_CENTRIC
 from minilib.settings import key
 from minilib.study import Outcome, Trial, Tuned
@@ -83,13 +84,27 @@ def test_rates_losses_and_frames_are_those_of_the_methods_own_notebooks():
     }  # fmt: skip
     assert METHODS["dist"].gamma == 2 and STUDY.variants["motion/dist"].task.frames == 8
     assert {variant(m, MOTION).task.frames for n, m in METHODS.items() if n != "dist"} == {4}
+
+
+def test_oca_and_victr_are_trained_with_all_terms_of_their_losses():
     frames, labels = clips_for("oca", 4)
-    for name, parts in (("oca", 2), ("victr", 1)):
+    for name, terms in {"oca": oca_terms, "victr": victr_terms}.items():
         model = built(name).eval()
         with torch.no_grad():
-            plain = study.cross_entropy(model, frames, labels)
+            plain, further = study.cross_entropy(model, frames, labels), terms(model, frames, labels)
             whole = METHODS[name].objective(model, frames, labels)
-        assert whole > plain, f"{name}: {parts} further terms"
+        assert min(further) > 0.01, further
+        torch.testing.assert_close(whole, plain + sum(further), msg=f"{name}: {plain} and {further} make {whole}")
+
+
+def oca_terms(model, frames, labels):
+    out = model.trained.parts(model.features(frames))
+    return object_distillation(out.slots, out.cls), 0.1 * temporal_reasoning(out.changes, labels)
+
+
+def victr_terms(model, frames, labels):
+    groups = model.reader.scores(embeddings(model.clip, frames)).auxiliary.unbind(-1)  # (b, n) each
+    return (0.1 * torch.stack([nn.functional.cross_entropy(group, labels) for group in groups]).mean(),)
 
 
 def test_tasks_are_what_they_say():
@@ -234,6 +249,15 @@ def test_advice_follows_from_the_rows():
     assert alone[1] == "c" and alone[3:] == (figures.ALONE, "1 of 1")
     assert unknown[1] == "not measured yet" and unknown[-1] == "0 of 4"
     assert short[1:3] == ("d", "99.0") and short[-1] == "4 of 4"
+
+
+def test_advice_says_whose_seeds_end_near_chance():
+    rows = synthetic() | {"tuned/few/a": {0: 90.0, 1: 80.0, 2: 85.0}, "tuned/few/b": {0: 9.0, 1: 88.0, 2: 10.0}}
+    (line,) = figures.advice(rows, "ab", [figures.Need("few", "few")], {"few": 8.3}).rows
+    assert line[1] == "a" and line[3] == "b (of three seeds two end near chance)"
+    (line,) = figures.advice(rows, "b", [figures.Need("few", "few")], {"few": 8.3}).rows
+    assert line[1] == "b (of three seeds two end near chance)"
+    assert figures.advice(rows, "ab", [figures.Need("few", "few")]).rows[0][3] == "b", "without chance nothing is said"
 
 
 def test_the_sweep_is_printed_with_the_choice_of_each_method():

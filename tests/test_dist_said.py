@@ -67,7 +67,7 @@ def test_wasted_work_and_relative_costs():
     assert "0.5 of these (5.0 %)" in said.wasted(2, 10.0, 10.0, 9.5)
     paper = {f"t3.{column}{who}": value for column in ("memory_gb", "step_seconds", "throughput")
              for who, value in (("", 2.0), (".st_adapter", 4.0), (".evl", 1.0))}  # fmt: skip
-    rows = {"cost/memory.evl": {0: 1.0, 1: 1.2, 2: 9.0}, "cost/latency.st_adapter": {0: 3.0}}
+    rows = {"cost/memory.evl": {0: 1.0, 1: 1.2, 2: 1.44}, "cost/latency.st_adapter": {0: 3.0}}
     text = said.relative_costs(rows, paper.__getitem__)
     assert "memory of EVL 1.20 (0.50)" in text and "latency of ST-Adapter 3.00 (0.50)" in text
     assert "not measured here yet" in said.relative_costs({}, paper.__getitem__)

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from minilib.batch.executed import code_cells, read_notebook
+from minilib.batch.reproduce import plan
 from minilib.errors import BadInput
+from minilib.files import NOTEBOOKS
+from minilib.notebook import check_parameters
+from minilib.papers.language_repository import attempt, own
 from minilib.papers.language_repository.models import LocalModel
 from minilib.papers.language_repository.server import Patience, ServedModel
 
@@ -26,6 +31,7 @@ def server():
         def do_POST(self):
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             running.asked.append((self.path, asked))
+            running.keys.append(self.headers.get("Authorization"))
             step = running.script.pop(0) if running.script else "ok"
             if isinstance(step, float):
                 time.sleep(step)
@@ -49,7 +55,7 @@ def server():
             pass
 
     running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    running.script, running.asked, running.waits = [], [], []
+    running.script, running.asked, running.waits, running.keys = [], [], [], []
     running.url = f"http://127.0.0.1:{running.server_port}/v1"
     thread = threading.Thread(target=running.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
@@ -283,3 +289,85 @@ def test_bad_folders_and_answers(folder, tmp_path):
         LocalModel(tmp_path)
     with pytest.raises(BadInput, match="no tokens"):
         LocalModel(folder).log_likelihood("a", [""])
+
+
+# --- captions of one's own -------------------------------------------------------------------------------------------
+
+PAGE = NOTEBOOKS / "11_language_repository.ipynb"
+OWN = {
+    "captions": [[second, f"a {'dog' if second % 2 else 'cat'} runs " + "away " * second] for second in range(8)],
+    "question": "who runs ?",
+    "answers": ["a bird", "a dog"],
+}
+
+
+def own_file(folder, **changes):
+    path = folder / "own.json"
+    path.write_text(json.dumps({name: value for name, value in (OWN | changes).items() if value is not None}))
+    return path
+
+
+def test_page_11_answers_captions_of_ones_own(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv(own.KEY, "secret")
+    server.script = [f"summary {part}" for part in range(4)] + ["B"]
+    sources = code_cells(read_notebook(PAGE))
+    names = {"own": own, "check_parameters": check_parameters}
+    (settings,) = [source for source in sources if source.startswith("scale: str")]
+    exec(settings, names)
+    names |= {"scale": "paper", "device": "cpu", "out_dir": str(tmp_path), "captions": str(own_file(tmp_path))}
+    names |= {"server": server.url, "server_model": "its name"}
+    (check,) = [source for source in sources if "own.read_asked(" in source]
+    (last,) = [source for source in sources if "own.answered(" in source]
+    exec(check.split("measurements =")[0] + last, names)
+    shown = capsys.readouterr().out
+    assert all(f"summary {part}" in shown for part in range(4)) and "answer: a dog\n" in shown
+    assert {asked["model"] for _, asked in server.asked} == {"its name"} and set(server.keys) == {"Bearer secret"}
+    assert "B: a dog" in server.asked[-1][1]["messages"][0]["content"]
+    count = len(server.asked)
+    exec(check.split("measurements =")[0] + last, names)
+    assert capsys.readouterr().out == shown and len(server.asked) == count  # all of it was kept
+
+
+def test_the_paper_scale_of_page_11_needs_no_data_root(tmp_path):
+    assert len(plan([PAGE], tmp_path, "paper", settings={"captions": "own.json", "server": "http://a/v1"})) == 1
+    with pytest.raises(BadInput, match="needs data_root"):
+        plan([NOTEBOOKS / "02_zeroi2v.ipynb"], tmp_path, "paper")
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"captions": None}, "captions must be a list"),
+        ({"captions": [[0, ""]]}, "it is empty"),
+        ({"question": 3}, "question must be a text"),
+        ({"answers": ["a", 2]}, "the answer 2 must be a text"),
+        ({"answers": ["a"]}, "1 answers"),
+    ],
+)
+def test_files_of_captions_that_are_wrong(changes, said, tmp_path):
+    with pytest.raises(BadInput, match=said) as caught:
+        own.read_asked(own_file(tmp_path, **changes))
+    assert "\n" not in str(caught.value)
+
+
+def test_captions_that_cannot_be_read_and_models_that_are_not_said(tmp_path):
+    (tmp_path / "no.json").write_text("{")
+    for name, said in (("no.json", "not JSON"), ("none.json", "cannot be read"), ("", "cannot be read")):
+        with pytest.raises(BadInput, match=said):
+            own.read_asked(tmp_path / name)
+    for given in ({}, {"local": "folder", "server": "http://a/v1"}):
+        with pytest.raises(BadInput, match="a language model: give"):
+            own.model_of(**given)
+
+
+def test_a_trial_of_a_server_sends_its_key_and_says_the_seconds_by_the_clock(server, monkeypatch, capsys):
+    monkeypatch.setenv(own.KEY, "secret")
+    server.script = [0.3]
+    assert attempt.main([server.url, "--name", "its name", "--chunks", "1"]) == 0
+    shown = capsys.readouterr().out
+    first = float(shown.split("--- replied in ")[1].split(" s")[0])
+    assert first >= 0.3 and "s by the clock" in shown
+    assert set(server.keys) == {"Bearer secret"}
+    for device in ("tpu", "cuda:9"):
+        assert attempt.main([server.url, "--device", device]) == 2
+        assert f"--device {device}: must be cpu or cuda" in capsys.readouterr().err

@@ -212,11 +212,11 @@ def test_normalisations_differ_and_the_released_one_is_by_token():
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def test_chosen_scales_are_read_with_the_question():
+def test_chosen_chunks_are_read_with_the_question():
     model = Scripted(listed)
     repository = write(told(), [Writing(2), Writing(1)], bag, model, SMALL, drawn())
     reader = Scripted(lambda prompt: f"summary of {len(prompt)}")
-    found = read(repository, "what happens first ?", reader, SMALL, scales=(-1, 0))
+    found = read(repository, "what happens first ?", reader, SMALL, chunks=(-1, 0))
     assert found.calls == len(reader.asked) == 2 and found.text.count("summary of") == 2
     assert all("what happens first ?" in prompt for prompt in reader.asked)
     assert all(e.text in reader.asked[0] for e in repository.chunks[2])
@@ -258,7 +258,7 @@ def test_released_configurations():
         prompts = released_prompts(configuration)
         model = Scripted("1. x\n2. y")
         repository = write(told(), configuration.iterations, bag, model, prompts, drawn())
-        read(repository, "why ?", model, prompts, configuration.scales)
+        read(repository, "why ?", model, prompts, configuration.chunks)
         generate("t", "which ?", ["red", "blue"], chosen := Scripted("B"), prompts)
         assert "A: red\nB: blue" in chosen.asked[0]
         assert f"{configuration.summary_words} words" in model.asked[-1] and "why ?" in model.asked[-1]
@@ -283,7 +283,7 @@ def test_bad_captions(captions, line):
         write(captions, [Writing(1)], bag, Scripted(""), SMALL, drawn())
 
 
-def test_bad_chunks_and_scales():
+def test_chunks_that_are_not_there():
     few = [(0, "a"), (1, "b")]
     with pytest.raises(BadInput, match="3 chunks of 2 captions"):
         write(few, [Writing(3)], bag, Scripted(""), SMALL, drawn())
@@ -291,8 +291,8 @@ def test_bad_chunks_and_scales():
         write(few, [Writing(1), Writing(2)], bag, Scripted(""), SMALL, drawn())
     with pytest.raises(BadInput, match="an empty repository"):
         read(Repository(()), "q ?", Scripted(""), SMALL)
-    with pytest.raises(BadInput, match="0 to 0"):
-        read(Repository((((Entry((0,), "a"),),),)), "q ?", Scripted(""), SMALL, scales=(1,))
+    with pytest.raises(BadInput, match="chunk 1: the repository has 1 chunks, 0 to 0"):
+        read(Repository((((Entry((0,), "a"),),),)), "q ?", Scripted(""), SMALL, chunks=(1,))
     with pytest.raises(BadInput, match="between 0 and 1"):
         Writing(1, merge_ratio=2)
 

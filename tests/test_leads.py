@@ -1,5 +1,6 @@
 """The sentence on a lead that changes says what the seeds bear out, and nothing else."""
 
+from minilib.claims.chosen import Seeds
 from minilib.claims.leads import leads
 
 PLACES = {"short": ("a/v", "a/f"), "long": ("b/v", "b/f")}
@@ -20,10 +21,27 @@ def test_a_lead_rises_or_falls_only_clear_of_the_seeds():
     assert "do not tell from none" in leads(PLACES, rows([-9, 4, 1], [1, 2, -3]), "V", "F")
 
 
+HERE, THERE = ("cpu", "float32", 1), ("cuda", "float32", 1)
+
+
+def on(**machines: dict[int, float]) -> Seeds:
+    """Values by seed of one machine or of two, of which the later one was measured last."""
+    setups = {{"here": HERE, "there": THERE}[name]: values for name, values in machines.items()}
+    newest = {seed: value for values in setups.values() for seed, value in values.items()}
+    return Seeds(newest, setups, {setup: place for place, setup in enumerate(setups)})
+
+
 def test_what_no_machine_has_both_of_is_not_called_unmeasured():
-    apart = rows([3, 4], [5, 6])
-    apart["b/v"] = {seed + 7: value for seed, value in apart["b/v"].items()}
+    """The same seeds, on two machines."""
+    found = {metric: on(here=values) for metric, values in rows([3, 4], [5, 6]).items()}
+    assert "long +5.5 (two seeds)" in leads(PLACES, found, "V", "F")
+    apart = found | {"b/v": on(there=dict(found["b/v"]))}
     assert "long not measured by one machine" in leads(PLACES, apart, "V", "F")
+    assert "short +3.5 (two seeds)" in leads(PLACES, apart, "V", "F")
+    again = found | {"b/v": on(here=dict(found["b/v"]), there={0: 99.0, 1: 99.0})}
+    assert leads(PLACES, again, "V", "F") == leads(PLACES, found, "V", "F"), "what another machine has of one changes"
+    none = {metric: on(here=v) if metric.endswith("v") else on(there=v) for metric, v in rows([3], [5]).items()}
+    assert leads(PLACES, none, "V", "F") == "V and F are not measured on common seeds of one machine yet."
 
 
 def test_a_lead_that_is_not_measured_is_said_to_be():

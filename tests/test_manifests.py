@@ -193,4 +193,8 @@ def test_the_list_prints(capsys, tmp_path):
     lines = capsys.readouterr().out.splitlines()
     assert f"ucf101: {home}" in lines and len(lines) == len(all_manifests())
     manifests.main([])
-    assert len(capsys.readouterr().out.splitlines()) == len(lines)
+    bare = capsys.readouterr().out.splitlines()
+    assert len(bare) == len(lines)
+    for manifest, line in zip(all_manifests().values(), bare, strict=True):
+        parts = (manifest.title, manifest.size, manifest.licence, manifest.access, manifest.source)
+        assert line.startswith(f"{manifest.name}: ") and (manifest.shipped or all(part in line for part in parts))

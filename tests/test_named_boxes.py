@@ -24,7 +24,7 @@ BOX, FAR = [0, 0, 10, 10], [50, 50, 60, 60]
 def named(found, scores, truth, names, there=None):
     names = torch.tensor(names)
     there = torch.ones_like(names, dtype=torch.bool) if there is None else torch.tensor(there)
-    return NamedBoxes(torch.tensor(found), torch.tensor(scores), torch.tensor(truth), names, there)
+    return NamedBoxes(torch.as_tensor(found), torch.as_tensor(scores), torch.tensor(truth), names, there)
 
 
 def test_perfect_boxes_and_names():
@@ -51,13 +51,19 @@ def test_second_box_on_one_object_is_false_and_frames_without_objects_count():
 
 def test_equal_scores_are_taken_in_order():
     frames = [[FAR], [BOX]], [[[0.5]], [[0.5]]], [[FAR], [BOX]], [[0], [0]], [[False], [True]]
-    assert map50_released(named(*frames)) == 50
-    assert map50_released(named(*(list(reversed(part)) for part in frames))) == 100
+    for metric in (map50_released, map50_coco):
+        assert metric(named(*frames)) == pytest.approx(50)
+        assert metric(named(*(list(reversed(part)) for part in frames))) == pytest.approx(100)
+        for found, expected in (([FAR, BOX], 50), ([BOX, FAR], 100), ([BOX, BOX], 100)):  # of one frame
+            assert metric(named([found], [[[0.5], [0.5]]], [[BOX]], [[0]])) == pytest.approx(expected)
 
 
 def test_nothing_found_and_nothing_to_find():
     boxes = named([[[0, 0, 0, 0]]], [[[0.9]]], [[BOX]], [[0]])
-    assert map50_released(boxes) == 0 and map50_coco(boxes) == 0
+    false = named([[FAR, FAR]], [[[0.9], [0.5]]], [[BOX]], [[0]])
+    no_slots = named(torch.zeros(1, 0, 4), torch.zeros(1, 0, 1), [[BOX]], [[0]])
+    for each in (boxes, false, no_slots):
+        assert map50_released(each) == 0 and map50_coco(each) == 0
     for metric in (map50_released, map50_coco):
         with pytest.raises(BadInput, match="nothing to find"):
             metric(named([[BOX]], [[[0.9]]], [[BOX]], [[0]], [[False]]))

@@ -47,6 +47,13 @@ def test_bad_parameters_name_themselves(given, said, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_addresses_stay_as_they_are_and_a_page_may_need_no_data(tmp_path):
+    given = dict(device="cpu", out_dir=str(tmp_path))
+    assert check_parameters(weights="http://localhost:8000/v1", **given).weights == "http://localhost:8000/v1"
+    assert check_parameters(weights="~/model", **given).weights == os.path.expanduser("~/model")
+    assert check_parameters("paper", needs_data=False, **given).data_root == ""
+
+
 def test_an_unwritable_folder_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInput, match=r"out_dir=.*file/below.*cannot write there"):

@@ -365,6 +365,8 @@ def test_what_became_of_taught_slots_follows_from_rows():
     said = taught.became(rows)
     assert said.startswith("Taught the true masks, the slots begin at a J&F of 42.0; trained on, they end at 30.0 with")
     assert "21.0; two seeds" in said and said.endswith("they end clearly lower than without losses.")
+    rows[f"{hard}oca/jf_true"] = {0: 60.0}
+    assert "never trained: 21.0; the truth, rounded to patches: 60.0; two seeds" in taught.became(rows)
     rows[f"{hard}taught/only_obj/jf"] = {0: 31.0, 1: 31.0}
     assert taught.became(rows).endswith("they end clearly higher than without losses.")
     rows[f"{hard}taught/only_obj/jf"] = {0: 31.0, 1: 28.0}

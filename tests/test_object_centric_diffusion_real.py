@@ -11,8 +11,12 @@ from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
 from PIL import Image
 from transformers import CLIPTextConfig, CLIPTextModel
 
+from minilib.batch.executed import code_cells, read_notebook
 from minilib.errors import BadInput
+from minilib.files import NOTEBOOKS
+from minilib.manifests import resolve
 from minilib.models.small_diffusion import ddim
+from minilib.notebook import check_parameters
 from minilib.papers.object_centric_diffusion import FATEZERO, OBJECT_CENTRIC, own, real, real_control, replacing
 from minilib.papers.object_centric_diffusion.control import OBJECT_CENTRIC_CONTROL
 from minilib.papers.object_centric_diffusion.own import Editor, edit_file, read_mask
@@ -42,6 +46,7 @@ def folder(tmp_path_factory):
     sizes = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2)
     CLIPTextModel(CLIPTextConfig(**sizes)).save_pretrained(path / "text_encoder")
     DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear").save_pretrained(path / "scheduler")
+    (path / "model_index.json").write_text("{}")
     torch.random.set_rng_state(state)
     return path
 
@@ -81,6 +86,25 @@ def test_a_folder_of_diffusers_edits_davis_end_to_end(folder, davis_root, tmp_pa
         for part in real.LAYOUT:
             (tmp_path / "broken" / part).mkdir()
         real.stable_diffusion(tmp_path / "broken")
+
+
+def test_page_10_finds_davis_and_weights_below_data_root_as_other_pages_do(folder, davis_root, tmp_path, capsys):
+    sources = code_cells(read_notebook(NOTEBOOKS / "10_object_centric_diffusion.ipynb"))
+    (check,) = [source.split("measurements =")[0] for source in sources if source.startswith("params = check_param")]
+    (last,) = [source for source in sources if "real.edit_davis(" in source]
+    (settings,) = [source for source in sources if source.startswith("scale: str")]
+    names = dict(check_parameters=check_parameters, resolve=resolve, real=real, RANDOM="random")
+    names |= dict(OBJECT_CENTRIC=OBJECT_CENTRIC)
+    exec(settings, names)
+    names |= dict(scale="paper", device="cpu", data_root=str(tmp_path / "data"), out_dir=str(tmp_path / "out"))
+    names |= dict(pixels=128, max_steps=2, max_clips=1)
+    (tmp_path / "data").mkdir()
+    for name, there in (("davis2017_unsupervised", davis_root), ("stable_diffusion_v1_5", folder)):
+        with pytest.raises(BadInput, match=rf"{name}: .* is missing"):
+            exec(check, names)
+        (tmp_path / "data" / name).symlink_to(there)
+    exec(check + last, names)
+    assert capsys.readouterr().out.count(".mp4") == 1 and len(list((tmp_path / "out").glob("*.mp4"))) == 1
 
 
 def test_a_controlnet_generates_from_pictures_of_depth(folder, davis_root, tmp_path):

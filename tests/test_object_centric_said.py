@@ -2,7 +2,7 @@
 
 import torch
 
-from minilib.papers.object_centric import drawn, said
+from minilib.papers.object_centric import drawn, masks, said
 from minilib.papers.object_centric.said import refined
 
 MASKS = {"clusters": "k", "a grid": "g"}
@@ -45,10 +45,37 @@ def test_what_slots_hold_is_counted_by_object():
 
 
 def test_what_is_left_of_a_lesson_is_a_share_of_what_it_added():
-    assert said.kept(80, 78, 20).endswith("The losses keep what they were given.")
-    assert said.kept(80, 50, 20).endswith("Of what the lesson added 50 % is left.")
-    assert said.kept(80, 21, 20).endswith("Of what the lesson added nothing is left.")  # with which losses, rows say
-    assert "nothing to keep" in said.kept(20, 30, 25)
+    assert said.kept(80, 78, 20, {}).endswith("The losses keep what they were given.")
+    assert said.kept(80, 50, 20, {}).endswith("Of what the lesson added 50 % is left.")
+    text = said.kept(80, 21, 20, {"k-means": 30.0})
+    assert text.endswith("Of what the lesson added nothing is left."), "with which losses, rows say"
+    assert "training on (slots that were never trained 20.0, k-means 30.0), with one seed." in text
+    assert "nothing to keep" in said.kept(20, 30, 25, {})
+
+
+def test_other_masks_stand_beside_a_score():
+    text = said.chain(4, 13.0, 54.0, [{"k-means": 20.0, "the true masks": 60.0}, {"the true masks": 84.0}])
+    assert text.startswith(
+        "On 4 validation clips OCA's slots reach a J&F of 13.0 (k-means 20.0, the true masks 60.0) and the tubes of "
+        "notebook 09 54.0 (there the true masks 84.0). "
+    )
+    rows, metrics = {"k": {0: 20.0, 1: 22.0}}, {"k-means": "k", "untrained slots": "u"}
+    assert said.references(rows, metrics) == (
+        "The same score of other masks: k-means 21.0. Not measured yet: untrained slots."
+    )
+    assert said.references(rows, {"k-means": "k"}) == "The same score of other masks: k-means 21.0."
+    assert said.references({}, metrics) == "Not measured yet: k-means, untrained slots."
+
+
+def test_references_are_clusters_and_the_truth_on_the_same_patches():
+    truth = torch.zeros(1, 4, 8, 8, dtype=torch.uint8)
+    truth[..., :4, :4], truth[..., 4:, 4:] = 1, 2
+    patches = torch.zeros(1, 2, 4, 3)  # of 2 x 2 patches, each of two frames
+    patches[..., 0, 0], patches[..., 3, 1] = 9.0, 9.0
+    found = masks.references(truth, patches, (2, 2), 3)
+    assert list(found) == ["k-means of the same features", "the true masks on 2 × 2 patches"]
+    best, coarse = found["the true masks on 2 × 2 patches"], masks.references(truth, patches[:, :, :1], (1, 1), 1)
+    assert found["k-means of the same features"] == best > coarse["the true masks on 1 × 1 patches"]
 
 
 def test_changes_are_told_apart_only_where_seeds_bear_it_out():
@@ -61,10 +88,10 @@ def test_changes_are_told_apart_only_where_seeds_bear_it_out():
     assert "do not tell" not in clear
 
 
-def test_costs_are_medians_of_what_is_there():
+def test_costs_are_geometric_means_of_what_is_there():
     names = {"oca": "OCA", "evl": "EVL"}
-    text = said.costs({"cost/step.evl": {0: 1.0, 1: 1.3, 2: 9.0}, "cost/step.oca": {0: 1.0}}, names)
-    assert "time of a step: EVL 1.30" in text and "OCA 1.00" not in text and "memory" not in text
+    text = said.costs({"cost/step.evl": {0: 1.0, 1: 4.0, 2: 2.0}, "cost/step.oca": {0: 1.0}}, names)
+    assert "time of a step: EVL 2.00" in text and "OCA 1.00" not in text and "memory" not in text
     assert "Not measured here yet" in said.costs({}, names)
 
 

@@ -57,7 +57,8 @@ def test_live_slots_are_compared_only_once_both_have_left_their_start():
     assert "are ahead by 20" in text
     assert "two seeds" in text
     assert "Slots of pixels are ahead by 10" in said.live({"pixels": [80.0], "features": [70.0]}, start)
-    assert "level within three points (one seed, a look, not a result)" in said.live({"pixels": [72.0], "features": [70.0]}, start)
+    level = said.live({"pixels": [72.0], "features": [70.0]}, start)
+    assert "level within three points (one seed, a look, not a result)" in level
     stuck = said.live({"pixels": [72.0], "features": [40.0]}, start)
     assert "Those of features did not leave where they began" in stuck and "ahead" not in stuck
 

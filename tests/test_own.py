@@ -265,6 +265,12 @@ def test_names_that_are_nothing_are_said_at_once(trained, tmp_path, names, said,
     assert said in err and not out and err.count("\n") == 1
 
 
+def test_a_wrong_device_is_said_before_the_model_is_read(tmp_path, capsys):
+    (tmp_path / "a.mp4").touch()
+    assert predict.main(["no such model.json", str(tmp_path / "a.mp4"), "--device", "tpu"]) == 2
+    assert capsys.readouterr() == ("", "--device tpu: must be cpu or cuda\n")
+
+
 def test_pipes_that_close_and_terminals_that_take_ascii(trained, videos):
     words = [sys.executable, "-m", "minilib.predict", str(trained.path), str(videos)]
     command = f"{shlex.join(words)} | head -2; exit ${{PIPESTATUS[0]}}"

@@ -2,8 +2,12 @@
 
 import pytest
 
+from minilib.claims import Claims, Row, judge, levels
 from minilib.claims.chosen import Seeds
+from minilib.claims.compute import same_compute
+from minilib.claims.leads import leads
 from minilib.claims.said import difference
+from minilib.claims.scorecard import Card
 from minilib.papers.coarse_fine.said import controls, live
 from minilib.papers.long_video.said import unchanged
 from minilib.papers.object_centric.said import changes, refined
@@ -22,6 +26,7 @@ def seeds(**at: dict[int, float]) -> Seeds:
 
 SENTENCES = {
     "difference": lambda a, b: difference({"x": ("a", None), "y": ("b", None)}, {"a": a, "b": b}, "x", "y"),
+    "leads": lambda a, b: leads({"place": ("a", "b")}, {"a": a, "b": b}, "A", "B"),
     "live": lambda a, b: live({"a": [9.0], "b": [8.0]}, {"a": a, "b": b}, ("a", "A"), ("b", "B"), ("a", "b")),
     "controls": lambda a, b: controls({"a": a, "b": b}, "a", "b"),
     "unchanged": lambda a, b: unchanged({"a": a, "b": b}, "a", "b", "Both"),
@@ -42,6 +47,42 @@ def test_metrics_of_two_machines_are_not_compared(name):
     alone = SENTENCES[name](seeds(here={0: 5.0, 1: 6.5}), seeds(here={0: 4.0, 1: 5.0}))
     both = SENTENCES[name](seeds(here={0: 5.0, 1: 6.5}, there={2: 70.0}), seeds(here={0: 4.0, 1: 5.0}, there={1: 90.0}))
     assert alone == both, "only what one machine has of both counts"
+
+
+def test_halves_are_compared_with_ends_of_their_own_machine():
+    def line(end, half):
+        return levels({"x": ("m/x", None)}, {"m/x": end, "m.half/x": half}).rows[0][3:-1]
+
+    assert line(seeds(here={0: 5.0, 1: 6.5}), seeds(there={0: 4.0, 1: 5.0})) == ()
+    alone = line(seeds(here={0: 5.0, 1: 6.5}), seeds(here={0: 4.0, 1: 5.0}))
+    assert alone == ("4.5 to 5.8, two seeds",)
+    assert alone == line(seeds(here={0: 5.0, 1: 6.5}, there={2: 70.0}), seeds(here={0: 4.0, 1: 5.0}, there={1: 90.0}))
+
+
+CLAIM = {"id": "x", "source": "T", "statement": "A beats B.", "kind": "ordering", "headline": True, "task": "t"}
+CLAIM |= {"pairs": [{"better": "m/a", "worse": "m/b"}]}
+TASKS = {"t": {"chance": 0, "oracle": 100}}
+
+
+def trained(**sides: Seeds) -> Card:
+    """A paper whose one headline compares m/a with m/b, trained as these rows say."""
+    claims = Claims.model_validate({"paper": "toy", "experiment": 1, "tasks": TASKS, "claims": [CLAIM]})
+    rows = [
+        Row(metric=f"m/{side}{part}", value=value, seed=seed, device=device, commit="a" * 40, seconds=1.0)
+        for side, values in sides.items()
+        for (device, _, _), each in values.setups.items()
+        for seed, value in each.items()
+        for part in ("", "/curve/area", "/curve/end")
+    ]
+    return Card(claims, judge(claims, rows), rows)
+
+
+def test_leads_at_the_same_compute_are_of_one_machine():
+    assert not same_compute([trained(a=seeds(here={0: 5.0}), b=seeds(there={0: 4.0}))])[1].rows
+    here = same_compute([trained(a=seeds(here={0: 5.0, 1: 6.5}), b=seeds(here={0: 4.0, 1: 5.0}))])[1].rows
+    assert here[0][1:3] == ("a over b", "+1.2")
+    more = trained(a=seeds(here={0: 5.0, 1: 6.5}, there={2: 70.0}), b=seeds(here={0: 4.0, 1: 5.0}))
+    assert same_compute([more])[1].rows[0][1:5] == here[0][1:5], "what only one side has elsewhere changes nothing"
 
 
 def test_shares_are_of_one_machine():

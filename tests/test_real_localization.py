@@ -73,6 +73,15 @@ def test_the_full_size_trains_at_224_pixels(tmp_path):
     assert outcome["steps"] == 2 and 0 <= outcome["map50_released"] <= 100
 
 
+def test_the_slots_of_a_whole_window_train_at_full_size():
+    torch.manual_seed(0)
+    slots, features = real.new_slots(), torch.randn(1, 8, 14, 14, 768)
+    tubes = slots(features)
+    assert tubes.masks.shape == (1, 15, 8, 14, 14)
+    (tubes.features - features).square().mean().backward()
+    assert [name for name, p in slots.named_parameters() if p.grad is None or not p.grad.any()] == []
+
+
 def test_only_slots_train_and_the_loss_is_the_papers(root):
     made = real.prepared(Run("imagenet_vid", str(root), **QUICK), SHAPES)
     model = made.model.train()

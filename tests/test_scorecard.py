@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from minilib.claims import Claims, Row, compute, judge, load, papers
+from minilib.claims import Claims, Row, compute, headline, judge, load, papers
 from minilib.claims import scorecard as sc
 from minilib.claims.scorecard import Card, contradictions
 from minilib.claims.verdicts import Verdict
@@ -98,6 +98,8 @@ def test_an_undecided_ratio_wants_more_rounds():
     why = "Ratio 0.97, 95 % interval [0.9, 1.05], ten rounds."
     verdict = Verdict("better", "ordering", "", None, 0.97, "undecided", why)
     assert sc.reason(claim, verdict) == sc.MORE
+    long = [row(f"tuned/{name}", 50, seed) for name in "ab" for seed in range(5)]
+    assert reason(card(*long), "better") == sc.UNMEASURED
     assert sc.reason(claim, replace(verdict, why="Ratio 0.97, three rounds, ten are needed.")) == sc.FEW
 
 
@@ -112,6 +114,62 @@ def test_every_verdict_of_today_has_a_reason_and_is_counted_once():
         for column in range(1, len(table.header)):
             assert int(total[column] or 0) == sum(int(line[column] or 0) for line in lines)
     assert len(sc.headline_claims(found).rows) == sum(len(each.headlines) for each in found)
+
+
+def test_decided_headlines_are_orderings_and_no_costs():
+    price = {"id": "price", "source": "T3", "statement": "A is cheaper.", "kind": "ordering", "headline": True}
+    price |= {"cost": True, "pairs": [{"better": "cost/a", "worse": "cost/b"}]}
+    count = TOY["claims"][0] | {"headline": True}
+    both = card(row("params", 7), *seeds(3), claims=[count, *TOY["claims"][1:], price])
+    assert len(both.headlines) == 3
+    text = headline.decided([both], "of this paper")
+    assert text == ("Orderings among them, costs aside, of this paper: 0 of 1 are decided (0 %); the aim was 60 %.")
+    settled = replace(both, verdicts=[replace(v, verdict="holds here") for v in both.verdicts])
+    assert "1 of 1 are decided (100 %)" in headline.decided([settled], "here") and "0 of 0" in headline.decided(
+        [], "here"
+    )
+    lines = headline.open_headlines([both], {"toy": {"better": 90.0, "params": 7.0}}).rows
+    assert [line[1:] for line in lines] == [
+        ("A beats B.", "cannot show it here", sc.FEW, "2"),
+        ("A is cheaper.", "not testable here", sc.UNMEASURED, "a cost: not reckoned"),
+    ]
+    assert [line[-1] for line in headline.open_headlines([both], {}).rows] == [
+        "none would decide it",
+        "a cost: not reckoned",
+    ]
+    more = replace(both, verdicts=[replace(v, verdict="undecided", why="99 seeds would decide") for v in both.verdicts])
+    assert headline.open_headlines([more], {}).rows[1][-2:] == (sc.MORE, "none: not by the last look")
+
+
+def test_the_gates_that_are_printed_are_those_that_judge():
+    quiet = [row(name, 50 + s / 10, s) for name in ("grid/c", "grid/c2") for s in range(5)]
+    half = [each.model_copy(update={"metric": f"grid.half/{each.metric[-1]}"}) for each in seeds(5, a=48)]
+    room, positive = "holds: 42 and 62 % of the way from chance to oracle", "holds: +20.0 points [20.0, 20.0]"
+    near, small = "fails: 4 and 6 % of the way from chance to oracle", "holds: +2.0 points [2.0, 2.0]"
+    absent, nothing = "fails: not measured", "holds: +0.0 points [0.0, 0.0]"
+    cases = (
+        ([], ("no first look yet", "", "", "", "")),
+        (seeds(3), ("no first look yet", "", "", "", "")),
+        (seeds(5), ("holds here", room, positive, absent, absent)),
+        ([*seeds(5), *quiet, *half], ("holds here", room, positive, nothing, "holds: +8.0 points, then +20.0")),
+        ([*seeds(5, 4, 2), *quiet, *half], ("holds here", near, small, nothing, "fails: +8.0 points, then +2.0")),
+    )
+    for rows, gates in cases:
+        assert headline.gates(card().claims, rows).rows == (("A beats B.", *gates),)
+    wide = [row(name, 50 + sign * 9 * (s % 2), s) for name, sign in (("grid/a", 1), ("grid/b", -1)) for s in range(5)]
+    assert headline.gates(card().claims, [*wide, *half]).rows[0][-1].startswith("not asked: +8.0 points, then +7.2")
+
+
+def test_the_gates_of_today_give_the_verdicts_of_today():
+    for each in sc.cards(RESULTS):
+        claims = [claim for claim in each.claims.claims if claim.headline and claim.task]
+        lines = iter(headline.gates(each.claims, each.rows).rows)
+        verdicts = {verdict.id: verdict for verdict in each.verdicts}
+        for claim in claims:
+            pairs = [next(lines) for _ in claim.pairs]
+            if len(pairs) == 1 and pairs[0][1] != "no first look yet":
+                failed = any(gate.startswith("fails") for gate in pairs[0][2:])
+                assert verdicts[claim.id].verdict == ("cannot show it here" if failed else pairs[0][1]), claim.id
 
 
 def test_one_paper_two_papers_none():
@@ -140,6 +198,16 @@ def test_a_run_that_left_several_rows_costs_once():
     assert sc.costs([card(cpu, paper="other", title="Other"), card(*both)]).header[2:] == (
         "hours on Xeon, 2 cores",
         "hours on H200",
+    )
+
+
+def test_hours_of_rows_that_judge_stand_beside_all():
+    rows = [row("grid/a", 60, seed) for seed in range(3)]
+    rows += [each.model_copy(update={"device": f"Xeon, {each.seed + 1} cores", "commit": ""}) for each in rows]
+    rows += [rows[-1].model_copy(update={"commit": "b" * 40, "seconds": 1800.0}), row("grid/b", 1, 3, barred="a clip")]
+    assert sc.judging_hours([card(*rows), card()]) == (
+        "Of 3.5 hours of processors and 4.0 hours of GPUs, 0.5 and 3.0 were spent on rows that judge: measured in a "
+        "clean checkout, by the rules of today."
     )
 
 

@@ -37,6 +37,25 @@ def test_a_table_that_says_nothing_new_waits_unless_it_is_asked(said):
     assert {title for title, _, _ in tables.waiting} == {"Width of the Gaussians"}
 
 
+def test_every_seed_is_told_in_the_order_of_the_seeds(said, monkeypatch):
+    folded = []
+    monkeypatch.setattr("IPython.display.display", folded.append)
+    rows = {"tuned/x3d": {2: 33.0, 0: 30.0, 1: 32.0}, "tuned/coarse_fine": {1: 31.5, 0: 29.0}}
+    shown.Tables(STUDY, claims.load("coarse_fine"), rows, 3.0).show("Table 3.2", "3.2")
+    assert dict(folded[-1].rows) == {"X3D": "30.0, 32.0, 33.0", "Coarse-Fine": "29.0, 31.5"}
+
+
+def test_lines_that_still_climb_are_said(said):
+    rows = {"tuned/x3d": {0: 30.0, 1: 32.0}, "tuned/coarse_fine": {0: 29.0, 1: 31.5}, "tuned.half/x3d": {1: 27.0}}
+    shown.Tables(STUDY, claims.load("coarse_fine"), rows, 3.0).show("Table 3.2", "3.2")
+    assert said[-1].endswith("Still climbing, in points from half the steps to all of them: “X3D” +5.0.")
+
+
 def test_every_printed_score_is_listed():
     tables = shown.Tables(STUDY, claims.load("coarse_fine"), {}, 3.0)
     assert any("TGM" in what for _, what, _ in tables.printed().rows)
+
+
+def test_a_variant_is_known_by_the_first_label_that_a_table_gives_it():
+    names = shown.known_as(STUDY)
+    assert names["x3d"] == "X3D" and names["coarse_fine"] == "Coarse-Fine"

@@ -170,7 +170,7 @@ def test_a_model_that_knows_nothing_yet_still_writes_and_loses_no_second(untrain
     repository = write(captions, iterations, untrained.embed, untrained, prompts, generator)
     for scale in repository.scales:
         assert sorted(t for chunk in scale for e in chunk for t in e.times) == list(range(20))
-    text = read(repository, "what happens first ?", untrained, prompts, scales=(-1,)).text
+    text = read(repository, "what happens first ?", untrained, prompts, chunks=(-1,)).text
     question = chronicle(0, "val", 0, 20)[1]
     assert likeliest(text, question.text, question.answers, untrained, SMALL)["token"] in range(5)
     assert generate(text, question.text, question.answers, untrained, SMALL, most=4).strict is None

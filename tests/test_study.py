@@ -11,15 +11,17 @@ import torch
 from torch import nn
 
 from minilib.claims import Measurements, load
-from minilib.claims.pairs import APART, NO_HALF
+from minilib.claims.gates import NO_HALF
+from minilib.claims.pairs import APART
 from minilib.claims.rows import append_rows
 from minilib.claims.verdicts import judge
 from minilib.errors import BadInput
 from minilib.resume import Diverged, History
 from minilib.settings import declared, describe, key
 from minilib.study import Clips, RandomLabels, ShuffledFrames, Study, Trial, Tuned, Variant, WorldTask, damaged
+from minilib.study.expected import STEPS, UNKNOWN, expected, seconds_of
 from minilib.study.feeds import Kept, pair_metric, random_labels
-from minilib.study.plan import STEPS, UNKNOWN, expected, first_looks, ranked, seconds_of, wanted
+from minilib.study.plan import first_looks, lacks, ranked, wanted
 from minilib.study.work import alone, rows_of
 from minilib.training import TrainSettings
 from minilib.world import WorldClips, shuffled, train_batches
@@ -488,6 +490,13 @@ def test_of_two_headlines_the_cheaper_comes_first_and_a_decided_one_last(rows, f
     ]
 
 
+def test_what_a_claim_lacks_counts_for_each_that_waits_for_it(rows, folder):
+    claims = load("toy", folder)
+    found, first = lacks(STUDY, claims, rows), wanted(STUDY, claims, rows)[0]
+    assert found["main"] == first.rank[2] == pytest.approx(UNKNOWN * (3 * 2 + 5 * (6 + 3 + 4 + 2 + 4 + 4)))
+    assert found["dull"] == pytest.approx(UNKNOWN * 5 * 4 * 4), "grid/plain as well, for which the headline waits, too"
+
+
 def lay(rows, **values):
     """Rows that judge, in the plan's own keys: {variant: a value a seed}, by the short recipe."""
     for variant, each in values.items():
@@ -522,6 +531,17 @@ def test_a_later_look_is_wanted_where_it_would_decide(apart, plain, wrong, furth
     wants = [(each.metric, each.seed) for each in wanted(STUDY, claims, rows) if each.seed in range(5, 1000)]
     assert wants == [(f"grid/{name}", seed) for name, count in further.items() for seed in range(5, count)]
     assert not [each for each in wanted(STUDY, claims, rows, range(5)) if each.seed in range(5, 1000)]
+
+
+@pytest.mark.parametrize(("apart", "halves"), [(TO_TEN, True), (NEVER, False)])
+def test_halves_of_an_undecided_headline_are_wanted_only_if_a_later_look_would_decide(apart, halves, rows, folder):
+    one = "headline: true\n  source: Table 1"  # the headline, in place of the one on tuned/plain
+    claims = CLAIMS.partition("- id: main")[0].replace("source: Table 2", one)
+    (folder / "toy.yaml").write_text(claims)
+    lay(rows, also=[40 + each for each in apart], shuffled=[40.0] * 5, plain=FAR, wrong=AT_CHANCE)
+    assert [verdict.verdict for verdict in judge(load("toy", folder), rows.rows())] == ["undecided"]
+    wants = {each.metric for each in wanted(STUDY, load("toy", folder), rows) if ".half/" in each.metric}
+    assert wants == ({"grid.half/also", "grid.half/shuffled"} if halves else set())
 
 
 def test_what_was_measured_apart_is_wanted_here(rows, folder):

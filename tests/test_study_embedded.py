@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from minilib.claims import load
+from minilib.errors import BadInput
 from minilib.metrics.detection import blind_precision, detection_score
 from minilib.models.small_clip import small_clip
 from minilib.study import embedded as study_embedded
@@ -91,3 +92,9 @@ def test_chance_on_long_clips_is_what_random_scores_reach():
     blind = [detection_score(torch.rand(labels.shape, generator=draws), labels).mean for _ in range(20)]
     assert np.mean(blind) == pytest.approx(blind_precision(shares[0], len(labels)), abs=0.3)
     assert np.mean(blind) > 100 * shares[0] + 0.5  # more than the share of positives
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_the_precision_of_chance_takes_two_examples(count):
+    with pytest.raises(BadInput, match="takes two or more"):
+        blind_precision(0.5, count)

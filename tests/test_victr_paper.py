@@ -1,6 +1,7 @@
 """VicTR's experiments on the small world: clips, names, baselines, variants, zero-shot, pictures; tiny, but real."""
 
 from dataclasses import fields, replace
+from statistics import fmean
 
 import numpy as np
 import pytest
@@ -85,8 +86,8 @@ def test_chance_is_the_same_in_the_claims_and_in_the_tasks():
     assert tasks["motion"].chance == pytest.approx(Motions().chance, abs=1e-3)
     assert tasks["unseen"].chance == 100 / len(unseen.HELD[0])
     assert tasks["long"].chance == pytest.approx(LongMotions().chance, abs=0.005)
-    happens = float(LongMotions().source("test", 5).labels(np.arange(512)).float().mean())
-    assert blind_precision(happens, 512) == pytest.approx(LongMotions().chance, abs=1.0)
+    happens = [float(LongMotions().source("test", seed).labels(np.arange(512)).float().mean()) for seed in range(5)]
+    assert fmean(blind_precision(each, 512) for each in happens) == pytest.approx(LongMotions().chance, abs=0.4)
 
 
 # --- names ---

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
 from minilib.errors import BadInput
@@ -19,6 +20,20 @@ from minilib.models.tubelets import (
 from minilib.models.videomae import MaskedAutoencoder, VideoEncoder
 from minilib.models.videomae_weights import released_autoencoder, released_encoder
 
+BLOCK = [  # of MCG-NJU's files and of the paper's
+    *("norm1.weight", "norm1.bias", "attn.q_bias", "attn.v_bias", "attn.qkv.weight"),
+    *("attn.proj.weight", "attn.proj.bias", "norm2.weight", "norm2.bias"),
+    *("mlp.fc1.weight", "mlp.fc1.bias", "mlp.fc2.weight", "mlp.fc2.bias"),
+]
+PATCHES = ["patch_embed.proj.weight", "patch_embed.proj.bias"]
+ENCODER = [*PATCHES, *(f"blocks.{i}.{name}" for i in range(2) for name in BLOCK)]
+MCG = {  # two blocks and one
+    *("mask_token", "encoder_to_decoder.weight", "decoder.head.weight", "decoder.head.bias"),
+    *("encoder.norm.weight", "encoder.norm.bias", "decoder.norm.weight", "decoder.norm.bias"),
+    *(f"encoder.{name}" for name in ENCODER),
+    *(f"decoder.blocks.0.{name}" for name in BLOCK),
+}
+
 
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
@@ -32,28 +47,32 @@ def autoencoder(tubelet=1, steps=2, **more):
     return model
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def saved(path, pooled=False):
     """A folder of transformers with random weights: (path, the model)."""
     transformers = pytest.importorskip("transformers")
     sizes = dict(hidden_size=24, num_hidden_layers=2, num_attention_heads=2, intermediate_size=96)
     sizes |= dict(decoder_hidden_size=12, decoder_num_hidden_layers=1, decoder_num_attention_heads=2)
     config = transformers.VideoMAEConfig(
         image_size=32, patch_size=8, num_frames=4, tubelet_size=2, decoder_intermediate_size=48, layer_norm_eps=1e-6,
-        use_mean_pooling=False, **sizes,
+        use_mean_pooling=pooled, **sizes,
     )  # fmt: skip
     torch.manual_seed(0)
     model = transformers.VideoMAEForPreTraining(config).eval()
     for parameter in model.parameters():
         nn.init.normal_(parameter, std=0.3)
     model.decoder.norm.eps = 1e-6  # MCG-NJU's; transformers leaves this one norm at torch's default
-    path = tmp_path_factory.mktemp("videomae")
     model.save_pretrained(path)
     return path, model
 
 
-def test_equals_transformers(folder):
-    path, theirs = folder
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return saved(tmp_path_factory.mktemp("videomae"))
+
+
+@pytest.mark.parametrize("pooled", [False, True])
+def test_equals_transformers(tmp_path, pooled):
+    path, theirs = saved(tmp_path, pooled)
     ours = released_autoencoder(path, 4, (32, 32))
     pixels, hidden = torch.randn(3, 4, 3, 32, 32, generator=seeded()), tube_mask(3, 2, 16, generator=seeded())
     expected = theirs(pixels, hidden)
@@ -62,6 +81,7 @@ def test_equals_transformers(folder):
     encoder = released_encoder(path, 4, (32, 32))
     features = encoder(pixels)
     assert features.shape == (3, 2, 4, 4, 24)
+    assert isinstance(encoder.norm, nn.Identity) == pooled  # who pools by mean has no last norm
     torch.testing.assert_close(encoder.norm(features).flatten(1, 3), theirs.videomae(pixels).last_hidden_state)
 
 
@@ -69,6 +89,7 @@ def test_reads_files_of_mcg_and_of_the_paper(tmp_path, folder):
     ours = released_autoencoder(folder[0], 4, (32, 32))
     pixels = torch.randn(1, 4, 3, 32, 32, generator=seeded())
     state = ours.state_dict()
+    assert state.keys() == MCG
     torch.save({"model": state}, tmp_path / "mcg.pth")
     read = released_autoencoder(tmp_path / "mcg.pth", 4, (32, 32))
     assert read.encoder.blocks[0].attn.heads == 1  # 64 channels a head; here the file is smaller than any released
@@ -77,6 +98,7 @@ def test_reads_files_of_mcg_and_of_the_paper(tmp_path, folder):
     own = {
         k.removeprefix("encoder."): v for k, v in state.items() if k.startswith("encoder.") and "norm." not in k[:13]
     }
+    assert own.keys() == set(ENCODER)
     extra = {"head.weight": torch.zeros(3, 24), "norm.weight": torch.zeros(24)}
     paper = {f"model.{k}": v for k, v in (own | extra).items()} | {"conditioning.slots_mu": torch.zeros(1, 1, 128)}
     torch.save(paper, tmp_path / "paper.ckpt")
@@ -165,6 +187,24 @@ def test_hidden_tokens_are_never_computed():
         seen = (~hidden).nonzero()[0]
         changed[seen[0], seen[1] // 12, :, seen[1] % 12 // 4, :, seen[1] % 4] += 1
         torch.testing.assert_close(model(changed.flatten(5).flatten(3, 4), hidden), out)
+
+
+def test_attention_is_one_call_of_torch_and_no_table_of_its_own(monkeypatch):
+    class Seen(TorchDispatchMode):
+        def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+            assert "softmax" not in str(op) and "exp.default" not in str(op)
+            return op(*args, **(kwargs or {}))
+
+    calls = []
+    monkeypatch.setattr(
+        nn.functional, "scaled_dot_product_attention", lambda q, k, v: calls.append(q.shape) or q + k + v
+    )
+    pixels, hidden = torch.randn(1, 2, 3, 24, 32), tube_mask(1, 2, 12, 0.75, seeded())
+    model = autoencoder()
+    with Seen():
+        model(pixels, hidden)
+        model.encoder(pixels)
+    assert calls == [(1, 2, 6, 12)] * 2 + [(1, 2, 24, 6)] + [(1, 2, 24, 12)] * 2  # clips, heads, tokens, channels
 
 
 def test_target_has_no_mean_and_no_contrast():

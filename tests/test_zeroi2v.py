@@ -14,7 +14,19 @@ from minilib.errors import BadInput
 from minilib.models.checkpoints import load_strictly
 from minilib.models.classifier import VideoClassifier, train_only
 from minilib.models.clip import TINY, build
-from minilib.papers.zeroi2v import FOUR, SIX, STDHA, Adaptation, Adapter, attach, blocks, detach, merge, variants
+from minilib.papers.zeroi2v import (
+    FOUR,
+    SIX,
+    STDHA,
+    Adaptation,
+    Adapter,
+    attach,
+    blocks,
+    detach,
+    merge,
+    new_parameters,
+    variants,
+)
 from minilib.papers.zeroi2v.operators import ChannelShift, ClsTokenHeads, Relocation, ShiftedClsToken
 from minilib.papers.zeroi2v.released import PLACES as RELEASED_PLACES
 from minilib.papers.zeroi2v.released import released_names
@@ -237,8 +249,8 @@ def test_gradients_reach_what_trains_and_nothing_else():
     for places in (FOUR, SIX):
         model = VideoClassifier(attach(tiny_vit(), Adaptation(FRAMES, places=places)), classes=3)
         randomise(model)
-        new = variants.new_parameters(model.backbone)
-        train_only(model, [*new, *model.head.parameters(), model.backbone.ln_pre.embedding])
+        new = new_parameters(model.backbone)
+        train_only(model, [*new, *model.head.parameters()])
         model(torch.randint(0, 255, (2, FRAMES, 16, 16, 3), dtype=torch.uint8)).square().sum().backward()
         for name, p in model.named_parameters():
             if p.requires_grad:
@@ -246,6 +258,28 @@ def test_gradients_reach_what_trains_and_nothing_else():
             else:
                 assert p.grad is None, name
         assert sum(p.requires_grad for p in model.parameters()) == len(places) * 4 * 2 + 3
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_a_step_of_the_new_parameters_moves_these_alone_and_merging_adds_one_tensor_at_most(kind):
+    plain = BACKBONES[kind]()
+    names = set(plain.state_dict())
+    with pytest.raises(BadInput, match="nothing is attached"):
+        new_parameters(plain)
+    model = attach(plain, Adaptation(FRAMES)).requires_grad_(False)
+    randomise(model)
+    for parameter in new_parameters(model):
+        parameter.requires_grad_(True)
+    before = copy.deepcopy(model.state_dict())
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 1.0)
+    model(pixels(kind)).square().sum().backward()
+    optimizer.step()
+    moved = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    own = {name for name in before if "adapters." in name or name.endswith(".embedding")}
+    assert moved == own and len(own) == len(new_parameters(model))
+    embedding = {"open_clip": {"ln_pre.embedding"}, "timm": {"norm_pre.embedding"}, "swin": set()}[kind]
+    assert set(merge(model).state_dict()) - names == embedding == own & {"ln_pre.embedding", "norm_pre.embedding"}
+    assert {id(p) for p in new_parameters(VideoClassifier(model, 3))} == {id(p) for p in new_parameters(model)}
 
 
 def test_dropout_acts_in_training_only():
@@ -267,7 +301,7 @@ def test_lora_counts_merges_and_starts_at_zero():
         want = plain(x)
     model = attach(plain, Adaptation(FRAMES, TWIN, places=(), temporal_embedding=False))
     variants.add_lora(model, ("q", "v", "o", "up", "down"), rank=3)
-    new = variants.new_parameters(model)
+    new = new_parameters(model)
     assert sum(p.numel() for p in new) == 2 * 3 * (3 * 48 + 2 * (24 + 96))
     with torch.no_grad():
         assert torch.allclose(model(x), want, atol=1e-6)

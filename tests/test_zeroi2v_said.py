@@ -11,10 +11,10 @@ def test_reach_and_costs_are_counted():
     assert said.reached({"two heads": staircase}) == (
         "After two blocks, of two frames this many know of the last one: two with two heads."
     )
-    rows = {"cost/latency.merged": {0: 0.9, 1: 0.98, 2: 1.4}, "cost/step.aim": {0: 1.6}, "cost/memory.evl": {0: 0.4}}
-    latency, step = said.costs(rows).split("). ", 1)
+    rows = {"cost/latency.merged": {0: 0.9, 1: 0.6, 2: 1.35}, "cost/step.aim": {0: 1.6}, "cost/memory.evl": {0: 0.4}}
+    latency, step = said.costs(rows).split("). ", 1)  # 0.9 is the geometric mean, as in the verdicts
     assert latency.startswith(
-        "On the device of the rows merged ZeroI2V takes 0.98 times as long as the image model (ViT"
+        "On the device of the rows merged ZeroI2V takes 0.9 times as long as the image model (ViT"
     )
     assert step == (
         "The time of a training step, in multiples of ZeroI2V's: AIM 1.6. "

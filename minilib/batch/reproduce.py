@@ -22,7 +22,7 @@ import nbformat
 
 from minilib import cluster
 from minilib.batch.arguments import arguments
-from minilib.batch.executed import is_current, read_notebook, strip
+from minilib.batch.executed import code_cells, is_current, read_notebook, strip
 from minilib.batch.jobs import Job, Status, check_job, defaults, run_job
 from minilib.batch.running import read_status, run_all, run_on, write_status
 from minilib.claims.rows import append_rows, read_rows
@@ -92,7 +92,9 @@ def plan(
         job = Job(path, out, values, share, timeout if timeout is not None else CELL_TIMEOUT[scale], fresh)
         check_job(job)
         shared = signature(check_parameters).parameters
-        check_parameters(**{k: v for k, v in {**known, **values}.items() if k in shared})
+        needs_data = not any("needs_data=False" in source for source in code_cells(read_notebook(path)))
+        given = {k: v for k, v in {**known, **values}.items() if k in shared}
+        check_parameters(**given, needs_data=needs_data)
         planned.append(job)
     return planned
 

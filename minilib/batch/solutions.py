@@ -6,8 +6,10 @@ folds the solution as a ```python block. The solved cell is the same one with th
 
 from __future__ import annotations
 
+import argparse
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -75,8 +77,10 @@ def solutions(notebook: NotebookNode, name: str) -> NotebookNode:
     return new.new_notebook(cells=cells)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Writes them to `runs/solutions`."""
+    about = "The solved exercises of every notebook, into runs/solutions."
+    argparse.ArgumentParser(prog="python -m minilib.batch.solutions", description=about).parse_args(arguments)
     return answer(_write_all)
 
 

@@ -9,7 +9,7 @@ table(claims, judge(claims, measurements.rows()))
 
 from minilib.claims.chosen import latest
 from minilib.claims.files import load, papers
-from minilib.claims.levels import control, levels
+from minilib.claims.levels import climbing, control, levels
 from minilib.claims.measurements import Measurements
 from minilib.claims.model import Claim, Claims
 from minilib.claims.rows import Row, all_rows, append_rows, read_rows, settings_hash
@@ -32,6 +32,7 @@ __all__ = [
     "all_rows",
     "append_rows",
     "beside_noise",
+    "climbing",
     "control",
     "count_line",
     "counts",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from statistics import fmean
 
@@ -132,34 +133,53 @@ def difference(table: Printed, rows: Rows, a: str, b: str, unit: str = " points"
 # --- noise: derived metrics "noise/<variant>", what a start that is moved by a millionth changes ---------------------
 
 
-def noise_floors(rows: Rows) -> dict[str, float]:
-    """The root mean square over seeds, by variant."""
+@dataclass(frozen=True)
+class Floor:
+    """Of one variant: the root mean square of what changes, in points, and over how many seeds."""
+
+    name: str
+    rms: float
+    seeds: int
+
+    def over(self, n: int) -> str:
+        """What noise leaves of it in a mean over n seeds."""
+        return f"{self.name} {number(self.rms / math.sqrt(n))}"
+
+
+def noise_floors(rows: Rows, names: Mapping[str, str] | None = None) -> dict[str, Floor]:
+    """By variant, each under the name that a reader knows it by."""
+    found = {name.removeprefix("noise/"): each for name, each in rows.items() if name.startswith("noise/") and each}
     return {
-        metric.removeprefix("noise/"): math.sqrt(fmean(change**2 for change in changes.values()))
-        for metric, changes in rows.items()
-        if metric.startswith("noise/") and changes
+        variant: Floor(
+            (names or {}).get(variant, variant), math.sqrt(fmean(v**2 for v in changes.values())), len(changes)
+        )
+        for variant, changes in found.items()
     }
 
 
-def noise_line(rows: Rows) -> str:
+def noise_line(rows: Rows, names: Mapping[str, str] | None = None) -> str:
     """What noise alone changes, in one sentence."""
-    floors = noise_floors(rows)
+    floors = noise_floors(rows, names).values()
     if not floors:
         return "The noise floor is not measured yet."
-    listed = ", ".join(f"{name} {number(floor)}" for name, floor in floors.items())
+    listed = ", ".join(f"{floor.over(1)} ({several(floor.seeds, 'seeds')})" for floor in floors)
     return f"The same seed with its start moved by a millionth ends elsewhere, by so many points (rms): {listed}."
 
 
-def beside_noise(claims: Claims, verdicts: Sequence[Verdict], rows: Rows) -> Table:
-    """Each headline claim's interval, and beside it the largest noise floor of one seed, and of the mean of so many."""
-    judged = {verdict.id: verdict for verdict in verdicts}
-    floor = max(noise_floors(rows).values(), default=None)
-    lines = []
-    for claim in claims.claims:
-        if not claim.headline:
-            continue
-        seeds = min((len(rows.get(metric, {})) for metric in claim.metrics), default=0)
-        one = "not measured" if floor is None else number(floor)
-        mean = number(floor / math.sqrt(seeds)) if floor is not None and seeds else "not measured"
-        lines.append((claim.statement, judged[claim.id].why, one, mean))
-    return Table(("claim", "difference and interval", "noise, one seed", "noise, their mean"), tuple(lines))
+def beside_noise(
+    claims: Claims, verdicts: Sequence[Verdict], rows: Rows, names: Mapping[str, str] | None = None
+) -> Table:
+    """Each headline claim's interval, and beside it the noise floors of the variants that it compares: of one seed, and
+    of the mean of as many as it has."""
+    judged, floors, lines = {verdict.id: verdict for verdict in verdicts}, noise_floors(rows, names), []
+    for claim in (claim for claim in claims.claims if claim.headline):
+        metrics = claims.base_metrics(claim)
+        runs = [f"{metric.partition('/')[2]}/" for metric in metrics]
+        own = [floor for variant, floor in floors.items() if any(run.startswith(f"{variant}/") for run in runs)]
+        seeds = min((len(rows.get(metric, {})) for metric in metrics), default=0)
+        one, mean = (", ".join(floor.over(n) for floor in own) if n else "" for n in (1, seeds))
+        lines.append((claim.statement, judged[claim.id].why, one or "not measured", mean or "not measured"))
+    few = sorted({floor.seeds for floor in floors.values()})
+    rests = f" ({' or '.join(in_words(n) for n in few)} seeds)" if few else ""
+    noise = (f"noise of what it compares{rests}: one seed", "their mean")
+    return Table(("claim", "difference and interval", *noise), tuple(lines))

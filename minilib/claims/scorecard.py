@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -205,6 +205,23 @@ def costs(found: Sequence[Card]) -> Table:
     total = {device: sum(spent.get(device, 0.0) for spent in every.values()) for device in devices}
     lines.append(("all", str(sum(len(card.rows) for card in found)), *_hours(total, devices)))
     return Table(("paper", "rows", *(f"hours on {device}" for device in devices)), tuple(lines))
+
+
+def judging_hours(found: Sequence[Card]) -> str:
+    """Hours of processors and of GPUs behind all rows, and of these what the rows that judge took."""
+    judging = [replace(card, rows=[row for row in card.rows if row.judges]) for card in found]
+    (cpu, gpu), (its, theirs) = map(_by_kind, (found, judging))
+    return (
+        f"Of {cpu:,.1f} hours of processors and {gpu:,.1f} hours of GPUs, {its:,.1f} and {theirs:,.1f} were spent on "
+        "rows that judge: measured in a clean checkout, by the rules of today."
+    )
+
+
+def _by_kind(found: Sequence[Card]) -> tuple[float, float]:
+    """Hours of processors, whose names end in their cores, and of GPUs."""
+    spent = [each for card in found for each in seconds_by_device(card).items()]
+    cpu = sum(seconds for device, seconds in spent if device.endswith((" cores", " core")))
+    return cpu / 3600, sum(seconds for _, seconds in spent) / 3600 - cpu / 3600
 
 
 def formats(found: Sequence[Card]) -> str:

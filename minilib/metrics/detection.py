@@ -65,7 +65,11 @@ def detection_score(scores: Array, labels: Array) -> DetectionScore:
 
 def blind_precision(share: float, count: int) -> float:
     """The average precision that random scores have in the mean, in percent, where a share of `count` examples is
-    positive. It lies above that share, since a precision is read where a positive stands, which counts itself."""
+    positive. It lies above that share, since a precision is read where a positive stands, which counts itself.
+
+    Raises BadInput for fewer than two examples, of which no share is positive but all or none."""
+    if count < 2:
+        raise BadInput(f"blind precision of {count} examples: it takes two or more")
     first = sum(1 / rank for rank in range(1, count + 1)) / count
     return 100 * ((share * count - 1) / (count - 1) * (1 - first) + first)
 

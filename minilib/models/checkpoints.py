@@ -18,7 +18,8 @@ WRAPPERS = re.compile(r"(?<![^.])(_orig_mod|_fsdp_wrapped_module|_checkpoint_wra
 
 
 def read_state(path: Path | str) -> dict[str, Tensor]:
-    """The tensors of a weights file: safetensors, a PyTorch file, or OpenAI's TorchScript archive."""
+    """The tensors of a weights file: safetensors, a PyTorch file, or OpenAI's TorchScript archive. Raises BadInput
+    for a file that is not there, and for one that holds other things."""
     path = Path(path)
     if not path.is_file():
         raise BadInput(f"weights {path}: no such file")
@@ -90,7 +91,8 @@ def bare_model(model: nn.Module) -> nn.Module:
 
 
 def load_strictly(module: nn.Module, state: dict[str, Tensor], source: object) -> None:
-    """Copies `state` into `module`; a missing, foreign or misshapen tensor is named before anything is written.
+    """Copies `state` into `module`. Raises BadInput, before anything is written, that names a missing, foreign or
+    misshapen tensor.
 
     Counters of batches, which old files lack, may be missing.
     """

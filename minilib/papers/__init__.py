@@ -1,1 +1,1 @@
-"""The methods, one file a paper, with its counts, variants and experiments beside it."""
+"""The methods, one folder a paper: the method, its counts, variants, experiments and figures."""

@@ -7,22 +7,21 @@ the first look needs is always wanted; a later look only where, by the interval 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from statistics import median
 
 from minilib.claims import Claims, Measurements
+from minilib.claims.gates import NO_HALF, NOTHING, UNVOUCHED
 from minilib.claims.intervals import LOOKS, UNDECIDED, Sample, first_look, needed
 from minilib.claims.model import COST, Claim
-from minilib.claims.pairs import APART, CANNOT, FEW, NO_HALF, NOT_TESTABLE, NOTHING, UNVOUCHED
+from minilib.claims.pairs import APART, CANNOT, FEW, NOT_TESTABLE
 from minilib.claims.scores import Scores, halved
 from minilib.claims.verdicts import Verdict, judge
-from minilib.study.recipes import Recipe, Tuned, parts_of
+from minilib.study.expected import expected, on_gpu, seconds_of
+from minilib.study.recipes import parts_of
 from minilib.study.study import Study
 
-UNKNOWN = 0.12  # seconds of a step where nothing was timed
-STEPS = 1000  # what a run without steps counts for
 OPEN = (UNDECIDED, CANNOT, NOT_TESTABLE)
 Rank = tuple[bool, bool, float]  # no headline, decided, seconds that the claim still lacks: the least comes first
 LAST: Rank = (True, True, float("inf"))
@@ -57,34 +56,72 @@ def wanted(
     here: rows of this device and these threads alone; a claim whose rows are all there, but make no pairs, or fewer
     than the first look needs, wants what these lack.
     """
-    timed, gpu = seconds_of(rows), on_gpu(rows)
-    scores = Scores.of([row for row in rows.rows() if row.judges], rows.scale, claims.derived)
-
-    @cache
-    def missing(name: str, count: int, apart: bool = False) -> list[Wanted]:
-        if metrics and name not in metrics and name.partition("/")[2] not in metrics:
-            return []
-        lacks = missing_of(study, name, here if apart else rows, range(count) if seeds is None else seeds, timed, gpu)
-        return [replace(each, here=apart) for each in lacks]
-
+    missing = _finder(study, rows, seeds, metrics, here)
     verdicts = [verdict for verdict in judge(claims, rows.rows()) if verdict.kind == "ordering"]
-    lacking = {}
-    for verdict in verdicts:
-        counts = first_looks(study, claims, verdict)
-        if verdict.verdict in OPEN:
-            further = later(study, claims, claims[verdict.id], scores)
-            counts = {name: max(count, further.get(name, 0)) for name, count in counts.items()}
-        lacks = [each for name, count in counts.items() for each in missing(name, count)]
-        partly = not lacks and any(sign in verdict.why for sign in (FEW, UNVOUCHED, NO_HALF))  # there, but not in pairs
-        if here is not None and (APART in verdict.why or partly):
-            lacks = [each for name, count in counts.items() for each in missing(name, count, True)]
-        lacking[verdict.id] = lacks
+    lacking = _lacking(study, claims, rows, verdicts, missing, here is not None)
     rest = [each for name in study.metrics() for each in missing(name, study.replicates)]
     found: dict[tuple[str, int], Wanted] = {}
     for rank, why, wants in [*ranked(claims, verdicts, lacking), (LAST, "no claim waits for it", rest)]:
         for each in wants:
             found.setdefault((each.metric, each.seed), replace(each, rank=rank, why=why))
     return list(found.values())
+
+
+def lacks(study: Study, claims: Claims, rows: Measurements) -> dict[str, float]:
+    """Seconds that each ordering still lacks, by its id. What several wait for counts for each of them."""
+    verdicts = [verdict for verdict in judge(claims, rows.rows()) if verdict.kind == "ordering"]
+    found = _lacking(study, claims, rows, verdicts, _finder(study, rows))
+    return {id: seconds_lacked(wants) for id, wants in found.items()}
+
+
+def seconds_lacked(wants: Sequence[Wanted]) -> float:
+    """Of these rows together, each of them once."""
+    return sum({(each.metric, each.seed): each.seconds for each in wants}.values())
+
+
+def _finder(
+    study: Study,
+    rows: Measurements,
+    seeds: Sequence[int] | None = None,
+    metrics: Sequence[str] = (),
+    here: Measurements | None = None,
+) -> Callable[..., list[Wanted]]:
+    """(run, replicates, whether those of `here` alone count) -> what of these it lacks."""
+    timed, gpu = seconds_of(rows), on_gpu(rows)
+
+    @cache
+    def missing(name: str, count: int, apart: bool = False) -> list[Wanted]:
+        if metrics and name not in metrics and name.partition("/")[2] not in metrics:
+            return []
+        found = missing_of(study, name, here if apart else rows, range(count) if seeds is None else seeds, timed, gpu)
+        return [replace(each, here=apart) for each in found]
+
+    return missing
+
+
+def _lacking(
+    study: Study,
+    claims: Claims,
+    rows: Measurements,
+    verdicts: Sequence[Verdict],
+    missing: Callable[..., list[Wanted]],
+    here: bool = False,
+) -> dict[str, list[Wanted]]:
+    """What each claim lacks, by its id."""
+    scores = Scores.of([row for row in rows.rows() if row.judges], rows.scale, claims.derived)
+    found = {}
+    for verdict in verdicts:
+        further = later(study, claims, claims[verdict.id], scores) if verdict.verdict in OPEN else {}
+        counts = first_looks(study, claims, verdict)
+        if verdict.verdict == UNDECIDED and not further:  # half the steps are asked only where there is a word to lose
+            counts = {name: count for name, count in counts.items() if parts_of(name)[1] != "half"}
+        counts = {name: max(count, further.get(name, 0)) for name, count in counts.items()}
+        wants = [each for name, count in counts.items() for each in missing(name, count)]
+        partly = not wants and any(sign in verdict.why for sign in (FEW, UNVOUCHED, NO_HALF))  # there, but not in pairs
+        if here and (APART in verdict.why or partly):
+            wants = [each for name, count in counts.items() for each in missing(name, count, True)]
+        found[verdict.id] = wants
+    return found
 
 
 def later(study: Study, claims: Claims, claim: Claim, scores: Scores) -> dict[str, int]:
@@ -143,7 +180,7 @@ def ranked(
     found = []
     for verdict in verdicts:
         headline, open_ = claims[verdict.id].headline, verdict.verdict in OPEN
-        seconds = sum({(each.metric, each.seed): each.seconds for each in lacking[verdict.id]}.values())
+        seconds = seconds_lacked(lacking[verdict.id])
         why = f"{'headline' if headline else 'ordering'} {verdict.id}, {verdict.verdict}"
         found.append(((not headline, not open_, seconds), why, lacking[verdict.id]))
     return sorted(found, key=lambda each: each[0])
@@ -158,66 +195,3 @@ def run_of(metric: str, known: set[str]) -> str | None:
             return f"{recipe}/{rest}"
         rest = rest.rpartition("/")[0]
     return None
-
-
-def seconds_of(rows: Measurements) -> dict[str, float]:
-    """Median seconds of the runs that have been timed, by metric, on the device of the newest; of GPUs only for a GPU
-    and of CPUs only for a CPU, for what takes long on the one need not on the other."""
-    taken: dict[str, dict[str, list[float]]] = {}
-    for row in rows.rows():
-        if row.seconds and is_gpu(row.device) == on_gpu(rows):
-            devices = taken.setdefault(row.metric, {})
-            devices[row.device] = [*devices.pop(row.device, []), row.seconds]
-    return {metric: median(list(devices.values())[-1]) for metric, devices in taken.items()}
-
-
-def is_gpu(device: str) -> bool:
-    """Whether a device's name, as rows have it, is a GPU's; a CPU's ends in its number of cores."""
-    return not device.endswith(" cores")
-
-
-def on_gpu(rows: Measurements) -> bool:
-    """Whether what is missing would be measured on a GPU."""
-    return rows.device.startswith("cuda")
-
-
-def expected(metric: str, study: Study, timed: dict[str, float], gpu: bool = False) -> float:
-    """Seconds of one run: as it was timed; else in proportion to its work, from its variant under another recipe, from
-    what the variant says a step takes (`step_seconds`, on one core), from the other runs of the study that are trained
-    as it is or not trained as it is not, or from a guess."""
-    if metric in timed:
-        return timed[metric]
-    which, work = parts_of(metric)[2], work_of(study, metric, gpu)
-    for other in study.recipes:
-        if f"{other}/{which}" in timed:
-            return timed[f"{other}/{which}"] * work / work_of(study, other, gpu)
-    if said := getattr(study.variants[which], "step_seconds", None):
-        return said * steps_of(study, metric)
-    alike = [each for each in study.metrics() if each in timed and trains(study, each) == trains(study, metric)]
-    rates = [timed[each] / work_of(study, each, gpu) for each in alike]
-    return median(rates) * work if rates else UNKNOWN * steps_of(study, metric)
-
-
-def trains(study: Study, metric: str) -> bool:
-    """Whether the metric's recipe has steps."""
-    return hasattr(recipe_of(study, metric), "steps")
-
-
-def work_of(study: Study, metric: str, gpu: bool) -> float:
-    """What the seconds of a metric's run grow with: its steps, on a CPU times the samples of a step; on a GPU, which
-    these models do not fill, a larger step takes no longer."""
-    return steps_of(study, metric) * (1 if gpu else getattr(recipe_of(study, metric), "batch", 1))
-
-
-def steps_of(study: Study, metric: str) -> float:
-    """Training steps of a metric's run, as far as its recipe tells."""
-    return getattr(recipe_of(study, metric), "steps", STEPS) * (0.5 if parts_of(metric)[1] == "half" else 1.0)
-
-
-def recipe_of(study: Study, metric: str) -> Recipe:
-    """What a metric's run is trained by: of a tuned recipe the try that its name says, else its whole length."""
-    name, suffix, _ = parts_of(metric)
-    recipe = study.recipes[name]
-    if isinstance(recipe, Tuned):
-        return recipe.trying(suffix) if suffix in recipe.tries() else recipe.recipe
-    return recipe

@@ -67,9 +67,11 @@ class Tables:
         page.say(
             claims.ranking(shown, self.rows, f" {name}"),
             *(claims.difference(shown, self.rows, *pair) for pair in asks),
+            *filter(None, (claims.climbing(shown, self.rows),)),
         )
         every = [
-            (row, ", ".join(f"{value:.1f}" for value in self.rows[line[0]].values())) for row, line in known.items()
+            (row, ", ".join(f"{values[seed]:.1f}" for seed in sorted(values)))
+            for row, values in ((row, self.rows[line[0]]) for row, line in known.items())
         ]
         display(claims.Table(("row", f"every seed, {name}"), tuple(every), folded="Every seed"))
 
@@ -84,6 +86,12 @@ class Tables:
         scores = [c for c in self.paper.claims if c.kind == "magnitude"]
         found = tuple((c.source, c.statement, f"{c.paper_value:g} {c.unit}") for c in scores)
         return claims.Table(("source", "what", "the paper"), found, folded=f"All {len(found)} scores that are printed")
+
+
+def known_as(study: Study) -> dict[str, str]:
+    """What a reader knows each variant by: the first label that a table gives it."""
+    every = [(row.variant, label) for table in study.tables.values() for label, row in table.items()]
+    return dict(reversed(every))
 
 
 def lengths(short: TrainSettings, long: Tuned) -> str:

@@ -15,8 +15,10 @@ from minilib.claims import Table
 from minilib.claims import means as means_of
 from minilib.claims.intervals import EFFECT
 from minilib.claims.said import paired
+from minilib.claims.words import in_words, several
 from minilib.papers.comparison.study import JUDGED, MERGED
 from minilib.study import Tuned
+from minilib.study.swept import at_edge, tried
 
 Measured = Mapping[str, Mapping[int, float]]
 TASKS = {
@@ -65,6 +67,9 @@ ELSEWHERE = {  # what: ((paper, metric, whose), ...): rows of the methods' own n
         ("object_centric", "grid/hard_appearance/oca/jf", "OCA"),
         ("object_centric", "grid/hard_appearance/oca/jf_crf", "OCA and a random field"),
         ("object_centric", "grid/hard_appearance/oca/jf_boxes", "a grid of boxes"),
+        ("object_centric", "grid/hard_appearance/oca/jf_kmeans", "k-means of the same features"),
+        ("object_centric", "grid/hard_appearance/control/random_slots/jf", "untrained slots"),
+        ("object_centric", "grid/hard_appearance/oca/jf_true", "the truth, rounded to patches"),
     ),
 }
 
@@ -102,24 +107,12 @@ def table(measured: Measured, methods: Sequence[str]) -> Table:
     return Table(("method", *headings, *(heading for heading, _ in COSTS.values())), tuple(rows))
 
 
-def tried(measured: Measured, method: str, tuned: Tuned, task: str) -> tuple[dict[str, float], str | None]:
-    """A method's score on validation clips by try, those that are measured, and the best once all are."""
-    found = {suffix: values(measured, f"tuned.{suffix}/{task}/{method}") for suffix in tuned.tries()}
-    known = {suffix: each[0] for suffix, each in found.items() if each}
-    return known, max(known, key=known.get) if len(known) == len(found) else None
-
-
-def at_edge(tuned: Tuned, suffix: str) -> bool:
-    """Whether a try has the lowest or the highest rate of all, so that a better one may lie beyond."""
-    return tuned.tries()[suffix][0] in (min(tuned.rates), max(tuned.rates))
-
-
 def sweep(measured: Measured, methods: Sequence[str], tuned: Tuned, task: str) -> Table:
     """A row a method: its score on validation clips at each rate and length that it tried; the choice stands in
     brackets, with a star where it lies at the edge of the rates."""
     rows = []
     for name in methods:
-        known, best = tried(measured, name, tuned, task)
+        known, best = tried(measured, tuned, f"{task}/{name}")
         cells = {suffix: f"{score:.1f}" for suffix, score in known.items()}
         if best:
             cells[best] = f"[{cells[best]}]" + "*" * at_edge(tuned, best)
@@ -139,6 +132,12 @@ def elsewhere(measured: Mapping[str, Measured]) -> Table:
 
 
 MISSING = "not measured yet"
+STUCK = 0.2  # a seed less than so much of the way from chance to a perfect score is said to lie near chance
+
+
+def near_chance(scores: Sequence[float], chance: float) -> list[float]:
+    """The scores that lie near chance, in percent, the lowest first."""
+    return sorted(score for score in scores if score - chance < STUCK * (100 - chance))
 
 
 def filled(table: Table) -> Table:
@@ -198,11 +197,23 @@ NEEDS = (
 )
 
 
-def advice(measured: Measured, methods: Sequence[str], needs: Sequence[Need] = NEEDS) -> Table:
+def advised(measured: Measured, need: Need, method: str, chance: Mapping[str, float]) -> str:
+    """A method's name, and how many of its seeds end near the chance of the need's task, in percent: then it is no
+    choice to rely on, whatever its mean."""
+    scores = values(measured, f"{need.recipe}/{need.task}/{method}")
+    low = near_chance(scores, chance[need.task]) if need.task in chance else []
+    ends = "ends" if len(low) == 1 else "end"
+    seeds = several(len(scores), "seeds")
+    return f"{named(method)} (of {seeds} {in_words(len(low))} {ends} near chance)" if low else named(method)
+
+
+def advice(
+    measured: Measured, methods: Sequence[str], needs: Sequence[Need] = NEEDS, chance: Mapping[str, float] | None = None
+) -> Table:
     """For each need the method with the best mean among those that fit it, over the seeds that these share, whom the
     98 % intervals of paired differences do not put behind it, and how many that fit were measured. What can be merged
-    costs what it does then."""
-    rows = []
+    costs what it does then. chance: of the tasks for which it is said whose seeds end near it."""
+    rows, chance = [], chance or {}
     for need in needs:
         found = {n: values(measured, f"cost/{need.cost}.{n}{MERGED}") for n in methods}
         found = {n: merged or values(measured, f"cost/{need.cost}.{n}") for n, merged in found.items()}
@@ -219,10 +230,10 @@ def advice(measured: Measured, methods: Sequence[str], needs: Sequence[Need] = N
         for name in means:
             sample = paired(measured, *(f"{need.recipe}/{need.task}/{each}" for each in (best, name)))
             if name != best and (sample is None or sample.interval(EFFECT)[0] <= 0):
-                near.append(named(name))
+                near.append(advised(measured, need, name, chance))
         top1 = score(measured, need.task, best, need.recipe)
         others = ", ".join(near) or ("no other" if len(means) > 1 else ALONE)
-        rows.append((need.words, named(best), top1, others, measured_of))
+        rows.append((need.words, advised(measured, need, best, chance), top1, others, measured_of))
     headings = (
         "what you need",
         "best mean",

@@ -11,12 +11,12 @@ from minilib.claims import Table
 from minilib.claims.chosen import pairs_of
 from minilib.claims.said import means
 from minilib.claims.words import in_words, number, several
-from minilib.papers.comparison.figures import MISSING, TASKS, Measured, at_edge, named, tried, values
+from minilib.papers.comparison.figures import MISSING, STUCK, TASKS, Measured, named, near_chance, values
 from minilib.papers.comparison.study import MERGED
 from minilib.study import Tuned
+from minilib.study.swept import at_edge, tried
 
 COMMAND = "python -m minilib.study image_to_video_compared"
-STUCK = 0.2  # a seed less than so much of the way from chance to a perfect score is said to lie near chance
 
 
 def front(costs: Sequence[float], scores: Sequence[float]) -> list[bool]:
@@ -115,7 +115,7 @@ def swept(measured: Measured, methods: Sequence[str], tuned: Tuned, tasks: Seque
     for task in tasks:
         each = []
         for name in methods:
-            if suffix := tried(measured, name, tuned, task)[1]:
+            if suffix := tried(measured, tuned, f"{task}/{name}")[1]:
                 edge = at_edge(tuned, suffix)
                 edges = edges or edge
                 each.append(f"{named(name)} ({tuned.tries()[suffix][0]:.2g}{', an edge' if edge else ''})")
@@ -133,7 +133,7 @@ def stuck(measured: Measured, methods: Sequence[str], chance: Mapping[str, float
     for task, blind in chance.items():
         for name in methods:
             scores = values(measured, f"{recipe}/{task}/{name}")
-            if low := sorted(score for score in scores if score - blind < STUCK * (100 - blind)):
+            if low := near_chance(scores, blind):
                 count = f"{in_words(len(low))} of {several(len(scores), 'seeds')}"
                 levels = " and ".join(map(number, low))
                 found.append(f"{named(name)} on *{TASKS[task]}*, {count} ({levels} %; chance {blind:.3g} %)")

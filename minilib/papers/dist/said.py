@@ -6,7 +6,7 @@ Axes: b clips, t frames, h and w patches, l layers.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import fmean, median
+from statistics import fmean, geometric_mean
 
 from torch import Tensor
 
@@ -107,15 +107,16 @@ def wasted(gamma: int, printed: float, counted: float, efficient: float) -> str:
 
 
 def relative_costs(rows: Rows, paper: Callable[[str], float]) -> str:
-    """Table 3 as ratios to DiST: medians of rounds "cost/<what>.<who>" beside the ratio of the
-    paper's numbers, which `paper` finds by their keys."""
+    """Table 3 as ratios to DiST: geometric means of rounds "cost/<what>.<who>", as the verdicts take them, beside the
+    ratio of the paper's numbers, which `paper` finds by their keys."""
     said = []
     for what, column in COSTS.items():
         for who, name in (("st_adapter", "ST-Adapter"), ("evl", "EVL")):
             ratio = paper(f"t3.{column}.{who}") / paper(f"t3.{column}")
             ratio = 1 / ratio if what == "latency" else ratio  # the paper prints videos a second
             if rounds := rows.get(f"cost/{what}.{who}"):
-                said.append(f"{what} of {name} {median(rounds.values()):.2f} ({ratio:.2f})")
+                said.append(f"{what} of {name} {geometric_mean(rounds.values()):.2f} ({ratio:.2f})")
     if not said:
         return "Time and memory are not measured here yet: `python -m minilib.study dist --costs` measures them."
-    return f"Relative to DiST, in brackets the paper's ratio: {', '.join(said)}."
+    means = "geometric means over rounds, here and in the verdicts"
+    return f"Relative to DiST ({means}), in brackets the paper's ratio: {', '.join(said)}."

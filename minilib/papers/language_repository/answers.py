@@ -33,7 +33,7 @@ NORMALISATIONS: dict[str, Normalise] = {"token": per_token, "sum": per_sum, "byt
 
 
 def check_answers(question: str, answers: Sequence[str]) -> None:
-    """BadInput for a question whose answers cannot be told apart."""
+    """Raises BadInput for a question whose answers cannot be told apart."""
     if not question.strip():
         raise BadInput("an empty question: ask something")
     if not 2 <= len(answers) <= len(LETTERS):
@@ -47,7 +47,9 @@ def likeliest(
     text: str, question: str, answers: Sequence[str], model: LanguageModel, prompts: Prompts
 ) -> dict[str, int]:
     """The index of the best answer under each normalisation; "token" is the released one. Text and question are the
-    same for all answers, so only the answers' own tokens count."""
+    same for all answers, so only the answers' own tokens count.
+
+    Raises BadInput for answers that cannot be told apart."""
     check_answers(question, answers)
     endings = [prompts.ending.format(answer) for answer in answers]
     found = list(zip(model.log_likelihood(prompts.answer(text, question), endings), endings, strict=True))
@@ -68,7 +70,8 @@ class Generated:
 def generate(
     text: str, question: str, answers: Sequence[str], model: LanguageModel, prompts: Prompts, most: int = 20
 ) -> Generated:
-    """The answer that the model writes, shown all with their letters where the prompts show them."""
+    """The answer that the model writes, shown all with their letters where the prompts show them. Raises BadInput for
+    answers that cannot be told apart."""
     check_answers(question, answers)
     options = "\n".join(f"{letter}: {answer}" for letter, answer in zip(LETTERS, answers, strict=False))
     reply = model.complete(prompts.answer(text, prompts.choose(question, options)), most)
@@ -100,7 +103,8 @@ def _words(text: str) -> str:
 
 
 def share_parsed(generated: Sequence[Generated]) -> dict[str, float]:
-    """Percent of replies that name an option, strictly and leniently; a metric beside accuracy."""
+    """Percent of replies that name an option, strictly and leniently; a metric beside accuracy. Raises BadInput for no
+    replies."""
     if not generated:
         raise BadInput("no replies: ask before counting those that parsed")
     kinds = {"strict": [g.strict for g in generated], "lenient": [g.lenient for g in generated]}

@@ -2,7 +2,8 @@
 
 python -m minilib.papers.language_repository.attempt MODEL [--chunks 2 --words 40 --record FILE]
 
-MODEL: a folder of `transformers`, a .gguf file, or http://... of a server with --name. The record has every reply as it
+MODEL: a folder of `transformers`, a .gguf file, or http://... of a server with --name, whose key is read from
+OPENAI_API_KEY. The record has every reply as it
 came: a model that is too weak for the task is seen to be.
 """
 
@@ -18,17 +19,16 @@ from pathlib import Path
 from textwrap import shorten
 
 import torch
-from torch import Tensor
 
 from minilib.claims import Table
-from minilib.commands import answer
+from minilib.commands import answer, device_of
 from minilib.environment import environment
 from minilib.files import write_whole
 from minilib.papers.language_repository.answers import generate, likeliest
 from minilib.papers.language_repository.method import Writing, read, write
-from minilib.papers.language_repository.models import LanguageModel, LocalModel
+from minilib.papers.language_repository.models import LanguageModel
+from minilib.papers.language_repository.own import bag_of_words, model_of
 from minilib.papers.language_repository.released import Configuration, released_prompts
-from minilib.papers.language_repository.server import ServedModel
 from minilib.world.chronicles import CHUNK, chronicle
 
 RECORD = Path(__file__).with_name("smollm2.json")  # of SmolLM2-135M-Instruct
@@ -37,28 +37,23 @@ SENTENCE = "A red star moves for 160 seconds."
 
 @dataclass
 class Listening:
-    """Another model, of which each reply is kept with the processor's seconds, whoever else uses it."""
+    """Another model, of which each reply is kept with its seconds: the processor's, whoever else uses it, and those by
+    the clock, which are what a server takes."""
 
     model: LanguageModel
     calls: list[dict] = field(default_factory=list)
 
     def complete(self, prompt: str, most: int) -> str:
-        start = time.process_time()
+        start, clock = time.process_time(), time.perf_counter()
         reply = self.model.complete(prompt, most)
+        spent, waited = time.process_time() - start, time.perf_counter() - clock
         self.calls.append(
-            {"prompt": prompt, "reply": reply, "processor seconds": round(time.process_time() - start, 2)}
+            {"prompt": prompt, "reply": reply, "processor seconds": round(spent, 2), "seconds": round(waited, 2)}
         )
         return reply
 
     def log_likelihood(self, prompt: str, endings: Sequence[str]) -> list[tuple[float, int]]:
         return self.model.log_likelihood(prompt, endings)
-
-
-def bag_of_words(texts: Sequence[str]) -> Tensor:
-    """n texts -> (n, d), how often each of the d words of all of them occurs: it needs no model, and the chronicles'
-    captions say the same in the same words."""
-    words = sorted({word for text in texts for word in text.split()})
-    return torch.tensor([[float(text.split().count(word)) for word in words] for text in texts])
 
 
 def attempt(model: LanguageModel, index: int, chunks: int, words: int, likelihood: bool = True) -> dict:
@@ -70,11 +65,11 @@ def attempt(model: LanguageModel, index: int, chunks: int, words: int, likelihoo
     prompts = released_prompts(Configuration((writing,), tuple(range(chunks)), summary_words=words))
     prompts = replace(prompts, rephrase_most=15 * CHUNK, summary_most=2 * words)  # weak models do not stop
     heard = Listening(model)
-    start = time.process_time()
+    start, clock = time.process_time(), time.perf_counter()
     repository = write(captions, [writing], bag_of_words, heard, prompts, torch.Generator().manual_seed(index))
     found = read(repository, question.text, heard, prompts)
     said = generate(found.text, question.text, question.answers, heard, prompts)
-    seconds = time.process_time() - start
+    seconds, waited = time.process_time() - start, time.perf_counter() - clock
     return {
         "captions": list(told.captions),
         "repository": [[[list(e.times), e.text] for e in chunk] for chunk in repository.chunks],
@@ -87,6 +82,7 @@ def attempt(model: LanguageModel, index: int, chunks: int, words: int, likelihoo
         "generated": {"reply": said.reply, "strict": said.strict, "lenient": said.lenient},
         "calls": heard.calls,
         "processor seconds": round(seconds, 1),
+        "seconds": round(waited, 1),
     }
 
 
@@ -112,7 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("model", metavar="MODEL", help="a folder, a .gguf file, or the address of a server")
     parser.add_argument("--name", default="", help="the model's name on the server")
-    parser.add_argument("--device", default="cpu", help="of a local model")
+    parser.add_argument("--device", default="cpu", help="of a local model, cpu or cuda (default: cpu)")
     parser.add_argument("--chunks", type=int, default=2, help="of ten seconds each")
     parser.add_argument("--words", type=int, default=40, help="of each summary, as the prompt asks for")
     parser.add_argument("--chronicle", type=int, default=0, metavar="N", help="which one")
@@ -121,9 +117,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
+    served, device = "://" in args.model, device_of(args.device)
     start = time.process_time()
-    served = args.model.startswith(("http://", "https://"))
-    model = ServedModel(args.model, args.name) if served else LocalModel(args.model, args.device)
+    model = model_of(server=args.model, name=args.name) if served else model_of(args.model, device=device)
     loading = time.process_time() - start
     record = {"model": args.name or Path(args.model).name, "processor seconds to load": round(loading, 1)}
     record |= attempt(model, args.chronicle, args.chunks, args.words, likelihood=not served)
@@ -138,12 +134,14 @@ def _run(args: argparse.Namespace) -> int:
     if args.record:
         write_whole(args.record, json.dumps(record, indent=1, ensure_ascii=False) + "\n")
     for call in record["calls"]:
-        print(f"--- asked\n{call['prompt'].strip()}\n--- replied in {call['processor seconds']} s")
+        print(f"--- asked\n{call['prompt'].strip()}\n--- replied in {call['seconds']} s")
         print(call["reply"].strip())
     print(f"--- question: {record['question']}\nright: {record['answers'][record['right']]}")
     for way, at in (record["likeliest"] or {}).items():
         print(f"likeliest by {way}: {record['answers'][at]}")
-    print(f"{record['groups without a line']} groups without a line; {record['processor seconds']} s of the processor")
+    whose = "by the clock" if served else "of the processor"
+    spent = record["seconds" if served else "processor seconds"]
+    print(f"{record['groups without a line']} groups without a line; {spent} s {whose}")
     return 0
 
 

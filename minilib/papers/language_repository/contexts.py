@@ -87,8 +87,8 @@ class FromRepository:
     def __call__(self, captions: Captions, question: str, tools: Tools) -> Told:
         repository = written(self.iterations, tuple(captions), tools)
         prompts = tools.prompts if self.metadata else replace(tools.prompts, show=bare_entry)
-        scales = None if self.every_scale else range(-len(repository.scales[-1]), 0)
-        reading = read(repository, question, tools.model, prompts, scales, self.summarise)
+        chunks = None if self.every_scale else range(-len(repository.scales[-1]), 0)
+        reading = read(repository, question, tools.model, prompts, chunks, self.summarise)
         return Told(reading.text, repository.words, reading.words)
 
 

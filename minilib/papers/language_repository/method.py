@@ -46,7 +46,7 @@ Chunk = tuple[Entry, ...]
 @dataclass(frozen=True)
 class Writing:
     """One iteration of writing: into how many chunks, which share of a chunk's captions is merged, how many captions
-    share a destination."""
+    share a destination. Raises BadInput for values out of range."""
 
     chunks: int
     merge_ratio: float = 0.25
@@ -75,7 +75,8 @@ class Repository:
 
 
 def entries_of(captions: Sequence[tuple[float, str]]) -> Chunk:
-    """Entries of (second, caption) pairs. BadInput where there are none, one is empty, or their order is not time's."""
+    """Entries of (second, caption) pairs. Raises BadInput where there are none, one is empty or no such pair, or their
+    order is not time's."""
     if not captions:
         raise BadInput("a video without captions: caption it first, one sentence a second")
     for at, caption in enumerate(captions):
@@ -102,7 +103,9 @@ def write(
     generator: torch.Generator,
 ) -> Repository:
     """The repository of (second, caption) pairs: each iteration rewrites what the one before it wrote, in its own
-    number of chunks. Chunks grow with the iterations as soon as their numbers do not rise."""
+    number of chunks. Chunks grow with the iterations as soon as their numbers do not rise.
+
+    Raises BadInput for captions that `entries_of` refuses, more chunks than entries, and more chunks than before."""
     entries, scales, calls, words, unanswered = entries_of(captions), [], 0, 0, 0
     for at, writing in enumerate(iterations):
         if writing.chunks > len(entries):
@@ -204,20 +207,22 @@ def read(
     question: str,
     model: LanguageModel,
     prompts: Prompts,
-    scales: Sequence[int] | None = None,
+    chunks: Sequence[int] | None = None,
     summarise: bool = True,
 ) -> Reading:
-    """What the repository says about a question. `scales`: which of `repository.chunks` are read, counted over all
-    scales, all by default. Each becomes a summary conditioned on the question, joined by ". "; without `summarise` the
-    entries themselves are joined by lines."""
-    chunks = repository.chunks
-    if not any(chunks):
+    """What the repository says about a question. `chunks`: which of `repository.chunks` are read, counted over all
+    scales, all by default. Each becomes a summary conditioned on the question, joined by `prompts.join`; without
+    `summarise` the entries themselves are joined by lines.
+
+    Raises BadInput for an empty repository, and for a chunk that it does not have."""
+    every = repository.chunks
+    if not any(every):
         raise BadInput("an empty repository: write captions into it before reading")
-    chosen = range(len(chunks)) if scales is None else scales
-    wrong = next((at for at in chosen if not -len(chunks) <= at < len(chunks)), None)
+    chosen = range(len(every)) if chunks is None else chunks
+    wrong = next((at for at in chosen if not -len(every) <= at < len(every)), None)
     if wrong is not None:
-        raise BadInput(f"scale {wrong}: the repository has {len(chunks)} chunks, 0 to {len(chunks) - 1}")
-    texts = ["\n".join(prompts.show(entry.times, entry.text) for entry in chunks[at]) for at in chosen]
+        raise BadInput(f"chunk {wrong}: the repository has {len(every)} chunks, 0 to {len(every) - 1}")
+    texts = ["\n".join(prompts.show(entry.times, entry.text) for entry in every[at]) for at in chosen]
     if not summarise:
         return Reading("\n".join(texts), 0, 0)
     asked = [prompts.summarise(text, question) for text in texts]

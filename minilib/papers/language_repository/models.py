@@ -16,12 +16,15 @@ from minilib.errors import BadInput
 
 
 class LanguageModel(Protocol):
-    """`complete`: the reply to a prompt, of `most` tokens at most. `log_likelihood`: of each ending after the prompt,
-    (sum of its tokens' log-probabilities, number of tokens)."""
+    """What writing, reading and answering ask of a language model."""
 
-    def complete(self, prompt: str, most: int) -> str: ...
+    def complete(self, prompt: str, most: int) -> str:
+        """The reply to a prompt, of `most` tokens at most, the same each time."""
+        ...
 
-    def log_likelihood(self, prompt: str, endings: Sequence[str]) -> list[tuple[float, int]]: ...
+    def log_likelihood(self, prompt: str, endings: Sequence[str]) -> list[tuple[float, int]]:
+        """Of each ending after the prompt, (sum of its tokens' log-probabilities, number of tokens)."""
+        ...
 
 
 def complete_all(model: LanguageModel, prompts: Sequence[str], most: int) -> list[str]:
@@ -40,6 +43,8 @@ class LocalModel:
     `chat`: prompts to complete go through the tokenizer's chat template, if it has one. An ending's tokens are those
     that it adds to the tokens of the prompt; where the last token of the prompt would be another with the ending behind
     it, the two are tokenized apart, so that each ending is scored after the same prompt.
+
+    Raises BadInput where there is no such folder or file, it cannot be read, or transformers or gguf is not installed.
     """
 
     def __init__(self, path: Path | str, device: torch.device | str = "cpu", chat: bool = True):
@@ -68,6 +73,7 @@ class LocalModel:
 
     @torch.no_grad()
     def complete(self, prompt: str, most: int) -> str:
+        """The most probable reply, of `most` tokens at most."""
         if self.chat:
             turns = [{"role": "user", "content": prompt}]
             prompt = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
@@ -84,6 +90,7 @@ class LocalModel:
 
     @torch.no_grad()
     def log_likelihood(self, prompt: str, endings: Sequence[str]) -> list[tuple[float, int]]:
+        """(sum of log-probabilities, number of tokens) of each ending. Raises BadInput for one without tokens."""
         before = self.ids(prompt)
         found = []
         for ending in endings:

@@ -13,11 +13,11 @@ Times = tuple[float, ...]
 
 @dataclass(frozen=True)
 class Prompts:
-    """Texts with named places: {items}; {text} and {question}; {question} and
-    {options}. item: a line of the list, its number and its captions,
-    which `between` joins. show: an entry as text; show_caption: a caption, for readers without a
-    repository. join: between summaries. ending: an answer behind the prompt.
-    rephrase_most, summary_most: tokens that a reply may have, item_most those of a line of a list."""
+    """Texts with named places: rephrase_text has {items}, summary_text and answer_text {text} and {question},
+    choose_text {question} and {options}. item: a line of the list, its number and its captions, which `between` joins.
+    show: an entry as text; show_caption: a caption, for readers without a repository. join: between summaries. ending:
+    an answer behind the prompt. rephrase_most, summary_most: tokens that a reply may have, item_most those of a line
+    of a list."""
 
     rephrase_text: str
     summary_text: str
@@ -34,16 +34,20 @@ class Prompts:
     ending: str = "{}"
 
     def rephrase(self, groups: Sequence[Sequence[str]]) -> str:
+        """Asks for one sentence for each group of captions, as a numbered list."""
         items = [self.item.format(at, self.between.join(each)) for at, each in enumerate(groups, 1)]
         return self.rephrase_text.format(items="\n".join(items))
 
     def summarise(self, text: str, question: str) -> str:
+        """Asks for what a chunk's text says about the question."""
         return self.summary_text.format(text=text, question=question)
 
     def answer(self, text: str, question: str) -> str:
+        """Text and question, behind which an answer stands."""
         return self.answer_text.format(text=text, question=question)
 
     def choose(self, question: str, options: str) -> str:
+        """The question with its options, a letter each where the text shows them."""
         return self.choose_text.format(question=question, options=options)
 
 

@@ -10,11 +10,11 @@ from minilib.papers.language_repository.prompts import Prompts, bare_entry
 
 @dataclass(frozen=True)
 class Configuration:
-    """scales: the chunks that are read, counted over all iterations. rephrase_words and summary_words: what the prompts
-    ask for."""
+    """chunks: those that are read, counted over all iterations (the released code calls them scales). rephrase_words
+    and summary_words: what the prompts ask for."""
 
     iterations: tuple[Writing, ...]
-    scales: tuple[int, ...]
+    chunks: tuple[int, ...]
     summary_words: int = 500
     rephrase_words: int = 20
 

@@ -43,7 +43,8 @@ class Patience:
 
 
 class ServedModel:
-    """`url` up to "/v1"; `model` as the server calls it; `journal`, a file of answers, read first and appended to."""
+    """`url` up to "/v1"; `model` as the server calls it; `journal`, a file of answers, read first and appended to;
+    `key` goes along as a bearer token. Raises BadInput for another kind of address, and for a journal that is none."""
 
     def __init__(
         self,
@@ -62,7 +63,8 @@ class ServedModel:
         self.known = {} if self.journal is None else _read_journal(self.journal)
 
     def complete(self, prompt: str, most: int) -> str:
-        """The reply at temperature 0; an answer that the journal has is not asked for again."""
+        """The reply at temperature 0; an answer that the journal has is not asked for again. Raises BadInput where the
+        server refuses, or does not answer in all tries."""
         asked = {"model": self.model, "messages": [{"role": "user", "content": prompt}]}
         asked |= {"max_tokens": most, "temperature": 0}
         body = json.dumps(asked, sort_keys=True).encode()
@@ -76,6 +78,7 @@ class ServedModel:
         return self.known[key]
 
     def log_likelihood(self, prompt: str, endings: Sequence[str]) -> list[tuple[float, int]]:
+        """Raises BadInput: a chat server does not tell it."""
         raise BadInput(f"server {self.url}: chat has no log-likelihood of a given text; use the generative answer")
 
     def _ask(self, body: bytes) -> str:

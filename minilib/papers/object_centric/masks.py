@@ -67,6 +67,17 @@ def scored(name: str, seen: Seen, soft: Tensor, device: str) -> dict[str, float]
     return {key: j_and_f(seen.truth, proposals(masks)) for key, masks in ((name, soft), (f"{name}_crf", refined))}
 
 
+def references(truth: Tensor, patches: Tensor, grid: tuple[int, int], slots: int) -> dict[str, float]:
+    """What a J&F of masks of `patches` (b, u, n, d) is to be held against: that of as many clusters of them as slots,
+    and that of the true masks as far as the grid can hold them. truth (b, t, h, w); a patch may span several frames."""
+    spans, size = truth.shape[1] // patches.shape[1], (truth.shape[2], truth.shape[3])
+    found = {
+        "k-means of the same features": clusters(patches, slots).repeat_interleave(spans, 1),
+        f"the true masks on {grid[0]} × {grid[1]} patches": true_patches(truth, grid),
+    }
+    return {label: j_and_f(truth, proposals(enlarge(masks, grid, size))) for label, masks in found.items()}
+
+
 def slot_masks(model: ObjectCentric, feed: Clips, device: str) -> dict[str, float]:
     """J&F of the slots."""
     seen = see(model, feed, device)

@@ -6,8 +6,8 @@ Axes: t frames, s slots, h and w pixels.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from statistics import fmean, median
+from collections.abc import Mapping, Sequence
+from statistics import fmean, geometric_mean
 
 from torch import Tensor
 
@@ -51,12 +51,24 @@ def holds(soft: Tensor, truth: Tensor) -> str:
     return f"{text}; {in_words(both)} of the objects {share} a slot with it." if both else f"{text}."
 
 
-def kept(taught: float, after: float, untrained: float) -> str:
-    """What training on left of a J&F that was taught, above slots that were never trained, with one seed."""
-    text = (
-        f"J&F is {number(taught)} after the lesson, {number(after)} after training on ({number(untrained)} for slots "
-    )
-    text += "that were never trained), with one seed. "
+def beside(references: Mapping[str, float]) -> str:
+    """What a J&F is to be held against, label -> J&F on the same clips."""
+    return ", ".join(f"{label} {number(jf)}" for label, jf in references.items())
+
+
+def references(rows: Rows, metrics: Mapping[str, str]) -> str:
+    """The same from rows, label -> metric, and what of it is not measured yet."""
+    known = {label: fmean(rows[metric].values()) for label, metric in metrics.items() if rows.get(metric)}
+    absent = [label for label in metrics if label not in known]
+    text = f"The same score of other masks: {beside(known)}." if known else ""
+    return f"{text} Not measured yet: {', '.join(absent)}.".strip() if absent else text
+
+
+def kept(taught: float, after: float, untrained: float, others: Mapping[str, float]) -> str:
+    """What training on left of a J&F that was taught, above slots that were never trained, with one seed; `others` are
+    what no slots made, on the same clips."""
+    listed = beside({"slots that were never trained": untrained, **others})
+    text = f"J&F is {number(taught)} after the lesson, {number(after)} after training on ({listed}), with one seed. "
     if taught <= untrained:
         return text + "The lesson taught nothing, so there was nothing to keep."
     left = 100 * (after - untrained) / (taught - untrained)
@@ -67,10 +79,11 @@ def kept(taught: float, after: float, untrained: float) -> str:
     return text + f"Of what the lesson added {left:.0f} % is left."
 
 
-def chain(slots: float, tubes: float, best: float, count: int) -> str:
-    """J&F of OCA's slots, of another page's tubes and of true masks on their patches, on the same `count` clips."""
-    text = f"On {count} validation clips OCA's slots reach a J&F of {number(slots)} and the tubes of notebook 09 "
-    text += f"{number(tubes)}; the true masks, rounded to the patches of the tubes, {number(best)}. "
+def chain(count: int, slots: float, tubes: float, others: Sequence[Mapping[str, float]]) -> str:
+    """J&F of OCA's slots and of another page's tubes on the same `count` clips, and what each is to be held against."""
+    ours, theirs = map(beside, others)
+    text = f"On {count} validation clips OCA's slots reach a J&F of {number(slots)} ({ours}) and the tubes of notebook "
+    text += f"09 {number(tubes)} (there {theirs}). "
     return text + "The two differ in what they learn, and in encoder, patches and training clips as well."
 
 
@@ -94,12 +107,13 @@ def changes(task: str, front: Mapping[int, float], back: Mapping[int, float], pr
 
 
 def costs(rows: Rows, names: Mapping[str, str]) -> str:
-    """Medians of the rounds "cost/<what>.<who>", relative to OCA's."""
+    """Geometric means of the rounds "cost/<what>.<who>", relative to OCA's."""
     said = []
     for what, words in (("memory", "memory of a step"), ("step", "time of a step"), ("forward", "time of a pass")):
         each = {name: rows.get(f"cost/{what}.{who}") for who, name in names.items() if who != "oca"}
-        listed = ", ".join(f"{name} {median(rounds.values()):.2f}" for name, rounds in each.items() if rounds)
+        listed = ", ".join(f"{name} {geometric_mean(rounds.values()):.2f}" for name, rounds in each.items() if rounds)
         said += [f"{words}: {listed}"] if listed else []
     if not said:
         return "Not measured here yet; `python -m minilib.study object_centric --costs` measures them."
-    return f"In multiples of OCA's, medians of rounds on the device that measured the rows: {'; '.join(said)}."
+    where = "geometric means over rounds on the device that measured the rows"
+    return f"In multiples of OCA's, {where}: {'; '.join(said)}."

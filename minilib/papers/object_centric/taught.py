@@ -31,6 +31,7 @@ LOSSES = {
     "taught/only_obj": "object distillation besides",
     "taught/oca": "both losses besides",
 }
+OTHERS = {"k-means of the same features": "jf_kmeans", "the truth, rounded to patches": "jf_true"}
 TEACHING = 1 << 20  # added to a seed: the lesson's clips are no clips of the task
 
 
@@ -78,14 +79,18 @@ def became(rows: Mapping[str, Mapping[int, float]], recipe: str = "grid") -> str
     """What training made of slots that were taught the true masks, as one sentence from rows of J&F."""
     metrics = {name: f"{recipe}/hard_appearance/{name}/jf" for name in ("taught/frozen", *LOSSES)}
     metrics["untrained"] = f"{recipe}/hard_appearance/control/random_slots/jf"
+    others = {name: f"{recipe}/hard_appearance/oca/{metric}" for name, metric in OTHERS.items()}
     if not all(rows.get(metric) for metric in metrics.values()):
         return "What becomes of slots that were taught the true masks is not measured yet."
     jf = {name: fmean(rows[metric].values()) for name, metric in metrics.items()}
     seeds = min(len(rows[metric]) for metric in metrics.values())
     ends = ", ".join(f"{number(jf[name])} with {losses}" for name, losses in LOSSES.items())
+    beside = {"never trained": jf["untrained"]}
+    beside |= {name: fmean(rows[metric].values()) for name, metric in others.items() if rows.get(metric)}
+    listed = "; ".join(f"{name}: {number(value)}" for name, value in beside.items())
     text = (
         f"Taught the true masks, the slots begin at a J&F of {number(jf['taught/frozen'])}; trained on, they end at "
-        f"{ends} (never trained: {number(jf['untrained'])}; {several(seeds, 'seeds')}). "
+        f"{ends} ({listed}; {several(seeds, 'seeds')}). "
     )
     sample = paired(rows, metrics["taught/only_obj"], metrics["taught/no_losses"])
     low, high = (0.0, 0.0) if sample is None else sample.interval(EFFECT)

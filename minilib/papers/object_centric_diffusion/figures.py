@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from minilib.claims.chosen import pairs_of
+from minilib.claims.gates import NOTHING
 from minilib.claims.intervals import EFFECT, HOLDS, LOOKS, OPPOSITE, first_look
 from minilib.claims.model import Claims
-from minilib.claims.pairs import NOTHING
 from minilib.claims.words import several
 from minilib.models.clip import ImageText
 from minilib.models.frame_attention import Now, dense

@@ -11,9 +11,8 @@ from minilib.claims import Measurements
 from minilib.models.classifier import VideoClassifier, train_only
 from minilib.models.clip import VIT_B16, Architecture
 from minilib.papers.baselines import AIM, EVL, STAdapter
-from minilib.papers.zeroi2v import Adaptation, attach, merge
+from minilib.papers.zeroi2v import Adaptation, attach, merge, new_parameters
 from minilib.papers.zeroi2v.counts import visual
-from minilib.papers.zeroi2v.variants import new_parameters
 from minilib.study.speed import ROUNDS, Timed, forward, record_rounds, relative, rounds_of, training_costs
 from minilib.training import cross_entropy
 
@@ -24,7 +23,7 @@ def zeroi2v(vit: nn.Module, frames: int, classes: int) -> VideoClassifier:
     """Four linear adapters a block and two temporal heads, ready to train."""
     attach(vit, Adaptation(frames))
     model = VideoClassifier(vit, classes)
-    return train_only(model, [*new_parameters(vit), vit.ln_pre.embedding, *model.head.parameters()])
+    return train_only(model, [*new_parameters(vit), *model.head.parameters()])
 
 
 METHODS = {"zeroi2v": zeroi2v, "st_adapter": STAdapter, "aim": partial(AIM, temporal_adapters=2), "evl": EVL}

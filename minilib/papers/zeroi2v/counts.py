@@ -19,7 +19,18 @@ from minilib.cost import multiply_adds, parameters
 from minilib.models.clip import VIT_B16, VIT_L14, Architecture, without_words
 from minilib.papers.baselines import AIM, EVL, STAdapter
 from minilib.papers.baselines.st_adapter import SpatioTemporalAdapter
-from minilib.papers.zeroi2v import FOUR, SIX, STDHA, Adaptation, Adapter, attach, detach, merge, variants
+from minilib.papers.zeroi2v import (
+    FOUR,
+    SIX,
+    STDHA,
+    Adaptation,
+    Adapter,
+    attach,
+    detach,
+    merge,
+    new_parameters,
+    variants,
+)
 from minilib.papers.zeroi2v.published import TABLES
 
 VIEWS = 3
@@ -57,7 +68,7 @@ def receptive_field(offsets: Sequence[int]) -> int:
 def new_with(places: tuple[str, ...], width: float, adapter: type | partial = Adapter) -> float:
     """Million parameters of adapters of `width` at `places` of every block of ViT-B/16."""
     settings = Adaptation(8, places=places, ratio=width / 768, adapter=adapter, temporal_embedding=False)
-    return mega(variants.new_parameters(attach(visual(VIT_B16), settings)))
+    return mega(new_parameters(attach(visual(VIT_B16), settings)))
 
 
 def table_2() -> dict[str, float]:
@@ -81,9 +92,9 @@ def table_3() -> dict[str, float]:
     for name in ("qv.192", "qkvo.192", "shared_o_mlp.192", "shared_o_mlp.128", "all.192", "all.128"):
         where, rank = name.split(".")
         model = variants.add_lora(attach(visual(VIT_B16), bare), places[where], int(rank))
-        out[f"t3.lora.{name}"] = mega(variants.new_parameters(model))
+        out[f"t3.lora.{name}"] = mega(new_parameters(model))
     model = variants.tune_temporal_heads(attach(visual(VIT_B16), bare))
-    out["t3.temporal_heads"] = mega(variants.new_parameters(model))
+    out["t3.temporal_heads"] = mega(new_parameters(model))
     out["t3.probe"] = mega(variants.LinearProbe(bare)(visual(VIT_B16)))
     return out
 
@@ -126,7 +137,7 @@ def table_14() -> dict[str, float]:
     stages = TABLES["table_11"]["something_something_v2"]["swin_b"][32]["stages"]
     each = [(STDHA(tuple(s["offsets"])), len(layer.blocks)) for s, layer in zip(stages, swin.layers, strict=True)]
     model = attach(swin, Adaptation(16), [mixing for mixing, blocks in each for _ in range(blocks)])
-    return {"t14.gflops": cost, "t14.params": size / 1e6, "t14.tunable": mega(variants.new_parameters(model))}
+    return {"t14.gflops": cost, "t14.params": size / 1e6, "t14.tunable": mega(new_parameters(model))}
 
 
 def baselines() -> dict[str, float]:
@@ -163,7 +174,7 @@ def equation_11() -> dict[str, float]:
         vit = timm.create_model("vit_small_patch16_224", num_classes=0).eval()
         plain = parameters(vit)
         model = attach(vit, Adaptation(4, places=SIX, temporal_embedding=False))
-        for parameter in variants.new_parameters(model):
+        for parameter in new_parameters(model):
             nn.init.normal_(parameter, std=0.02)
         pixels = torch.randn(4, 3, 224, 224)
     merged = merge(model)

@@ -8,8 +8,8 @@ after training (Eq. 11): what is left is a plain ViT whose heads look sideways i
       -> LN -> [adapter up]    -> MLP                                      -> [adapter down] -> + x
 
 `attach` does this to the blocks of an open_clip ViT, a timm ViT or a timm Swin (`minilib.models.foreign` says which),
-`detach` undoes it, `merge` multiplies the adapters in. Defaults are the released code's; the text's choices, where it
-makes others, are settings.
+`new_parameters` are what it added, `detach` undoes it, `merge` multiplies the adapters in. Defaults are the released
+code's; the text's choices, where it makes others, are settings.
 
 Axes: b clips, t frames, w windows (1 but for Swin), n tokens, h heads, c channels of a head, d = h c width.
 """
@@ -49,7 +49,8 @@ class Adaptation:
 
 def attach(backbone: nn.Module, settings: Adaptation, mixings: list[STDHA] | None = None) -> nn.Module:
     """Changes `backbone`, or the image model within it, in place so that it takes (b t, 3, h, w) and mixes each t
-    frames; returns it. New parts are on the device, of the type and in the mode of the part that they join.
+    frames; returns it. New parts are on the device, of the type and in the mode of the part that they join. Nothing is
+    frozen: `new_parameters` are what the paper trains, beside a classifier and open_clip's last norm.
 
     `mixings` gives one per block where they differ (Swin's stages, Table 11). All checks come before any change.
     Raises BadInput for a model that is not known to the last operation, and where `merge` would need a bias.
@@ -106,12 +107,26 @@ def _temporal_embedding(image: nn.Module) -> TemporalEmbedding | None:
 
 def _attached_part(backbone: nn.Module) -> nn.Module:
     if not attached(backbone):
-        raise BadInput(f"{type(backbone).__name__}: nothing is attached to it, so nothing can be detached or merged")
+        raise BadInput(f"{type(backbone).__name__}: nothing is attached to it; call `attach` first")
     return image_part(backbone)
 
 
+def new_parameters(backbone: nn.Module) -> list[nn.Parameter]:
+    """What `attach` added to a backbone: the adapters' weights, then the temporal embedding; and low-rank factors and
+    free slices where an ablation put them. Everything else is the image model's own.
+
+    Raises BadInput where nothing is attached.
+    """
+    image = _attached_part(backbone)
+    owners = [m for m in image.modules() if isinstance(m, parametrize.ParametrizationList | nn.ModuleDict)]
+    found = {id(p): p for m in owners for n, p in m.named_parameters() if not n.endswith("original")}
+    norm = _temporal_embedding(image)
+    return [*found.values(), *([] if norm is None else [norm.embedding])]
+
+
 def detach(backbone: nn.Module) -> nn.Module:
-    """Undoes `attach` exactly; what was trained in the attached parts is dropped."""
+    """Undoes `attach` exactly; what was trained in the attached parts is dropped. Raises BadInput where nothing is
+    attached."""
     image = _attached_part(backbone)
     for block in blocks(image):
         block.attn = block.attn.inner
@@ -127,8 +142,12 @@ def detach(backbone: nn.Module) -> nn.Module:
 def merge(backbone: nn.Module) -> nn.Module:
     """A copy of an attached backbone in which every adapter is multiplied into its neighbour (Eq. 11).
 
-    Its tensors have the names and sizes of the plain ViT's, which loads them; the temporal embedding (t d numbers),
-    which is no weight of a projection, comes on top.
+    Its tensors have the names and sizes of the plain ViT's, and one comes on top where `temporal_embedding` is true, as
+    by default: `ln_pre.embedding` (open_clip) or `norm_pre.embedding` (timm), t d numbers that are added to the tokens
+    of each frame and belong to no projection. Swin has none. Heads go on reading other frames, so the plain ViT
+    that loads these tensors is not the same function.
+
+    Raises BadInput where nothing is attached, an adapter is not linear, or LoRA lies beside one.
     """
     _attached_part(backbone)
     backbone = copy.deepcopy(backbone)

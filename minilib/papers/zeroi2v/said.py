@@ -6,7 +6,7 @@ Sentences about motion stand in `minilib.claims.motion`; page 02 reads them here
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from statistics import median
+from statistics import geometric_mean
 
 from torch import Tensor
 
@@ -26,16 +26,18 @@ def reached(reach: Mapping[str, Tensor]) -> str:
 
 
 def costs(rows: Mapping[str, Mapping[int, float]]) -> str:
-    """Medians of the rounds "cost/<what>.<who>"."""
+    """Geometric means of the rounds "cost/<what>.<who>", as the verdicts take them."""
     found = {
-        name.removeprefix("cost/"): median(rounds.values()) for name, rounds in rows.items() if name.startswith("cost/")
+        name.removeprefix("cost/"): geometric_mean(rounds.values())
+        for name, rounds in rows.items()
+        if name.startswith("cost/")
     }
     if "latency.merged" not in found:
         return "Time and memory are not measured here yet."
     text = (
         f"On the device of the rows merged ZeroI2V takes {number(found['latency.merged'])} times as long as the image "
     )
-    text += "model (ViT-B/16, one clip)."
+    text += "model (ViT-B/16, one clip; geometric means over rounds, here and in the verdicts)."
     names = {"aim": "AIM", "evl": "EVL", "st_adapter": "ST-Adapter"}
     for what, words in (("step", "The time"), ("memory", "The memory")):
         each = [

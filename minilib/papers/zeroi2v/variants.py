@@ -14,7 +14,7 @@ from torch.nn.utils import parametrize
 
 from minilib.errors import BadInput
 from minilib.papers.zeroi2v.adapters import Adapter
-from minilib.papers.zeroi2v.method import Adaptation, VideoAttention, attach, blocks
+from minilib.papers.zeroi2v.method import Adaptation, VideoAttention, attach, blocks, new_parameters
 from minilib.papers.zeroi2v.operators import ShiftedClsToken
 
 # --- what is added ----------------------------------------------------------------------------------------------------
@@ -106,7 +106,8 @@ def add_lora(backbone: nn.Module, places: tuple[str, ...], rank: int) -> nn.Modu
 
 
 def tune_temporal_heads(backbone: nn.Module) -> nn.Module:
-    """Frees the rows of Q, K, V and the columns of O that belong to the temporal heads of an attached backbone."""
+    """Frees the rows of Q, K, V and the columns of O that belong to the temporal heads of an attached backbone.
+    Raises BadInput where it has none."""
     for block in blocks(backbone):
         attention = block.attn
         owner, name = _into(attention)
@@ -124,18 +125,9 @@ def tune_temporal_heads(backbone: nn.Module) -> nn.Module:
 # --- strategies -------------------------------------------------------------------------------------------------------
 
 
-def new_parameters(backbone: nn.Module) -> list[nn.Parameter]:
-    """What was added to an attached backbone: adapters, low-rank factors, free slices."""
-    parts = (parametrize.ParametrizationList, nn.ModuleDict)
-    owners = [m for m in backbone.modules() if isinstance(m, parts)]
-    found = {id(p): p for m in owners for n, p in m.named_parameters() if not n.endswith("original")}
-    return list(found.values())
-
-
 def trained(visual: nn.Module) -> list[nn.Parameter]:
-    """What trains beside the classifier, as in the released code: what was added, temporal embedding, `ln_post`."""
-    embedding = [p for name, p in visual.ln_pre.named_parameters() if name == "embedding"]
-    return [*new_parameters(visual), *embedding, *visual.ln_post.parameters()]
+    """What trains beside the classifier, as in the released code: what was added, and `ln_post`."""
+    return [*new_parameters(visual), *visual.ln_post.parameters()]
 
 
 @dataclass(frozen=True)
