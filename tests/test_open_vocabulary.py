@@ -461,6 +461,7 @@ def test_prompts_of_real_names_are_the_papers():
     assert naming.PROMPTS["photo_of_a"]("monkey") == ["a photo of a monkey"]
     assert naming.PROMPTS["synonyms"]("monkey") == ["a photo of monkey", "a photo of ape"]
     assert naming.PROMPTS["synonyms"]("zebra") == ["a photo of zebra"]
+    assert naming.spaced(naming.photo)("earless_seal") == ["a photo of earless seal"], "YouTube-VIS, as released"
     words = naming.among_stuff(("monkey", "zebra"), naming.PROMPTS["synonyms"])
     axes = {"a photo of monkey": 0, "a photo of ape": 1, "a photo of zebra": 2}
     clip = SimpleNamespace(text_features=lambda texts: torch.eye(4)[[axes.get(text, 3) for text in texts]])

@@ -11,7 +11,7 @@ from minilib.metrics.named_boxes import map50_released
 from minilib.papers.open_vocabulary import blocks, chosen, readings
 from minilib.papers.open_vocabulary.joint import solidity
 from minilib.papers.open_vocabulary.patch_clip import Nothing, VanillaPatches
-from minilib.papers.open_vocabulary.pipelines import OURS, SETTLED, WEIGHED, Pipeline, Shipped
+from minilib.papers.open_vocabulary.pipelines import OURS, SETTLED, WEIGHED, Pipeline, Shipped, eq_alone, patch_clip
 from minilib.papers.open_vocabulary.pretrain.patch import OnReduced
 from minilib.papers.open_vocabulary.proposals import localizer, settled_slots, settling, video_slots
 from minilib.papers.open_vocabulary.readings import READINGS, first_of, objects_in, tubes
@@ -38,6 +38,15 @@ def test_rules_without_new_parts_are_ours_and_keep_their_rows():
     ours, same = Pipeline(rules=OURS).found(GROUP, "val"), Pipeline(rules=WEIGHED).found(GROUP, "val")
     assert torch.equal(ours[0].boxes, same[0].boxes) and torch.equal(ours[0].cosines, same[0].cosines)
     assert key(OURS) == "48f913c68dd4"  # rows are found by it
+
+
+def test_the_reader_of_the_equations_alone_is_the_block_that_tells_content():
+    """And no other: it has no attention, and its weights of Eq. 1 are the content by which slots are kept."""
+    alone, frames = eq_alone(), localization_batch(0, "val", [0], 8).frames
+    assert not any(isinstance(part, torch.nn.MultiheadAttention) for part in alone.reader.last_transformer.modules())
+    assert any(isinstance(part, torch.nn.MultiheadAttention) for part in patch_clip().reader.last_transformer.modules())
+    assert alone.reader is localizer().content.reader.model
+    assert not torch.allclose(alone(frames), patch_clip()(frames))
 
 
 def test_solid_tubes_come_first_and_nothing_else_changes():
