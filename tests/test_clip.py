@@ -24,6 +24,7 @@ from minilib.models.clip import (
     openai_clip,
     vit_in21k,
 )
+from minilib.models.half import save_half
 from minilib.models.small_clip import (
     CONTEXT,
     END,
@@ -33,7 +34,6 @@ from minilib.models.small_clip import (
     WORDS,
     Recipe,
     evaluate_small_clip,
-    save_small_clip,
     small_clip,
     tokenize,
     train_small_clip,
@@ -317,7 +317,7 @@ def test_building_the_shipped_model_draws_nothing():
 
 def test_saving_keeps_the_model_to_half_precision(tmp_path):
     clip = small_clip()
-    save_small_clip(clip, tmp_path / "again.safetensors")
+    save_half(clip.model, tmp_path / "again.safetensors")
     again = small_clip(tmp_path / "again.safetensors")
     assert all(torch.equal(a, b) for a, b in zip(clip.parameters(), again.parameters(), strict=True))
     assert [path.name for path in tmp_path.iterdir()] == ["again.safetensors"]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from minilib.errors import BadInput
 from minilib.manifests import file_hash, load_manifest, resolve
 from minilib.models import second_clip as module
+from minilib.models.half import save_half
 from minilib.models.second_clip import (
     ALIKE,
     CYCLES,
@@ -30,7 +31,7 @@ from minilib.models.second_clip import (
     untrained,
 )
 from minilib.models.small_clip import WEIGHTS as FIRST_WEIGHTS
-from minilib.models.small_clip import WORDS, captions_found, save_small_clip, tokenize, zero_shot
+from minilib.models.small_clip import WORDS, captions_found, tokenize, zero_shot
 from minilib.world import TEXTURES, image_captions, image_places, image_scenes, image_sizes, render, textured_captions
 from minilib.world.scenes import LOG_RADIUS
 from minilib.world.vocabulary import COLOURS, GROUNDS, PLACES, SHAPES, SIZES
@@ -253,7 +254,7 @@ def test_who_cannot_see_one_thing_loses_that_alone(name):
 
 
 def test_weights_are_read_strictly(tmp_path, clip):
-    save_small_clip(clip, tmp_path / "w.safetensors")
+    save_half(clip.model, tmp_path / "w.safetensors")
     again = second_clip(tmp_path / "w.safetensors")
     assert not again.training and not any(p.requires_grad for p in again.parameters())
     assert all(torch.equal(a, b.half().float()) for a, b in zip(again.parameters(), clip.parameters(), strict=True))

@@ -24,11 +24,11 @@ from minilib.models.small_diffusion import (
     dpm,
     encode,
     generate,
-    load_half,
+    load_part,
     new_autoencoder,
     new_controlnet,
     new_unet,
-    save_half,
+    save_part,
     text_tokens,
     to_bytes,
     to_signed,
@@ -76,7 +76,7 @@ def folder(tmp_path):
     torch.manual_seed(0)
     unet = new_unet()
     for part, made in (("autoencoder", new_autoencoder()), ("unet", unet), ("controlnet", new_controlnet(unet))):
-        save_half(made, weights_file(part, tmp_path))
+        save_part(made, weights_file(part, tmp_path))
     return tmp_path
 
 
@@ -161,10 +161,10 @@ def test_the_latent_scale_is_saved_with_the_autoencoder_and_used_on_both_sides(t
     torch.manual_seed(1)
     scaled = new_autoencoder().eval()
     scaled.register_to_config(scaling_factor=3.25)
-    save_half(scaled, tmp_path / "a.safetensors")
-    again = load_half(new_autoencoder(), tmp_path / "a.safetensors").eval()
+    save_part(scaled, tmp_path / "a.safetensors")
+    again = load_part(new_autoencoder(), tmp_path / "a.safetensors").eval()
     assert again.config.scaling_factor == 3.25
-    plain = load_half(new_autoencoder(), tmp_path / "a.safetensors").eval()
+    plain = load_part(new_autoencoder(), tmp_path / "a.safetensors").eval()
     plain.register_to_config(scaling_factor=1.0)
     latents = encode(again, frames.pixels[:2])
     assert torch.allclose(latents, 3.25 * encode(plain, frames.pixels[:2]))
@@ -291,7 +291,7 @@ def test_a_perfect_velocity_has_no_loss(few, folder):
 def test_a_control_that_says_nothing_leaves_the_unet_as_it_is(few, folder):
     """Its last convolutions begin at zero."""
     plain, controlled = make("unet", folder), make("controlnet", folder)
-    load_half(plain.model, weights_file("unet", folder))
+    load_part(plain.model, weights_file("unet", folder))
     controlled.tokens = plain.tokens
     batch = (torch.randn(2, 4, 16, 16), torch.tensor([5, 900]), plain.tokens[:2], plain.held[:2], torch.Generator())
     with torch.no_grad():
@@ -346,7 +346,7 @@ def test_a_training_keeps_its_best_weights_and_begins_at_them_again(tmp_path):
     again = Tiny()
     best = fit(again, rates, budget, file, checkpoint)
     assert len(again.drawn) == 35 and again.drawn[0] not in first.drawn  # from the checkpoint on
-    assert best < 1 and Tiny().score(load_half(Tiny().model, file)) == pytest.approx(best, abs=2e-3)
+    assert best < 1 and Tiny().score(load_part(Tiny().model, file)) == pytest.approx(best, abs=2e-3)
     assert training.finished("c", tmp_path)
 
     later = Tiny()  # begins at the best weights; what is worse does not replace them
@@ -383,7 +383,7 @@ def test_bad_arguments(arguments):
 
 def test_weights_elsewhere_begin_as_the_shipped_ones(tmp_path, monkeypatch):
     shipped, out = tmp_path / "shipped", tmp_path / "out"
-    save_half(Tiny(2.0).model, weights_file("judge", shipped))
+    save_part(Tiny(2.0).model, weights_file("judge", shipped))
     monkeypatch.setattr(training, "FOLDER", shipped)
     monkeypatch.setattr(training, "build", lambda part, device, out: (Tiny(), Rates(1e-9, 1e-9, 1)))
     best = training.train_part("judge", 0.001, torch.device("cpu"), out, tmp_path)
@@ -495,7 +495,7 @@ def test_a_card_is_of_the_parts_that_are_there(tmp_path, folder):
         judge_module.write_card(there, torch.device("cpu"), count=2)
         return (there / "small_diffusion.md").read_text()
 
-    save_half(Judge(), weights_file("judge", folder))
+    save_part(Judge(), weights_file("judge", folder))
     text = written("autoencoder", "judge")
     assert "**Not there yet:** the UNet, the ControlNet." in text and "not reached)" in text
     assert "| reconstructed |" in text and "generated" not in text.lower()

@@ -13,12 +13,12 @@ from minilib.errors import BadInput
 from minilib.models import small_language_judge as judge
 from minilib.models import small_language_texts as texts
 from minilib.models import small_language_training as training
+from minilib.models.half import save_half
 from minilib.models.small_language import (
     WEIGHTS,
     Sizes,
     SmallLanguage,
     SmallTransformer,
-    save_small_language,
     small_language,
 )
 from minilib.models.small_language_judge import answers, as_nothing
@@ -230,7 +230,7 @@ def test_the_card_says_whether_it_answers_above_chance(tmp_path, monkeypatch, ri
         return [(kind, at % 5 <= right) for at in range(count) for kind in judge.KINDS][:count]
 
     monkeypatch.setattr(judge, "answers", found)
-    save_small_language(SmallTransformer(), tmp_path / "a.safetensors")
+    save_half(SmallTransformer(), tmp_path / "a.safetensors")
     text = judge.write_card(History(90, 7), tmp_path / "a.safetensors")
     assert verdict in text and "1.5 minutes, 7 steps." in " ".join(text.split())
     assert (tmp_path / "a.md").read_text() == text
@@ -242,7 +242,7 @@ def test_missing_weights_say_how_to_make_them(tmp_path):
 
 
 def test_weights_of_another_model_are_refused(tmp_path):
-    save_small_language(SmallTransformer(Sizes(32, 2, 2, (3, 5))), tmp_path / "other.safetensors")
+    save_half(SmallTransformer(Sizes(32, 2, 2, (3, 5))), tmp_path / "other.safetensors")
     with pytest.raises(BadInput, match="is missing"):
         small_language(tmp_path / "other.safetensors")
 

@@ -27,14 +27,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from minilib.files import write_whole
 from minilib.models.clip import SMALL, Architecture, ImageText, build
+from minilib.models.half import load_half, save_half
 from minilib.models.small_clip import (
     WORDS,
     adamw,
     add_waves,
     captions_found,
-    load_half,
     pair_loss,
-    save_small_clip,
     word_ids,
     zero_shot,
 )
@@ -88,7 +87,9 @@ def untrained() -> ImageText:
 
 def second_clip(path: Path | str = WEIGHTS) -> ImageText:
     """The shipped model, in evaluation mode, frozen."""
-    return load_half(untrained(), path).eval().requires_grad_(False)
+    clip = untrained()
+    load_half(clip.model, path)
+    return clip.eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)
@@ -212,7 +213,7 @@ def run_cycle(number: int, folder: Path, start: Path) -> Path:
     if number == 1:
         add_waves(clip)
     else:
-        load_half(clip, start)
+        load_half(clip.model, start)
     began = time.time()
     for step, loss, _ in train_cycle(clip, cycle, number - 1, folder / f"cycle{number}.pt"):
         if step % 20 == 19:
@@ -221,7 +222,7 @@ def run_cycle(number: int, folder: Path, start: Path) -> Path:
             print({k: round(v, 1) for k, v in evaluate_second_clip(clip, "val", 256).items()}, flush=True)
             clip.train()
     out = folder / f"cycle{number}.safetensors"
-    save_small_clip(clip, out)
+    save_half(clip.model, out)
     print(out, evaluate_second_clip(second_clip(out), "val"), flush=True)
     return out
 

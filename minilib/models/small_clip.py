@@ -12,13 +12,11 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from open_clip.pos_embed import get_2d_sincos_pos_embed
-from safetensors.torch import save_file
 from torch import Tensor
 
 from minilib.errors import BadInput
-from minilib.files import whole_file
-from minilib.models.checkpoints import load_strictly, read_state
 from minilib.models.clip import SMALL, ImageText, build
+from minilib.models.half import load_half, save_half
 from minilib.world import (
     COLOURS,
     GROUNDS,
@@ -66,20 +64,8 @@ def small_clip(path: Path | str = WEIGHTS) -> ImageText:
     """The shipped model, in evaluation mode, frozen. It draws nothing: the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):  # the start of the weights, which the file then replaces
         clip = build(SMALL, tokenize)
-    return load_half(clip, path).eval().requires_grad_(False)
-
-
-def load_half(clip: ImageText, path: Path | str) -> ImageText:
-    """`clip` with the weights of a file that `save_small_clip` wrote, in single precision."""
-    load_strictly(clip.model, {k: v.float() for k, v in read_state(path).items()}, path)
-    return clip
-
-
-def save_small_clip(clip: ImageText, path: Path | str) -> None:
-    """Half-precision safetensors; written beside and moved, so the file is whole or absent."""
-    state = {k: v.detach().half().cpu().contiguous() for k, v in clip.model.state_dict().items()}
-    with whole_file(path) as part:
-        save_file(state, part)
+    load_half(clip.model, path)
+    return clip.eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)
@@ -242,5 +228,5 @@ if __name__ == "__main__":
             scores = evaluate_small_clip(clip, "val", 512)
             print({name: round(score, 1) for name, score in scores.items()}, flush=True)
             clip.train()
-    save_small_clip(clip, args.out)
+    save_half(clip.model, args.out)
     print(evaluate_small_clip(clip))

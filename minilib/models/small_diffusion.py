@@ -25,12 +25,11 @@ from diffusers import (
     DPMSolverMultistepScheduler,
     UNet2DConditionModel,
 )
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from minilib.files import whole_file
 from minilib.models.checkpoints import load_strictly, read_state
 from minilib.models.clip import ImageText
+from minilib.models.half import save_half
 from minilib.models.second_clip import second_clip, tokenize_textures
 
 FOLDER = Path(__file__).parents[1] / "weights"
@@ -183,17 +182,16 @@ def generate(
     return models.decode(latents)
 
 
-def save_half(module: nn.Module, path: Path | str) -> None:
-    """Half-precision safetensors, whole or absent; an autoencoder's latent scale goes with it, in full precision."""
-    state = {k: v.detach().half().cpu().contiguous() for k, v in module.state_dict().items()}
+def save_part(module: nn.Module, path: Path | str) -> None:
+    """By `save_half`; an autoencoder's latent scale goes with it, in full precision."""
+    more = {}
     if isinstance(module, AutoencoderKL):
-        state["scaling_factor"] = torch.tensor(module.config.scaling_factor, dtype=torch.float64)
-    with whole_file(path) as part:
-        save_file(state, part)
+        more["scaling_factor"] = torch.tensor(module.config.scaling_factor, dtype=torch.float64)
+    save_half(module, path, **more)
 
 
-def load_half(module: nn.Module, path: Path | str) -> nn.Module:
-    """`module` with the weights of a file that `save_half` wrote, in single precision."""
+def load_part(module: nn.Module, path: Path | str) -> nn.Module:
+    """`module` with the weights of a file that `save_part` wrote, in single precision."""
     state = read_state(path)
     scale = state.pop("scaling_factor", None)
     if scale is not None:
@@ -207,8 +205,8 @@ def small_diffusion(
 ) -> SmallDiffusion:
     """The shipped models. They draw nothing: the global random state is left as it was."""
     with torch.random.fork_rng(devices=[]):
-        autoencoder = load_half(new_autoencoder(), weights_file("autoencoder", folder))
-        unet = load_half(new_unet(), weights_file("unet", folder))
-        control = load_half(new_controlnet(unet), weights_file("controlnet", folder)) if controlnet else None
+        autoencoder = load_part(new_autoencoder(), weights_file("autoencoder", folder))
+        unet = load_part(new_unet(), weights_file("unet", folder))
+        control = load_part(new_controlnet(unet), weights_file("controlnet", folder)) if controlnet else None
     parts = [part.to(device).eval().requires_grad_(False) for part in (autoencoder, unet, control) if part is not None]
     return SmallDiffusion(second_clip().to(device), *parts)

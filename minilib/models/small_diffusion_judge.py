@@ -22,7 +22,7 @@ from minilib.models.small_diffusion import (
     decode,
     encode,
     generate,
-    load_half,
+    load_part,
     new_autoencoder,
     small_diffusion,
     to_signed,
@@ -142,7 +142,7 @@ def measure(folder: Path, device: torch.device, count: int) -> dict[str, dict[st
 def _frozen(part: str, made: Callable[[], nn.Module], folder: Path, device: torch.device) -> nn.Module | None:
     """A part with its weights, or None where there are none."""
     file = weights_file(part, folder)
-    return load_half(made(), file).to(device).eval().requires_grad_(False) if file.is_file() else None
+    return load_part(made(), file).to(device).eval().requires_grad_(False) if file.is_file() else None
 
 
 def write_card(folder: Path, device: torch.device, count: int = 0) -> None:

@@ -20,7 +20,7 @@ from minilib.models.small_diffusion import (
     SIZE,
     ddim,
     encode,
-    load_half,
+    load_part,
     new_autoencoder,
     new_controlnet,
     new_unet,
@@ -124,7 +124,7 @@ class DenoisingTask:
     the texture half of the time and the place half of the time, and are absent from a tenth."""
 
     def __init__(self, device: torch.device, pool: int, folder: Path):
-        self.autoencoder = load_half(new_autoencoder(), weights_file("autoencoder", folder)).to(device).eval()
+        self.autoencoder = load_part(new_autoencoder(), weights_file("autoencoder", folder)).to(device).eval()
         clip, self.scheduler = second_clip().to(device), ddim()
         self.scheduler.alphas_cumprod = self.scheduler.alphas_cumprod.to(device)
         with torch.no_grad():
@@ -182,7 +182,7 @@ class ControlTask(DenoisingTask):
 
     def __init__(self, device: torch.device, pool: int, folder: Path):
         super().__init__(device, pool, folder)
-        self.unet = load_half(self.model, weights_file("unet", folder)).eval().requires_grad_(False)
+        self.unet = load_part(self.model, weights_file("unet", folder)).eval().requires_grad_(False)
         self.model = new_controlnet(self.unet).to(device, memory_format=torch.channels_last).requires_grad_(True)
 
     def predict(

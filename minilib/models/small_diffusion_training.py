@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from minilib.files import write_whole
-from minilib.models.small_diffusion import FOLDER, load_half, save_half, weights_file
+from minilib.models.small_diffusion import FOLDER, load_part, save_part, weights_file
 from minilib.models.small_diffusion_judge import JudgeTask, write_card
 from minilib.models.small_diffusion_tasks import AutoencoderTask, ControlTask, DenoisingTask
 from minilib.muon import muon_and_adamw
@@ -65,7 +65,7 @@ def fit(task: Task, rates: Rates, budget: Budget, file: Path, checkpoint: Path) 
     `file`, or where a training that was stopped is."""
     best = math.inf
     if file.is_file():
-        load_half(task.model, file)
+        load_part(task.model, file)
         best = task.score(task.model.eval())
     print(f"{file.name}: begins at {best:.4f}", flush=True)
     average = AveragedModel(task.model, multi_avg_fn=Forgetting(rates.ema)).eval()
@@ -82,7 +82,7 @@ def fit(task: Task, rates: Rates, budget: Budget, file: Path, checkpoint: Path) 
         score = task.score(average.module)
         if score < best:
             best = score
-            save_half(average.module, file)
+            save_part(average.module, file)
         print(f"{file.name}: score {score:.4f}, best {best:.4f}", flush=True)
 
     optimizers = muon_and_adamw(task.model.train(), rates.matrix_lr, rates.lr)

@@ -15,12 +15,10 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from minilib.errors import BadInput
-from minilib.files import whole_file
-from minilib.models.checkpoints import load_strictly, read_state
+from minilib.models.half import load_half
 from minilib.models.small_language_words import CONTEXT, END, PAD, WORDS, decode, encode, padded
 
 WEIGHTS = Path(__file__).parents[1] / "weights" / "small_language.safetensors"
@@ -206,12 +204,4 @@ def small_language(path: Path | str = WEIGHTS) -> SmallLanguage:
         )
     with torch.random.fork_rng(devices=[]):
         model = SmallTransformer()
-    load_strictly(model, {name: value.float() for name, value in read_state(path).items()}, path)
-    return SmallLanguage(model.requires_grad_(False))
-
-
-def save_small_language(model: SmallTransformer, path: Path | str) -> None:
-    """Half-precision safetensors, whole or absent."""
-    state = {name: value.detach().half().cpu().contiguous() for name, value in model.state_dict().items()}
-    with whole_file(path) as part:
-        save_file(state, part)
+    return SmallLanguage(load_half(model, path).requires_grad_(False))

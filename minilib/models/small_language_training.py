@@ -20,7 +20,8 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from minilib.files import RUNS
-from minilib.models.small_language import WEIGHTS, SmallTransformer, save_small_language
+from minilib.models.half import save_half
+from minilib.models.small_language import WEIGHTS, SmallTransformer
 from minilib.models.small_language_judge import validation_scores, write_card
 from minilib.models.small_language_texts import (
     FORMS,
@@ -185,7 +186,7 @@ def fit(budget: Budget, out: Path, checkpoint: Path, recipe: Recipe = Recipe()) 
         return found
 
     def look(history: History) -> None:
-        save_small_language(average.module, out)
+        save_half(average.module, out)
         print(f"{out.name}: {validation_scores(average.module)}", flush=True)
 
     training = Training(model, loss, optimizers_of(model, recipe), recipe.at, average)

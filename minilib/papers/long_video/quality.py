@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from minilib.models.small_diffusion import load_half, weights_file
+from minilib.models.small_diffusion import load_part, weights_file
 from minilib.models.small_diffusion_frames import ATTRIBUTES
 from minilib.models.small_diffusion_judge import Judge, named_rightly
 from minilib.papers.long_video.script import WORDS, Script, rendered
@@ -77,7 +77,7 @@ def rms(difference: Tensor, where: Tensor) -> float:
 def judge() -> Judge:
     """The shipped classifier of the small diffusion model's frames, read once."""
     with torch.random.fork_rng(devices=[]):
-        return load_half(Judge(), weights_file("judge")).eval().requires_grad_(False)
+        return load_part(Judge(), weights_file("judge")).eval().requires_grad_(False)
 
 
 def fidelity(video: Tensor, script: Script) -> float:

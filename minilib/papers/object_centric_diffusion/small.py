@@ -19,7 +19,7 @@ from minilib.models.second_clip import second_clip, tokenize_textures
 from minilib.models.small_diffusion import (
     FOLDER,
     SmallDiffusion,
-    load_half,
+    load_part,
     new_autoencoder,
     new_controlnet,
     new_unet,
@@ -75,7 +75,7 @@ def models_of(weights: str, device: str = "cpu", controlnet: bool = False) -> Sm
         if weights != RANDOM:
             return small_diffusion(FOLDER, device, controlnet)
         torch.manual_seed(0)
-        autoencoder, unet = load_half(new_autoencoder(), weights_file("autoencoder")), new_unet()
+        autoencoder, unet = load_part(new_autoencoder(), weights_file("autoencoder")), new_unet()
         parts = (autoencoder, unet, new_controlnet(unet)) if controlnet else (autoencoder, unet)
         clip = second_clip()
     return SmallDiffusion(clip.to(device), *(part.to(device).eval().requires_grad_(False) for part in parts))

@@ -26,10 +26,10 @@ import torch
 
 from minilib.errors import BadInput
 from minilib.files import ROOT, write_whole
-from minilib.models.checkpoints import load_strictly, read_state
+from minilib.models.half import load_half, save_half
 from minilib.papers.open_vocabulary.patch_clip import VanillaPatches
 from minilib.papers.open_vocabulary.pretrain import driver
-from minilib.papers.open_vocabulary.pretrain.encoders import ENCODERS, reconstruction, save_half, small_autoencoder
+from minilib.papers.open_vocabulary.pretrain.encoders import ENCODERS, reconstruction, small_autoencoder
 from minilib.papers.open_vocabulary.pretrain.grouping import TRIED
 from minilib.papers.open_vocabulary.pretrain.judge import Judge
 from minilib.papers.open_vocabulary.pretrain.painted import Lessons, drawn, of_clips, taught
@@ -117,7 +117,7 @@ def train_painted(args: argparse.Namespace) -> None:
     model = small_patch_clip(args.folder / "patch_clip_released.safetensors", "released").to(args.device)
     encoder = small_autoencoder(args.folder / f"{grouping.encoder}.safetensors", grouping.sizes).encoder.to(args.device)
     slots, path = grouping.build(), args.folder / f"slots_{tried}.safetensors"
-    load_strictly(slots, {key: value.float() for key, value in read_state(path).items()}, path)
+    load_half(slots, path)
     cache = args.scratch / f"lessons_{tried}_{args.clips}.pt"
     if cache.is_file():
         given = Lessons(*torch.load(cache, map_location=args.device, weights_only=True))

@@ -11,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import Tensor
 
-from minilib.files import whole_file
-from minilib.models.checkpoints import load_strictly, read_state
+from minilib.models.half import load_half
 from minilib.models.tubelets import contrasted, normalised, spacetime_positions, tube_mask
 from minilib.models.videomae import MaskedAutoencoder, VideoEncoder
 from minilib.papers.open_vocabulary.pretrain.pool import FRAMES, draw
@@ -67,16 +65,8 @@ def reconstruction(model: MaskedAutoencoder, sizes: Sizes, clips: Tensor, batch:
         return model.loss(pixels, hidden)
 
 
-def save_half(module: torch.nn.Module, path: Path) -> None:
-    """Half-precision safetensors, whole or not at all."""
-    state = {name: value.detach().half().cpu().contiguous() for name, value in module.state_dict().items()}
-    with whole_file(path) as part:
-        save_file(state, part)
-
-
 def small_autoencoder(path: Path | str, sizes: Sizes = VIDEO) -> MaskedAutoencoder:
     """A trained one, in evaluation mode, frozen; nothing random is drawn."""
     with torch.random.fork_rng(devices=[]):
         model = sizes.build()
-    load_strictly(model, {name: value.float() for name, value in read_state(path).items()}, path)
-    return model.eval().requires_grad_(False)
+    return load_half(model, path).eval().requires_grad_(False)

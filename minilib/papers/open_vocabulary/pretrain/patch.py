@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from minilib.models.checkpoints import load_strictly, read_state
+from minilib.models.half import load_half
 from minilib.models.second_clip import second_clip
 from minilib.papers.open_vocabulary.patch_clip import OnlyMlp, PatchClip, patch_loss, residual_block
 from minilib.papers.open_vocabulary.pretrain.pool import draw
@@ -104,7 +104,7 @@ def small_patch_clip(path: Path | str, reader: str) -> PatchClip:
     """The second CLIP with a trained block, in evaluation mode, frozen; nothing random is drawn."""
     with torch.random.fork_rng(devices=[]):
         model = READERS[reader].build()
-    load_strictly(new_parts(model), {name: value.float() for name, value in read_state(path).items()}, path)
+    load_half(new_parts(model), path)
     return model.eval().requires_grad_(False)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from minilib.errors import BadInput
-from minilib.models.checkpoints import load_strictly, read_state
+from minilib.models.half import load_half
 from minilib.models.second_clip import second_clip
 from minilib.papers.open_vocabulary.joint import IN_FRAME
 from minilib.papers.open_vocabulary.localize import Localizer
@@ -30,7 +30,7 @@ def small_localizer(folder: Path = WEIGHTS) -> Localizer:
     with torch.random.fork_rng(devices=[]):  # the start of the weights, which the files then replace
         clip, slots = second_clip(), grouping.build()
     encoder = small_autoencoder(folder / "video_encoder.safetensors", grouping.sizes).encoder
-    load_strictly(slots, {name: value.float() for name, value in read_state(path).items()}, path)
+    load_half(slots, path)
     reader = small_patch_clip(folder / "patch_clip.safetensors", chosen["reader"])
     content = OnReduced(Content(small_patch_clip(folder / "patch_content.safetensors", chosen["content"])))
     return Localizer(
