@@ -218,7 +218,7 @@ def test_json_contract(folder, tmp_path, capsys):
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert len(lines) == len(load("sums", folder).claims)
     for line in lines:
-        assert list(line) == ["id", "kind", "source", "paper_value", "measured", "verdict", "why"]
+        assert list(line) == ["id", "kind", "source", "paper_value", "measured", "verdict", "why", "reasons"]
         assert line["verdict"] in VERDICTS and line["why"] and isinstance(line["paper_value"], float)
     assert next(line for line in lines if line["id"] == "parameters")["measured"] == 86.2
     assert main(["sums", "--rows", str(tmp_path / "out"), *common]) == 0

@@ -9,6 +9,7 @@ from minilib.claims.leads import leads
 from minilib.claims.said import difference
 from minilib.claims.scorecard import Card
 from minilib.papers.coarse_fine.said import controls, live
+from minilib.papers.comparison.figures import Need, advice
 from minilib.papers.long_video.said import unchanged
 from minilib.papers.object_centric.said import changes, refined
 from minilib.papers.object_centric_diffusion.figures import baseline_line, ratio_line, share_left
@@ -91,3 +92,13 @@ def test_shares_are_of_one_machine():
     assert share_of({"a": seeds(there={0: 4.0}), "b": b}, "a", "b") is None
     rows = {"edits/shape/x": seeds(here={0: 90.0}, there={0: 10.0}), "edits/shape/unedited": seeds(here={0: 80.0})}
     assert share_left(rows, "shape", "x") == 0.5
+
+
+def test_advice_puts_no_method_behind_another_by_two_machines():
+    def line(**other):
+        rows = {"tuned/few/a": seeds(here={0: 90.0, 1: 91.0}), "tuned/few/b": seeds(**other)}
+        costs = {f"cost/memory.{name}": {0: 1.0} for name in "ab"}
+        return advice(rows | costs, "ab", [Need("few", "few")]).rows[0]
+
+    assert line(here={0: 10.0, 1: 11.0})[3] == "no other", "a gap of 80 points with the same seeds of one machine"
+    assert line(there={0: 10.0, 1: 11.0})[1] == "a" and line(there={0: 10.0, 1: 11.0})[3] == "b"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ast
 import inspect
+import json
 from dataclasses import replace
 
 import pytest
 
-from minilib.claims import Claims, Row, compute, headline, judge, load, papers
+from minilib.claims import Claims, Row, compute, headline, judge, load, papers, reasons
 from minilib.claims import scorecard as sc
 from minilib.claims.scorecard import Card, contradictions
-from minilib.claims.verdicts import Verdict
 from minilib.files import RESULTS, ROOT
 from minilib.papers.language_repository import write
 from minilib.papers.victr import VicTR
@@ -74,33 +74,60 @@ def reason(found: Card, id: str) -> str:
 def test_reasons_are_those_of_the_verdicts():
     found = card(row("params", 7), row("flops", 8))
     assert reason(found, "params") == sc.TO_THE_DIGIT and reason(found, "flops") == sc.CONFLICT
-    assert reason(found, "better") == sc.UNMEASURED and reason(found, "top1") == sc.REAL
-    assert reason(card(row("params", 6)), "params") == sc.OFF and reason(card(), "params") == sc.UNMEASURED
-    assert reason(card(*seeds(3)), "better") == sc.FEW
+    assert reason(found, "better") == reasons.UNMEASURED and reason(found, "top1") == sc.REAL
+    assert reason(card(row("params", 6)), "params") == sc.OFF and reason(card(), "params") == reasons.UNMEASURED
+    assert reason(card(*seeds(3)), "better") == reasons.FEW
     old = [each.model_copy(update={"barred": "shared test clips"}) for each in seeds(3)]
-    assert reason(card(*old), "better") == sc.OLD
+    assert reason(card(*old), "better") == reasons.OLD
     apart = [each.model_copy(update={"device": each.metric}) for each in seeds(5)]
-    assert reason(card(*apart), "better") == sc.APART
-    assert reason(card(*seeds(5, a=4, b=2)), "better") == sc.ROOM
-    assert reason(card(*seeds(5)), "better") == sc.CONTROL  # the negative one is not measured
+    assert reason(card(*apart), "better") == reasons.APART
+    assert reason(card(*seeds(5, a=4, b=2)), "better") == reasons.ROOM
+    assert reason(card(*seeds(5)), "better") == reasons.UNVOUCHED  # the negative one is not measured
     quiet = [
         row(name, 50 + s / 10 + (name == "grid/c") * (s % 2) / 9, s) for name in ("grid/c", "grid/c2") for s in range(5)
     ]
-    assert reason(card(*seeds(5), *quiet), "better") == sc.HALF
+    assert reason(card(*seeds(5), *quiet), "better") == reasons.NO_HALF
     half = [each.model_copy(update={"metric": each.metric.replace("grid", "grid.half")}) for each in seeds(5)]
     assert reason(card(*seeds(5), *quiet, *half), "better") == sc.DECIDED
+    turned = [each.model_copy(update={"value": 100 - each.value}) for each in half]
+    assert reason(card(*seeds(5), *quiet, *turned), "better") == reasons.HALF
+    loud = [each.model_copy(update={"value": 90.0}) if each.metric == "grid/c" else each for each in quiet]
+    assert reason(card(*seeds(5), *loud), "better") == reasons.CONTROL
     wide = [row(name, 50 + sign * 9 * (s % 2), s) for name, sign in (("grid/a", 1), ("grid/b", -1)) for s in range(5)]
-    assert reason(card(*wide, *quiet), "better") in (sc.MORE, sc.CONTROL)
+    assert reason(card(*wide, *quiet), "better") in (reasons.MORE, reasons.CONTROL)
+
+
+PRICE = {"id": "price", "source": "T3", "statement": "A is cheaper.", "kind": "ordering", "headline": True}
+PRICE |= {"cost": True, "pairs": [{"better": "cost/a", "worse": "cost/b"}]}
 
 
 def test_an_undecided_ratio_wants_more_rounds():
-    claim = card().claims["better"]
-    why = "Ratio 0.97, 95 % interval [0.9, 1.05], ten rounds."
-    verdict = Verdict("better", "ordering", "", None, 0.97, "undecided", why)
-    assert sc.reason(claim, verdict) == sc.MORE
-    long = [row(f"tuned/{name}", 50, seed) for name in "ab" for seed in range(5)]
-    assert reason(card(*long), "better") == sc.UNMEASURED
-    assert sc.reason(claim, replace(verdict, why="Ratio 0.97, three rounds, ten are needed.")) == sc.FEW
+    rounds = [
+        row(f"cost/{name}", 1 + k % 2 * (name == "b") - 0.3 * (name == "b"), k) for name in "ab" for k in range(10)
+    ]
+    found = card(*rounds, claims=[PRICE])
+    assert found.verdicts[0].verdict == "undecided" and reason(found, "price") == reasons.MORE
+    assert reason(card(*rounds[:3], *rounds[10:13], claims=[PRICE]), "price") == reasons.FEW
+    assert reason(card(claims=[PRICE]), "price") == reasons.UNMEASURED
+    apart = [each.model_copy(update={"device": each.metric}) for each in rounds]
+    assert reason(card(*apart, claims=[PRICE]), "price") == reasons.APART
+
+
+def test_long_rows_alone_leave_a_claim_on_short_ones_unmeasured():
+    assert (
+        reason(card(*(row(f"tuned/{name}", 50, k) for name in "ab" for k in range(5))), "better") == reasons.UNMEASURED
+    )
+
+
+def test_of_several_pairs_the_gravest_reason_counts_and_all_are_kept():
+    pairs = [{"better": "grid/a", "worse": "grid/b"}, {"better": "grid/a", "worse": "grid/absent"}]
+    claims = [TOY["claims"][2] | {"pairs": pairs}]
+    found = card(*seeds(3), claims=claims)
+    assert (
+        found.verdicts[0].reasons == (reasons.FEW, reasons.UNMEASURED) and reason(found, "better") == reasons.UNMEASURED
+    )
+    assert json.loads(found.verdicts[0].json())["reasons"] == [reasons.FEW, reasons.UNMEASURED]
+    assert reasons.gravest(()) == "" and reasons.ROOM not in reasons.MENDED
 
 
 def test_every_verdict_of_today_has_a_reason_and_is_counted_once():
@@ -117,10 +144,8 @@ def test_every_verdict_of_today_has_a_reason_and_is_counted_once():
 
 
 def test_decided_headlines_are_orderings_and_no_costs():
-    price = {"id": "price", "source": "T3", "statement": "A is cheaper.", "kind": "ordering", "headline": True}
-    price |= {"cost": True, "pairs": [{"better": "cost/a", "worse": "cost/b"}]}
     count = TOY["claims"][0] | {"headline": True}
-    both = card(row("params", 7), *seeds(3), claims=[count, *TOY["claims"][1:], price])
+    both = card(row("params", 7), *seeds(3), claims=[count, *TOY["claims"][1:], PRICE])
     assert len(both.headlines) == 3
     text = headline.decided([both], "of this paper")
     assert text == ("Orderings among them, costs aside, of this paper: 0 of 1 are decided (0 %); the aim was 60 %.")
@@ -130,15 +155,15 @@ def test_decided_headlines_are_orderings_and_no_costs():
     )
     lines = headline.open_headlines([both], {"toy": {"better": 90.0, "params": 7.0}}).rows
     assert [line[1:] for line in lines] == [
-        ("A beats B.", "cannot show it here", sc.FEW, "2"),
-        ("A is cheaper.", "not testable here", sc.UNMEASURED, "a cost: not reckoned"),
+        ("A beats B.", "cannot show it here", reasons.FEW, "2"),
+        ("A is cheaper.", "not testable here", reasons.UNMEASURED, "a cost: not reckoned"),
     ]
     assert [line[-1] for line in headline.open_headlines([both], {}).rows] == [
         "none would decide it",
         "a cost: not reckoned",
     ]
-    more = replace(both, verdicts=[replace(v, verdict="undecided", why="99 seeds would decide") for v in both.verdicts])
-    assert headline.open_headlines([more], {}).rows[1][-2:] == (sc.MORE, "none: not by the last look")
+    more = replace(both, verdicts=[replace(v, verdict="undecided", reasons=(reasons.MORE,)) for v in both.verdicts])
+    assert headline.open_headlines([more], {}).rows[1][-2:] == (reasons.MORE, "none: not by the last look")
 
 
 def test_the_gates_that_are_printed_are_those_that_judge():
@@ -156,6 +181,10 @@ def test_the_gates_that_are_printed_are_those_that_judge():
     )
     for rows, gates in cases:
         assert headline.gates(card().claims, rows).rows == (("A beats B.", *gates),)
+    turned = [each.model_copy(update={"value": 100 - each.value}) for each in half]
+    assert reason(card(*seeds(5), *quiet, *turned), "better") == reasons.HALF
+    loud = [each.model_copy(update={"value": 90.0}) if each.metric == "grid/c" else each for each in quiet]
+    assert reason(card(*seeds(5), *loud), "better") == reasons.CONTROL
     wide = [row(name, 50 + sign * 9 * (s % 2), s) for name, sign in (("grid/a", 1), ("grid/b", -1)) for s in range(5)]
     assert headline.gates(card().claims, [*wide, *half]).rows[0][-1].startswith("not asked: +8.0 points, then +7.2")
 
@@ -182,7 +211,7 @@ def test_one_paper_two_papers_none():
 def test_what_time_settles_and_what_data(tmp_path):
     (tmp_path / "toy_charades.yaml").touch()
     table, command = sc.settled_by_time([card(*seeds(3))])
-    assert table.rows == (("Toy", "1", "1", f"{sc.FEW}: 1"),)
+    assert table.rows == (("Toy", "1", "1", f"{reasons.FEW}: 1"),)
     assert command == "python -m minilib.study toy --device cuda --jobs 12"
     assert sc.settled_by_time([card(*seeds(5, a=4, b=2))])[0].rows == ()  # no time mends a task without room
     ((_, waiting, commands),) = sc.settled_by_data([card()], tmp_path).rows

@@ -11,8 +11,7 @@ import torch
 from torch import nn
 
 from minilib.claims import Measurements, load
-from minilib.claims.gates import NO_HALF
-from minilib.claims.pairs import APART
+from minilib.claims.reasons import APART, NO_HALF
 from minilib.claims.rows import append_rows
 from minilib.claims.verdicts import judge
 from minilib.errors import BadInput
@@ -560,7 +559,7 @@ def test_what_was_measured_apart_is_wanted_here(rows, folder):
         "toy", rows.path.parents[1], committed=folder / "none", claims_folder=folder, threads=own.threads
     )
     dull = next(verdict for verdict in judge(claims, every.rows()) if verdict.id == "dull")
-    assert dull.verdict == "cannot show it here" and APART in dull.why
+    assert dull.verdict == "cannot show it here" and APART in dull.reasons
     without = {(each.metric, each.seed) for each in wanted(STUDY, claims, every, range(5))}
     assert not [metric for metric, _ in without if metric == "grid/shuffled"]
     wants = [each for each in wanted(STUDY, claims, every, range(5), here=here) if each.metric == "grid/shuffled"]
@@ -572,7 +571,7 @@ def test_half_the_steps_are_wanted_where_nothing_else_lacks(rows, folder):
     claims = load("toy", folder)
     dull = next(verdict for verdict in judge(claims, []) if verdict.id == "dull")
     assert list(first_looks(STUDY, claims, dull)) == ["grid/also", "grid/shuffled", "grid/plain", "grid/wrong"]
-    gated = replace(dull, why=f"Length: {NO_HALF}; more")
+    gated = replace(dull, reasons=(NO_HALF,))
     assert list(first_looks(STUDY, claims, gated))[:4] == [
         "grid/also",
         "grid.half/also",

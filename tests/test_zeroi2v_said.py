@@ -36,6 +36,8 @@ def test_the_second_image_model_is_said_to_be_missing_until_it_is_there():
     rows = {"tuned/second/ours": {0: 3.0, 1: 4.0}, "tuned/second/full": {0: 1.0, 1: 2.1}}
     text = said.second(TABLE, rows, "second: ours", ("second: full",))
     assert text.startswith("“second: ours” is ahead of “second: full” by 1.9") and "not measured" not in text
+    text = said.second(TABLE, rows, "second: ours", ("second: full", "labels"))
+    assert text.startswith("“second: ours” is ahead of “second: full” by 1.9") and "Not measured yet: “labels”." in text
     table = study.STUDY.printed("On the second image model", load("zeroi2v"), "tuned")
     labels = ("second: ZeroI2V", "second: full fine-tuning, image model", "second: full")  # as page 02 asks
     assert {*labels} < table.keys()

@@ -7,25 +7,25 @@ from dataclasses import dataclass
 
 from minilib.claims.intervals import EFFECT, HOLDS, LOOKS, NO_EFFECT, OPPOSITE, UNDECIDED, Look, Sample, first_look
 from minilib.claims.model import Claim
+from minilib.claims.reasons import CONTROL, HALF, NO_HALF, ROOM, UNVOUCHED
 from minilib.claims.scores import Scores
 from minilib.claims.tasks import ENDS, Pair, Task
 from minilib.claims.words import number
 
 NAMES = ("room", "positive control", "negative control", "half the steps")
-ROOM = (10.0, 90.0)  # the better of a pair lies at least, the worse at most so many points above chance
+WITHIN = (10.0, 90.0)  # the better of a pair lies at least, the worse at most so many points above chance
 NOTHING = 3.0  # points within which a negative control must lie
-NO_HALF = "half the steps are not measured with these seeds"
-UNVOUCHED = "is not measured"
 
 
 @dataclass(frozen=True)
 class Gate:
     """said: its number in words; failed: why the pair does not pass, None where it does; asked: whether it matters to
-    this pair."""
+    this pair; reason: the phrase for `failed`, one of `REASONS`."""
 
     said: str
     failed: str | None = None
     asked: bool = True
+    reason: str = ""
 
     def __str__(self) -> str:
         word = "fails" if self.failed else "holds" if self.asked else "not asked"
@@ -53,12 +53,12 @@ def room(scores: Scores, pair: Pair, task: Task, n: int, first: int) -> Gate:
     ]
     said = f"{min(groups[0]):z.0f} and {max(groups[0]):z.0f} % of the way from chance to oracle"
     for levels in groups:
-        if max(levels) < ROOM[0]:
+        if max(levels) < WITHIN[0]:
             why = f"the better one lies {max(levels):z.0f} % of the way from chance to oracle, less than 10 %"
-            return Gate(said, f"room: {why}")
-        if min(levels) > ROOM[1]:
+            return Gate(said, f"room: {why}", reason=ROOM)
+        if min(levels) > WITHIN[1]:
             why = f"the worse one lies {min(levels):.0f} % of the way from chance to oracle, more than 90 %"
-            return Gate(said, f"room: {why}")
+            return Gate(said, f"room: {why}", reason=ROOM)
     return Gate(said)
 
 
@@ -67,16 +67,17 @@ def control(scores: Scores, name: str, task: Task, looks: tuple[int, ...], kind:
     looks = LOOKS[task.replicates] if task.replicates else looks
     pair, test = (task.positive, "greater") if kind == "positive" else (task.negative, "equal")
     if pair is None:
-        return Gate("there is none", f"controls: the task ({name}) names no {kind} control")
+        return Gate("there is none", f"controls: the task ({name}) names no {kind} control", reason=UNVOUCHED)
     look = first_look(scores.points(pair, task, looks[0]), looks, test, NOTHING)
     if look is None:
-        return Gate("not measured", f"controls: the {kind} control of the task ({name}) {UNVOUCHED}")
+        why = f"controls: the {kind} control of the task ({name}) is not measured"
+        return Gate("not measured", why, reason=UNVOUCHED)
     interval = reach(*look.sample.interval(EFFECT if kind == "positive" else NO_EFFECT))
     said = f"{number(look.sample.mean, '+')} points {interval}"
     if look.word == HOLDS:
         return Gate(said)
     must = "must lie above 0" if kind == "positive" else f"must lie within {NOTHING:g} points of nothing"
-    return Gate(said, f"controls: the interval of the {kind} control {must} and is {interval}")
+    return Gate(said, f"controls: the interval of the {kind} control {must} and is {interval}", reason=CONTROL)
 
 
 def length(scores: Scores, claim: Claim, pair: Pair, task: Task, look: Look) -> Gate:
@@ -90,11 +91,12 @@ def length(scores: Scores, claim: Claim, pair: Pair, task: Task, look: Look) -> 
     asked = look.word != UNDECIDED
     before = scores.points(pair, task, LOOKS[claim.replicates][0], half=True)
     if any(seed not in before for seed in range(look.n)):
-        return Gate("not measured", f"length: {NO_HALF}" if asked else None, asked)
+        why = "length: half the steps are not measured with these seeds" if asked else None
+        return Gate("not measured", why, asked, NO_HALF)
     then = Sample.of([before[seed] for seed in range(look.n)])
     said = f"{number(then.mean, '+')} points, then {number(look.sample.mean, '+')}"
     failed = _too_short(claim, pair, look, then) if asked else None
-    return Gate(said, failed, asked)
+    return Gate(said, failed, asked, HALF)
 
 
 def _too_short(claim: Claim, pair: Pair, look: Look, then: Sample) -> str | None:

@@ -8,8 +8,9 @@ from minilib.claims.chosen import latest
 from minilib.claims.gates import NAMES, gates_of
 from minilib.claims.intervals import LOOKS, first_look
 from minilib.claims.model import Claims
+from minilib.claims.reasons import MORE
 from minilib.claims.rows import Row
-from minilib.claims.scorecard import MORE, OPEN, Card, reason
+from minilib.claims.scorecard import OPEN, Card, reason
 from minilib.claims.scores import Scores
 from minilib.claims.table import Table
 

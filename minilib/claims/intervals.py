@@ -13,7 +13,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean, stdev
 
-LOOKS = {"seeds": (5, 10, 20), "clips": (64, 128, 256), "groups": (16, 32, 64)}  # seeds 0-4, 0-9, 0-19
+LOOKS = {  # replicates 0-4, 0-9, 0-19
+    "seeds": (5, 10, 20),
+    "clips": (64, 128, 256),
+    "sets": (64, 128, 256),
+    "groups": (16, 32, 64),
+}
 EFFECT, NO_EFFECT, COSTS = 0.98, 0.96, 0.95  # coverages
 ROUNDS = 10  # interleaved rounds that a cost needs
 

@@ -55,7 +55,7 @@ class Claim(Strict):
     task: Name | None = None
     pairs: tuple[Pair, ...] = ()
     margin: PositiveFloat | None = None  # points (costs: percent); a number once the file is loaded
-    replicates: Replicates = "seeds"  # where nothing is trained, clips or groups of eight clips
+    replicates: Replicates = "seeds"  # where nothing is trained, clips, sets of five chronicles, groups of eight clips
     cost: bool = False  # rows are interleaved rounds, and less is better
     setting: Text | None = None  # how our setting differs; shown, and no part of the verdict
     # magnitude

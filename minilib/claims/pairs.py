@@ -24,24 +24,24 @@ from minilib.claims.intervals import (
     needed,
 )
 from minilib.claims.model import COST, Claim
+from minilib.claims.reasons import APART, FEW, MORE, OLD, UNMEASURED, UNVOUCHED
 from minilib.claims.rows import Row
 from minilib.claims.scores import Scores
 from minilib.claims.tasks import Pair, Task
 from minilib.claims.words import in_words, number, several
 
 CANNOT, NOT_TESTABLE = "cannot show it here", "not testable here"
-FEW = "the first look needs them all"
-APART = "not measured with the same seeds on the same device, dtype and number of threads"
 SPOKEN = {"shared test clips": "tested on shared clips"}
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one pair."""
+    """What became of one pair; reason: of `REASONS`, why its word is none of those that decide."""
 
     word: str
     measured: float | None
     why: str
+    reason: str = ""
 
 
 def judge_pair(claim: Claim, pair: Pair, task: Task, judging: Scores, shown: Scores, paper: str) -> Outcome:
@@ -53,8 +53,10 @@ def judge_pair(claim: Claim, pair: Pair, task: Task, judging: Scores, shown: Sco
         return _too_few(claim, pair, task, judging, shown, paper)
     measured = fmean(differences.values())
     said = _said(claim, pair, differences, look)
-    failed = next((gate.failed for gate in gates_of(judging, claim, pair, task, look) if gate.failed), None)
-    return Outcome(CANNOT, measured, f"{failed}; {said}") if failed else Outcome(look.word, measured, said)
+    gate = next((each for each in gates_of(judging, claim, pair, task, look) if each.failed), None)
+    if gate is not None:
+        return Outcome(CANNOT, measured, f"{gate.failed}; {said}", gate.reason)
+    return Outcome(look.word, measured, said, MORE if look.word == UNDECIDED else "")
 
 
 def _said(claim: Claim, pair: Pair, differences: Mapping[int, float], look: Look) -> str:
@@ -91,17 +93,17 @@ def _too_few(claim: Claim, pair: Pair, task: Task, judging: Scores, shown: Score
     if not paired and not (paired := shown.paired(pair, task)):
         return _no_pairs(pair, shown, paper)
     if scores.ends(task, first) is None:
-        return Outcome(CANNOT, None, f"chance or oracle of the task ({claim.task}) is not measured")
+        return Outcome(CANNOT, None, f"chance or oracle of the task ({claim.task}) is not measured", UNVOUCHED)
     if scores is shown:
         why = f"{several(len(paired), what)}, {_bars(paired.values())}"
     else:
         there = sum(seed < first for seed in paired)
         only = f"only {in_words(there)} {'has' if there == 1 else 'have'}" if there else "none has"
-        why = f"of the {what} 0 to {first - 1} {only} rows that judge, {FEW}"
+        why = f"of the {what} 0 to {first - 1} {only} rows that judge, the first look needs them all"
     differences = Sample.of(list(scores.points(pair, task, first).values()))
     if differences.n > 1:
         why += f": {_measured(differences, EFFECT)}"
-    return Outcome(CANNOT, differences.mean, why)
+    return Outcome(CANNOT, differences.mean, why, OLD if scores is shown else FEW)
 
 
 def _no_pairs(pair: Pair, shown: Scores, paper: str) -> Outcome:
@@ -109,10 +111,11 @@ def _no_pairs(pair: Pair, shown: Scores, paper: str) -> Outcome:
     command = f"python -m minilib.study {paper}{' --costs' if costs else ''}"
     if all(shown.rows(part) for name in pair.metrics for part in shown.parts(name)):
         again = f"`{command}` measures both together" if costs else f"`{command} --here` measures here what lacks"
-        return Outcome(CANNOT, None, f"the two were {APART}; {again}")
+        why = "the two were not measured with the same seeds on the same device, dtype and number of threads"
+        return Outcome(CANNOT, None, f"{why}; {again}", APART)
     short = "by the short training that judges this claim: " if _only_long(pair, shown) else ""
     long = "; long trainings stand in the tables" if short else ""
-    return Outcome(NOT_TESTABLE, None, f"{short}not measured yet{long}; `{command}` measures it")
+    return Outcome(NOT_TESTABLE, None, f"{short}not measured yet{long}; `{command}` measures it", UNMEASURED)
 
 
 def _only_long(pair: Pair, shown: Scores) -> bool:
@@ -150,6 +153,6 @@ def judge_cost(claim: Claim, pair: Pair, judging: Scores, shown: Scores, paper: 
     why += f", {several(sample.n, 'rounds')}"
     if scores is shown:
         bars = _bars(shown.paired(pair, None).values()) if sample.n >= ROUNDS else f"{in_words(ROUNDS)} are needed"
-        return Outcome(CANNOT, math.exp(sample.mean), f"{why}, {bars}")
+        return Outcome(CANNOT, math.exp(sample.mean), f"{why}, {bars}", OLD if sample.n >= ROUNDS else FEW)
     word = decide(sample, pair.test, math.log1p(claim.margin / 100), COSTS, COSTS)
-    return Outcome(word, math.exp(sample.mean), why)
+    return Outcome(word, math.exp(sample.mean), why, MORE if word == UNDECIDED else "")

@@ -69,6 +69,11 @@ class Row(BaseModel):
         """What the two rows of a pair must share."""
         return self.device, self.dtype, self.threads
 
+    @property
+    def on_gpu(self) -> bool:
+        """Whether a GPU measured it: a processor's name ends in the number of its cores."""
+        return not self.device.endswith(" cores")
+
 
 _ROWS = TypeAdapter(list[Row])
 

@@ -17,6 +17,7 @@ from minilib.claims.files import CONTRADICTIONS, FOLDER, Loader, load, papers
 from minilib.claims.intervals import UNDECIDED
 from minilib.claims.model import Claim, Claims
 from minilib.claims.pairs import CANNOT, NOT_TESTABLE
+from minilib.claims.reasons import MENDED, REASONS, gravest
 from minilib.claims.rows import Row, all_rows
 from minilib.claims.table import Table, occurring
 from minilib.claims.tasks import Name, Strict, Text
@@ -25,21 +26,7 @@ from minilib.claims.verdicts import NOT_REPRODUCED, Verdict, false_calls, judge
 OPEN = (UNDECIDED, CANNOT, NOT_TESTABLE)
 TO_THE_DIGIT, CONFLICT, OFF = "to the digit", "the printed number contradicts the paper", "off without a reason"
 DECIDED, REAL, OTHER = "decided by the rows", "needs the paper's weights and data", "another experiment than ours"
-UNMEASURED, FEW, OLD, HALF = "not measured yet", "too few seeds", "rows of older rules", "half the training disagrees"
-APART = "measured on different machines"
-ROOM, CONTROL, MORE = "no room on the task", "a control is missing or fails", "more seeds would decide"
-# the first that a reason in words contains; a claim of several pairs has several reasons, the gravest stands first
-SIGNS = (
-    (UNMEASURED, r"not measured yet|not counted yet"),
-    (FEW, r"the first look needs them all|\brounds, "),
-    (OLD, r"shared (test )?clips|another start|uncommitted changes|outside a checkout"),
-    (APART, r"measured with the same seeds"),
-    (ROOM, r"\broom: "),
-    (CONTROL, r"\bcontrols: |chance or oracle of the task"),
-    (HALF, r"\blength: "),
-    (MORE, r"would (not )?decide|^ratio "),  # a ratio of as many rounds as are needed, and still undecided
-)
-SECONDS = (UNMEASURED, FEW, OLD, APART, HALF, CONTROL, MORE)  # what further rows, that is computing time, can mend
+ANOTHER = "another reason"
 
 
 @dataclass(frozen=True)
@@ -88,14 +75,14 @@ def cards(*folders: Path | str) -> list[Card]:
 
 
 def reason(claim: Claim, verdict: Verdict) -> str:
-    """Why the verdict is what it is, in one of a dozen phrases."""
+    """Why the verdict is what it is, in one phrase; of an open claim of several pairs the gravest reason."""
     if claim.kind == "count" and verdict.verdict == NOT_REPRODUCED:
         return CONFLICT if claim.conflict else OFF
     if verdict.verdict not in OPEN:
         return TO_THE_DIGIT if claim.kind == "count" else DECIDED
     if claim.kind == "magnitude":
         return OTHER if claim.different_setting else REAL
-    return next((name for name, sign in SIGNS if re.search(sign, verdict.why, re.I)), "another reason")
+    return gravest(verdict.reasons) or ANOTHER
 
 
 def by_verdict(found: Sequence[Card], kind: str = "") -> Table:
@@ -107,7 +94,7 @@ def by_verdict(found: Sequence[Card], kind: str = "") -> Table:
 
 def by_reason(found: Sequence[Card]) -> Table:
     """Papers and why their claims are decided or open."""
-    names = (TO_THE_DIGIT, CONFLICT, OFF, DECIDED, *(name for name, _ in SIGNS), OTHER, REAL, "another reason")
+    names = (TO_THE_DIGIT, CONFLICT, OFF, DECIDED, *REASONS, OTHER, REAL, ANOTHER)
     tallies = {card.title: card.reasons() for card in found}
     return _tally(tallies, [name for name in names if any(tally[name] for tally in tallies.values())])
 
@@ -164,7 +151,7 @@ def settled_by_time(found: Sequence[Card]) -> tuple[Table, str]:
     most wanted first; "" where there are none."""
     rows, names = [], []
     for card in found:
-        open_ = [v for v in card.of("ordering") if reason(card.claims[v.id], v) in SECONDS]
+        open_ = [v for v in card.of("ordering") if reason(card.claims[v.id], v) in MENDED]
         if open_:
             names.append(card.claims.paper)
             first = sum(card.claims[v.id].headline for v in open_)
@@ -218,10 +205,13 @@ def judging_hours(found: Sequence[Card]) -> str:
 
 
 def _by_kind(found: Sequence[Card]) -> tuple[float, float]:
-    """Hours of processors, whose names end in their cores, and of GPUs."""
-    spent = [each for card in found for each in seconds_by_device(card).items()]
-    cpu = sum(seconds for device, seconds in spent if device.endswith((" cores", " core")))
-    return cpu / 3600, sum(seconds for _, seconds in spent) / 3600 - cpu / 3600
+    """Hours of processors and of GPUs."""
+    spent = [0.0, 0.0]
+    for card in found:
+        for on_gpu in (False, True):
+            of_these = replace(card, rows=[row for row in card.rows if row.on_gpu == on_gpu])
+            spent[on_gpu] += sum(seconds_by_device(of_these).values()) / 3600
+    return spent[0], spent[1]
 
 
 def formats(found: Sequence[Card]) -> str:

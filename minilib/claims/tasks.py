@@ -10,7 +10,7 @@ ENDS = ("chance", "oracle")  # words that stand for a task's two ends where a me
 Name = Annotated[str, Field(min_length=1, max_length=300)]
 Text = Annotated[str, Field(min_length=1, max_length=2000)]
 Test = Literal["greater", "not_worse", "equal"]
-Replicates = Literal["seeds", "clips", "groups"]
+Replicates = Literal["seeds", "clips", "sets", "groups"]
 
 
 class Strict(BaseModel):

@@ -17,6 +17,7 @@ from minilib.claims.chosen import latest, newest
 from minilib.claims.intervals import HOLDS, NO_DIFFERENCE, OPPOSITE, UNDECIDED
 from minilib.claims.model import Claim, Claims
 from minilib.claims.pairs import CANNOT, NOT_TESTABLE, Outcome, judge_cost, judge_pair
+from minilib.claims.reasons import UNMEASURED
 from minilib.claims.rows import Row
 from minilib.claims.scores import Scores
 from minilib.claims.tasks import Pair
@@ -48,7 +49,8 @@ PLACES = ["first", "second", "third", "fourth", "fifth", "sixth", "seventh", "ei
 
 @dataclass(frozen=True)
 class Verdict:
-    """One claim judged: the JSON contract of `python -m minilib.claims --json`."""
+    """One claim judged: the JSON contract of `python -m minilib.claims --json`. reasons: of `REASONS`, why a count or
+    an ordering is open, those of all its open pairs."""
 
     id: str
     kind: str
@@ -57,6 +59,7 @@ class Verdict:
     measured: float | None
     verdict: str
     why: str
+    reasons: tuple[str, ...] = ()
 
     def json(self, ascii: bool = False) -> str:
         """One line; with `ascii` other letters are written as JSON's escapes."""
@@ -76,13 +79,18 @@ def judge(claims: Claims, rows: Iterable[Row]) -> list[Verdict]:
     found = []
     for claim in claims.claims:
         if claim.kind == "ordering":
-            measured, verdict, why = _ordering(claim, claims, scores, shown)
+            found.append(_ordering(claim, claims, scores, shown))
         elif claim.kind == "count":
-            measured, verdict, why = _count(claim, counted, claims.paper)
+            found.append(_count(claim, counted, claims.paper))
         else:
-            measured, verdict, why = _magnitude(claim, scores["paper"])
-        found.append(Verdict(claim.id, claim.kind, claim.source, claim.paper_value, measured, verdict, sentence(why)))
+            found.append(_magnitude(claim, scores["paper"]))
     return found
+
+
+def _of(claim: Claim, measured: float | None, verdict: str, why: str, *reasons: str) -> Verdict:
+    """The verdict on a claim, its `why` as a sentence."""
+    whose = claim.id, claim.kind, claim.source, claim.paper_value
+    return Verdict(*whose, measured, verdict, sentence(why), tuple(dict.fromkeys(reasons)))
 
 
 def false_calls(claims: Claims, verdicts: Sequence[Verdict]) -> tuple[int, float]:
@@ -114,24 +122,23 @@ def combined(words: Sequence[str]) -> str:
     return PARTLY if found == {HOLDS, NO_DIFFERENCE} else UNDECIDED
 
 
-def _count(claim: Claim, counted: dict[str, float], paper: str) -> tuple[float | None, str, str]:
+def _count(claim: Claim, counted: dict[str, float], paper: str) -> Verdict:
     (metric,) = claim.metrics
     conflict = f"{claim.conflict.rstrip('. ')}: " if claim.conflict else ""
     if metric not in counted:
-        return None, NOT_TESTABLE, f"{conflict}not counted yet; `make reproduce ONLY={paper}` counts it"
+        why = f"{conflict}not counted yet; `make reproduce ONLY={paper}` counts it"
+        return _of(claim, None, NOT_TESTABLE, why, UNMEASURED)
     value, unit = counted[metric], f" {claim.unit}" if claim.unit else ""
     if value == claim.paper_value:
-        return value, REPRODUCED, f"counted {exact(value)}{unit}, as the paper prints"
+        return _of(claim, value, REPRODUCED, f"counted {exact(value)}{unit}, as the paper prints")
     how = f"cut to {claim.digit:g}" if claim.cut else f"rounded to the nearest {claim.digit:g}"
     if same_count(claim, value):
-        return value, REPRODUCED, f"counted {exact(value)}{unit}, which is {exact(claim.paper_value)} {how}"
+        return _of(claim, value, REPRODUCED, f"counted {exact(value)}{unit}, which is {exact(claim.paper_value)} {how}")
     why = f"{conflict}counted {exact(value)}{unit}, which is not {exact(claim.paper_value)} {how}"
-    return value, NOT_REPRODUCED, why
+    return _of(claim, value, NOT_REPRODUCED, why)
 
 
-def _ordering(
-    claim: Claim, claims: Claims, scores: Mapping[str, Scores], shown: Mapping[str, Scores]
-) -> tuple[float | None, str, str]:
+def _ordering(claim: Claim, claims: Claims, scores: Mapping[str, Scores], shown: Mapping[str, Scores]) -> Verdict:
     """One scale for the whole claim: the paper's where it has been judged there, else the small one."""
     for scale in SCALES:
         outcomes = [_outcome(claim, pair, claims, scores[scale], shown[scale]) for pair in claim.pairs]
@@ -146,7 +153,7 @@ def _ordering(
         why = "; ".join(f"{_place(k)} pair, {outcome.word}: {outcome.why}" for k, outcome in enumerate(outcomes))
     if claim.setting:
         why += f" (here: {claim.setting.rstrip('. ')})"
-    return outcomes[0].measured, word, why
+    return _of(claim, outcomes[0].measured, word, why, *(each.reason for each in outcomes if each.reason))
 
 
 def _outcome(claim: Claim, pair: Pair, claims: Claims, scores: Scores, shown: Scores) -> Outcome:
@@ -159,15 +166,15 @@ def _place(k: int) -> str:
     return PLACES[k] if k < len(PLACES) else f"{k + 1}th"
 
 
-def _magnitude(claim: Claim, scores: Scores) -> tuple[float | None, str, str]:
+def _magnitude(claim: Claim, scores: Scores) -> Verdict:
     (metric,) = claim.metrics
     rows = list(scores.rows(metric).values())
     values = [row.value for row in rows]
     measured = fmean(values) if values else None
     if claim.different_setting:
-        return measured, NOT_TESTABLE, claim.different_setting
+        return _of(claim, measured, NOT_TESTABLE, claim.different_setting)
     if measured is None:
-        return None, NOT_TESTABLE, "needs the paper's weights and data; the value is the paper's"
+        return _of(claim, None, NOT_TESTABLE, "needs the paper's weights and data; the value is the paper's")
     off, unit = measured - claim.paper_value, f" {claim.unit}" if claim.unit else ""
     same = abs(off) <= claim.within
     why = (
@@ -177,4 +184,4 @@ def _magnitude(claim: Claim, scores: Scores) -> tuple[float | None, str, str]:
     )
     if rows[-1].data:
         why += f" ({rows[-1].data})"
-    return measured, REPRODUCED if same else NOT_REPRODUCED, why
+    return _of(claim, measured, REPRODUCED if same else NOT_REPRODUCED, why)

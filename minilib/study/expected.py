@@ -17,15 +17,10 @@ def seconds_of(rows: Measurements) -> dict[str, float]:
     and of CPUs only for a CPU, for what takes long on the one need not on the other."""
     taken: dict[str, dict[str, list[float]]] = {}
     for row in rows.rows():
-        if row.seconds and is_gpu(row.device) == on_gpu(rows):
+        if row.seconds and row.on_gpu == on_gpu(rows):
             devices = taken.setdefault(row.metric, {})
             devices[row.device] = [*devices.pop(row.device, []), row.seconds]
     return {metric: median(list(devices.values())[-1]) for metric, devices in taken.items()}
-
-
-def is_gpu(device: str) -> bool:
-    """Whether a device's name, as rows have it, is a GPU's; a CPU's ends in its number of cores."""
-    return not device.endswith(" cores")
 
 
 def on_gpu(rows: Measurements) -> bool:

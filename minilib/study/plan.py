@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from functools import cache
 
 from minilib.claims import Claims, Measurements
-from minilib.claims.gates import NO_HALF, NOTHING, UNVOUCHED
+from minilib.claims.gates import NOTHING
 from minilib.claims.intervals import LOOKS, UNDECIDED, Sample, first_look, needed
 from minilib.claims.model import COST, Claim
-from minilib.claims.pairs import APART, CANNOT, FEW, NOT_TESTABLE
+from minilib.claims.pairs import CANNOT, NOT_TESTABLE
+from minilib.claims.reasons import APART, FEW, NO_HALF, UNVOUCHED
 from minilib.claims.scores import Scores, halved
 from minilib.claims.verdicts import Verdict, judge
 from minilib.study.expected import expected, on_gpu, seconds_of
@@ -117,8 +118,8 @@ def _lacking(
             counts = {name: count for name, count in counts.items() if parts_of(name)[1] != "half"}
         counts = {name: max(count, further.get(name, 0)) for name, count in counts.items()}
         wants = [each for name, count in counts.items() for each in missing(name, count)]
-        partly = not wants and any(sign in verdict.why for sign in (FEW, UNVOUCHED, NO_HALF))  # there, but not in pairs
-        if here and (APART in verdict.why or partly):
+        partly = not wants and {FEW, UNVOUCHED, NO_HALF} & {*verdict.reasons}  # there, but not in pairs
+        if here and (APART in verdict.reasons or partly):
             wants = [each for name, count in counts.items() for each in missing(name, count, True)]
         found[verdict.id] = wants
     return found
@@ -150,7 +151,7 @@ def first_looks(study: Study, claims: Claims, verdict: Verdict) -> dict[str, int
     """{run: replicates of the first look} behind an ordering and behind its gates: those of its task, and half the
     steps of a training if it is a headline or lacks nothing else to be decided."""
     claim, known, runs = claims[verdict.id], set(study.metrics()), []
-    halves = claim.replicates == "seeds" and (claim.headline or NO_HALF in verdict.why)
+    halves = claim.replicates == "seeds" and (claim.headline or NO_HALF in verdict.reasons)
     for metric in claims.base_metrics(claim):
         runs += [metric, halved(metric)] if halves else [metric]
     gates = claims.tasks[claim.task].replicates if claim.task else None

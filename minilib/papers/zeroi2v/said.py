@@ -48,8 +48,10 @@ def costs(rows: Mapping[str, Mapping[int, float]]) -> str:
 
 
 def second(table: Printed, rows: Rows, first: str, others: Sequence[str]) -> str:
-    """By how much `first` is ahead of two others on the second image model; or that this is not measured, and the
-    command that measures it."""
-    if not {first, *others} <= means(table, rows).keys():
-        return f"On the second CLIP, which captions alone have taught: {lacking(table, rows, 'zeroi2v')}"
-    return " ".join(difference(table, rows, first, other) for other in others)
+    """By how much `first` is ahead of others on the second image model, of those that are measured; of the rest that
+    they are not, and the command that measures them."""
+    there = [other for other in others if {first, other} <= means(table, rows).keys()]
+    said = [difference(table, rows, first, other) for other in there]
+    if len(there) < len(others):
+        said.append(f"On the second CLIP, which captions alone have taught: {lacking(table, rows, 'zeroi2v')}")
+    return " ".join(said)
