@@ -12,8 +12,9 @@ from minilib.claims.files import load, papers
 from minilib.claims.levels import climbing, control, levels
 from minilib.claims.measurements import Measurements
 from minilib.claims.model import Claim, Claims
-from minilib.claims.rows import Row, all_rows, append_rows, read_rows, settings_hash
+from minilib.claims.rows import Row, all_rows, append_rows, read_rows
 from minilib.claims.said import beside_noise, difference, lacking, means, noise_line, ranking
+from minilib.claims.settings import settings_hash
 from minilib.claims.table import Table, count_line, counts, headlines, orderings, table, tally
 from minilib.claims.tasks import Pair, Task
 from minilib.claims.verdicts import VERDICTS, Verdict, false_calls, judge

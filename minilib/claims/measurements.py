@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from minilib.claims.chosen import Seeds, by_metric, by_setup, last_measured, latest, weighted
 from minilib.claims.files import FOLDER, load
 from minilib.claims.model import COST
-from minilib.claims.rows import Row, RowFile, append_rows, settings_hash
+from minilib.claims.rows import Row, RowFile, append_rows
+from minilib.claims.settings import settings_hash
 from minilib.environment import device_name, environment
 from minilib.errors import BadInput
 from minilib.files import RESULTS
