@@ -84,6 +84,10 @@ def test_what_only_the_long_training_has_is_not_called_unmeasured_alone():
     assert "By the short training" in verdict(scores() | one_side, short).why, "what lacks is there by the long one"
     for values in (without(scores(), "tuned/b"), {"grid/full": [40.0] * 5}):
         assert verdict(values, short).why.startswith("Not measured yet; `python")
+    shortly = {"grid/a": [40.0] * 5, "grid/b": [30.0] * 5}
+    assert verdict(without(scores(), "tuned/a", "tuned/b") | shortly).why.startswith(
+        "By the long training that judges this claim: not measured yet; short trainings stand in the tables; `python"
+    )
 
 
 def test_what_holds_turned_round_is_opposite():

@@ -74,7 +74,7 @@ def test_sentences_on_loss_and_control_say_the_numbers():
     assert said.lost(rows) == "Not measured yet."
     rows["grid/by_rule/uniform"] = dict.fromkeys(range(2, 13), 60) | {12: 0}
     assert "over ten replicates: all captions 100 %, the repository 90 %, evenly" in said.lost(rows)
-    assert said.lost(rows).endswith("Merging loses 10 points of what could be answered, leaving captions out 40.")
+    assert said.lost(rows).endswith("Merging loses 10 points of what follows with certainty, leaving captions out 40.")
     assert said.lost(rows | {"grid/by_rule/uniform": {0: 60}}) == "Not measured yet.", "not a whole round of questions"
     assert said.control({0: 20, 1: 20}) == "The question alone is right in 20.0 % over two replicates, as it must be."
     assert said.control({0: 40}).endswith("not in 20 %: it gives answers away.")

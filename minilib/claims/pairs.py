@@ -31,6 +31,7 @@ from minilib.claims.tasks import Pair, Task
 from minilib.claims.words import in_words, number, several
 
 CANNOT, NOT_TESTABLE = "cannot show it here", "not testable here"
+RECIPES = ("grid/", "short"), ("tuned/", "long")
 SPOKEN = {"shared test clips": "tested on shared clips"}
 
 
@@ -113,15 +114,20 @@ def _no_pairs(pair: Pair, shown: Scores, paper: str) -> Outcome:
         again = f"`{command}` measures both together" if costs else f"`{command} --here` measures here what lacks"
         why = "the two were not measured with the same seeds on the same device, dtype and number of threads"
         return Outcome(CANNOT, None, f"{why}; {again}", APART)
-    short = "by the short training that judges this claim: " if _only_long(pair, shown) else ""
-    long = "; long trainings stand in the tables" if short else ""
-    return Outcome(NOT_TESTABLE, None, f"{short}not measured yet{long}; `{command}` measures it", UNMEASURED)
+    why = "not measured yet"
+    if other := _by_the_other(pair, shown):
+        why = f"by the {other[0]} training that judges this claim: {why}; {other[1]} trainings stand in the tables"
+    return Outcome(NOT_TESTABLE, None, f"{why}; `{command}` measures it", UNMEASURED)
 
 
-def _only_long(pair: Pair, shown: Scores) -> bool:
-    """Whether what a pair lacks is there by the long recipe, though its claim is locked to the short one."""
+def _by_the_other(pair: Pair, shown: Scores) -> tuple[str, str] | None:
+    """Where what a pair lacks is there by the other recipe than the one that its claim is locked to: the words of
+    both."""
     lacking = [part for name in pair.metrics for part in shown.parts(name) if not shown.rows(part)]
-    return all(part.startswith("grid/") and shown.rows(f"tuned/{part.removeprefix('grid/')}") for part in lacking)
+    for (recipe, word), (other, its_word) in (RECIPES, RECIPES[::-1]):
+        if all(part.startswith(recipe) and shown.rows(other + part.removeprefix(recipe)) for part in lacking):
+            return word, its_word
+    return None
 
 
 def _bars(paired: Iterable[tuple[Row, Row]]) -> str:

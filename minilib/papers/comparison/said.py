@@ -9,7 +9,7 @@ from torch import Tensor
 
 from minilib.claims import Table
 from minilib.claims.chosen import pairs_of
-from minilib.claims.said import means
+from minilib.claims.said import means, shared
 from minilib.claims.words import in_words, number, several
 from minilib.papers.comparison.figures import MISSING, STUCK, TASKS, Measured, named, near_chance, values
 from minilib.papers.comparison.study import MERGED
@@ -38,7 +38,8 @@ def best_buys(measured: Measured, methods: Sequence[str], task: str, cost: str) 
     kept.sort(key=lambda name: found[name])
     listed = ", ".join(f"{named(name)} ({found[name][1]:.0f} % at {found[name][0]:.2f})" for name in kept)
     beaten = len(found) - len(kept)
-    text = f"By means alone, from the cheapest up, no other method beats {listed}."
+    seeds = several(len(shared({name: table[name] for name in found}, measured)), "seeds")
+    text = f"By means alone, over the {seeds} that all have, from the cheapest up, no other method beats {listed}."
     if not beaten:
         return text
     other = "The other one is" if beaten == 1 else f"Each of the other {in_words(beaten)} is"

@@ -21,7 +21,7 @@ from minilib.world.pictures import strip
 
 IDEA = (
     "Four strips of sixteen frames, and under each the weights of its labels. A clip keeps one label throughout; "
-    "frozen frames turn to background; in MixUp one label fades into another; in CutMix two share every frame."
+    "frozen frames turn to background; in MixUp one label fades into another and back; in CutMix two share every frame."
 )
 CLASSES = len(LONG_MOTIONS)
 MADE = {  # title -> augmentation, and the seed with which the first clip's partner is the second

@@ -131,9 +131,11 @@ def _known(labels: Labels, background: int | None) -> tuple[Tensor, Tensor]:
 
 
 def softmax_loss(scores: Tensor, labels: Labels, background: int | None = None) -> Tensor:
-    """Released: sum over sources of [sum of weight x cross-entropy / number of frames in which the source is visible].
+    """Released: sum over places in the mix of [sum of weight x cross-entropy / number of frames of the batch in which
+    the clips of that place are visible].
 
-    Every source counts as much, however short it is: not the mean over frames.
+    Every place counts as much, however few frames its clips have: not the mean over frames. Within a place a clip counts
+    by its frames.
     """
     known, weights = _known(labels, background)
     each = -scores.log_softmax(-1).gather(2, known.permute(1, 2, 0)).permute(2, 0, 1)

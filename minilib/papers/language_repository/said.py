@@ -62,7 +62,7 @@ def lost(rows: Rows) -> str:
     captions, repository, uniform = (fmean(found[name][seed] for seed in shared) for name in names)
     text = f"Written and read without error, over {several(len(shared), 'replicates')}: all captions {captions:.0f} %, "
     text += f"the repository {repository:.0f} %, evenly spaced captions of its length {uniform:.0f} %. Merging loses "
-    text += f"{captions - repository:.0f} points of what could be answered, leaving captions out "
+    text += f"{captions - repository:.0f} points of what follows with certainty, leaving captions out "
     return f"{text}{captions - uniform:.0f}."
 
 
