@@ -134,8 +134,8 @@ def softmax_loss(scores: Tensor, labels: Labels, background: int | None = None) 
     """Released: sum over places in the mix of [sum of weight x cross-entropy / number of frames of the batch in which
     the clips of that place are visible].
 
-    Every place counts as much, however few frames its clips have: not the mean over frames. Within a place a clip counts
-    by its frames.
+    Every place counts as much, however few frames its clips have: not the mean over frames. Within a place a clip
+    counts by its frames.
     """
     known, weights = _known(labels, background)
     each = -scores.log_softmax(-1).gather(2, known.permute(1, 2, 0)).permute(2, 0, 1)
