@@ -625,6 +625,7 @@ def test_a_variant_says_what_its_step_takes_until_it_was_timed():
     assert expected("tuned/weighted", study, {"grid/plain": 8.0}) == pytest.approx(6 * 2.5)
     assert expected("tuned.half/weighted", study, {}) == pytest.approx(3 * 2.5)
     assert expected("tuned/weighted", study, {"grid/weighted": 8.0}) == pytest.approx(8.0 * 6 / 4)
+    assert expected("tuned/weighted", study, {"tuned.rate3/weighted": 8.0}) == pytest.approx(8.0 * 3), "from its tries"
 
 
 def test_a_try_is_not_scored_by_what_does_not_choose(rows):

@@ -29,15 +29,15 @@ def on_gpu(rows: Measurements) -> bool:
 
 
 def expected(metric: str, study: Study, timed: dict[str, float], gpu: bool = False) -> float:
-    """Seconds of one run: as it was timed; else in proportion to its work, from its variant under another recipe, from
-    what the variant says a step takes (`step_seconds`, on one core), from the other runs of the study that are trained
-    as it is or not trained as it is not, or from a guess."""
+    """Seconds of one run: as it was timed; else in proportion to its work, from its variant's other runs, tries of its
+    rates among them, from what the variant says a step takes (`step_seconds`, on one core), from the other runs of the
+    study that are trained as it is or not trained as it is not, or from a guess."""
     if metric in timed:
         return timed[metric]
     which, work = parts_of(metric)[2], work_of(study, metric, gpu)
-    for other in study.recipes:
-        if f"{other}/{which}" in timed:
-            return timed[f"{other}/{which}"] * work / work_of(study, other, gpu)
+    own = [each for each in timed if each.partition("/")[2] == which and parts_of(each)[0] in study.recipes]
+    if own := [each for each in own if trains(study, each) == trains(study, metric)]:
+        return median(timed[each] / work_of(study, each, gpu) for each in own) * work
     if said := getattr(study.variants[which], "step_seconds", None):
         return said * steps_of(study, metric)
     alike = [each for each in study.metrics() if each in timed and trains(study, each) == trains(study, metric)]
