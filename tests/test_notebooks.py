@@ -1,6 +1,9 @@
 """The committed notebooks: executed, small, in order, and not older than the code they show."""
 
+import ast
 import re
+from importlib import import_module
+from importlib.util import find_spec
 
 import nbformat
 import pytest
@@ -57,6 +60,17 @@ def test_its_parameters_are_literals_that_tests_can_mock(notebook):
     names = [line.split(":")[0] for line in cell.source.splitlines() if line.strip()]
     assert tuple(names[: len(PARAMETERS)]) == PARAMETERS
     assert cell.metadata["nbmake"]["mock"]["scale"] == "smoke"
+
+
+def test_what_it_imports_is_there(notebook):
+    """What was renamed in the library would else be noticed by the cell that fails, minutes later."""
+    _, nb = notebook
+    trees = [ast.parse(cell.source) for cell in code_cells(nb)]
+    found = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    ours = [(node.module, each.name) for node in found if node.module.startswith("minilib") for each in node.names]
+    assert ours
+    for module, name in ours:
+        assert hasattr(import_module(module), name) or find_spec(f"{module}.{name}"), f"{module} has no {name}"
 
 
 def test_its_links_lead_to_notebooks_that_are_there(notebook):
