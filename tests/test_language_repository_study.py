@@ -136,7 +136,7 @@ def test_claims_name_metrics_that_the_study_has():
     for claim in claims.claims:
         for metric in (*claims.base_metrics(claim), *claims.gate_metrics(claim)):
             assert metric in known or metric.startswith("cost/")
-    assert all(claim.replicates == "clips" for claim in claims.claims if not claim.cost)
+    assert all(claim.replicates == "sets" for claim in claims.claims if not claim.cost)
 
 
 def test_pictures_show_every_entry_and_the_exponents_of_cost():

@@ -170,7 +170,7 @@ def test_the_next_paper_in_seven_steps(toy):
     assert verdicts[1].verdict == "reproduced" and verdicts[0].paper_value == 10.0
     assert verdicts[0].verdict in ("cannot show it here", "undecided", "no difference here")
     assert json.loads(verdicts[0].json()).keys() == {
-        "id", "kind", "source", "paper_value", "measured", "verdict", "why"
+        "id", "kind", "source", "paper_value", "measured", "verdict", "why", "reasons"
     }  # fmt: skip
     assert "beats the last frame" in str(headlines(claims, verdicts))
     gain = rows.seeds_of()["gain"]

@@ -118,11 +118,17 @@ def _lacking(
             counts = {name: count for name, count in counts.items() if parts_of(name)[1] != "half"}
         counts = {name: max(count, further.get(name, 0)) for name, count in counts.items()}
         wants = [each for name, count in counts.items() for each in missing(name, count)]
-        partly = not wants and {FEW, UNVOUCHED, NO_HALF} & {*verdict.reasons}  # there, but not in pairs
-        if here and (APART in verdict.reasons or partly):
+        partly = {FEW, NO_HALF} | ({UNVOUCHED} if _has_controls(claims, verdict) else set())  # there, but not in pairs
+        if here and (APART in verdict.reasons or (not wants and partly & {*verdict.reasons})):
             wants = [each for name, count in counts.items() for each in missing(name, count, True)]
         found[verdict.id] = wants
     return found
+
+
+def _has_controls(claims: Claims, verdict: Verdict) -> bool:
+    """Whether the claim's task names both of its controls: one that nobody named no run can give."""
+    task = claims.tasks.get(claims[verdict.id].task or "")
+    return task is not None and None not in (task.positive, task.negative)
 
 
 def later(study: Study, claims: Claims, claim: Claim, scores: Scores) -> dict[str, int]:
